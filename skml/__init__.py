@@ -1,0 +1,27 @@
+"""Neural multi-label classification for scikit-learn users.
+
+`KerasMultiLabelClassifier` takes label sets, indicators or one label per row, trains a Keras network on
+them and answers in kind. Importing this package imports neither Keras nor TensorFlow.
+"""
+
+import sys
+
+from skml._classifier import KerasMultiLabelClassifier
+
+__all__ = ["KerasMultiLabelClassifier", "clear_cache"]
+__version__ = "0.1.0"
+
+
+def clear_cache():
+    """Forget the compiled training steps and predictions that are kept for later fits.
+
+    A fit of the same architecture, loss, optimizer class and metrics as an earlier one re-uses its
+    compiled graph. At most a few are kept; this frees them. No fitted estimator changes.
+
+    Examples
+    --------
+    >>> import skml
+    >>> skml.clear_cache()
+    """
+    if "skml._engine" in sys.modules:
+        sys.modules["skml._engine"].clear()

@@ -1,0 +1,690 @@
+"""The estimator: scikit-learn's contract around a Keras network."""
+
+import contextlib
+import copy
+import difflib
+import inspect
+import sys
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from skml import _decisions, _weights
+from skml._dense import ACTIVATIONS, DenseNetwork, open_interval
+from skml._targets import TargetEncoder, same_label_space
+
+ROUTES = ("model", "optimizer", "loss", "metrics", "callbacks")
+
+# Cells of (rows, labels) that predict holds as probabilities at a time.
+_CHUNK_CELLS = 2**22
+
+# A holdout of fewer rows says less about when to stop than those rows teach.
+_MIN_HOLDOUT = 10
+
+
+class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
+    """Neural multi-label classifier: one sigmoid unit per label, trained with binary cross-entropy.
+
+    ``y`` holds label sets, a 0/1 indicator (array, sparse matrix or DataFrame) or one label per row, and
+    `predict` answers in kind. With one label per row the problem is multi-class, and the head is a
+    softmax with categorical cross-entropy (for two classes one sigmoid unit).
+
+    Parameters
+    ----------
+    model : callable or keras.Model, default=None
+        None is a fully connected network of `hidden_layer_sizes`. A callable builds a network and is
+        given those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
+        signature names. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
+        ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``; a network that
+        ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Of a
+        keras.Model each fit trains a copy that starts from its weights. A compiled model keeps its own
+        loss, optimizer and metrics where the parameters here are at their defaults.
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer of the default network.
+    activation : str, default="relu"
+        Activation of the hidden layers of the default network: "elu", "gelu", "linear", "relu", "selu",
+        "sigmoid", "silu", "softplus" or "tanh".
+    dropout : float in [0, 1), default=0.2
+        Share of each hidden layer's units that a training step leaves out (Srivastava et al., 2014).
+    optimizer : str, keras.Optimizer or class of one, default="adam"
+        Names and classes take routed parameters, such as ``optimizer__weight_decay=0.01``.
+    learning_rate : float, default=None
+        None keeps the optimizer's own.
+    loss : "auto", str, callable, keras.Loss or class of one, default="auto"
+        "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight;
+        for one of more than two classes per row it is categorical cross-entropy. Names, functions and
+        objects are used as Keras uses them.
+    metrics : list, default=None
+        Keras metrics, recorded in ``history_``.
+    class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
+        Weight of a label's positive cells in the loss. "balanced" is negatives / positives of each label,
+        within [0.01, 100]. With one label per row it weighs rows, as scikit-learn's ``class_weight``.
+    classes : array-like of shape (n_labels,), default=None
+        The label space, for data in which a label may not occur. None takes it from ``y``.
+    threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=0.5
+        A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
+        mapping leaves out have 0.5. Read by `predict`, so a fitted estimator follows ``set_params``.
+        With two classes a float applies to the second one; with more it has no meaning.
+    min_labels : int, default=0
+        A row with fewer predicted labels gets those with the largest ``proba - threshold``.
+    max_labels : int, default=None
+        A row with more predicted labels keeps those with the largest ``proba - threshold``.
+    epochs : int or "auto", default="auto"
+        Passes over the training rows. "auto" makes about 2,000 updates, within [20, 150] epochs.
+    batch_size : int or "auto", default="auto"
+        Rows of one update. "auto" is the power of two nearest to n_samples / 30, within [32, 256].
+    early_stopping : bool, default=True
+        Whether to stop when the loss on a holdout (or on ``X_val``, ``y_val``) no longer falls, and to keep
+        the weights of the best epoch. There is no holdout if it would have fewer than 10 rows.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the training rows that the holdout takes, at random.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which to stop.
+    callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
+        Each fit trains with copies, which are in ``callbacks_``. One that has a hook for batches makes
+        training fall back to Keras' own, slower loop.
+    jit_compile : bool, default=False
+        Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the fitted weights and optimizer state, in the fitted label space.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, dropout, holdout and the order of rows. The same int gives the same model, bit for
+        bit on one CPU.
+    verbose : int, default=0
+        As in ``keras.Model.fit``: 0 is silent, 1 a progress bar, 2 a line for each epoch.
+    **routed
+        ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x`` and ``callbacks__x`` are handed on to what
+        they name. They are parameters like the others: in `get_params`, `set_params` and grids.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_labels,)
+        The labels, in the order of the columns of `predict_proba`.
+    threshold_ : float or ndarray of shape (n_labels,)
+        The threshold in force; None with more than two classes of single labels.
+    n_features_in_ : int
+        Number of columns of X in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, where it had names that are all strings.
+    n_iter_ : int
+        Epochs run.
+    history_ : dict of list of float
+        For each epoch the loss, the metrics and, with a holdout, their ``val_`` twins.
+    model_ : keras.Model
+        The trained network. That of the default network is made when it is first asked for.
+    callbacks_ : list of keras.callbacks.Callback
+        The copies of `callbacks` that the last fit used.
+    target_encoder_ : object
+        Reads ``y`` into a 0/1 matrix (``transform``) and back (``inverse_transform``).
+
+    Notes
+    -----
+    Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
+    share one unit of probability, which is right for exactly one label per row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skml import KerasMultiLabelClassifier
+    >>> X = np.tile([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], (25, 1))
+    >>> y = 25 * [set(), {"wet"}, {"cold"}, {"cold", "wet"}]
+    >>> clf = KerasMultiLabelClassifier(epochs=100, learning_rate=0.01, random_state=0).fit(X, y)
+    >>> clf.predict([[0, 0], [1, 1]])
+    array([(), ('cold', 'wet')], dtype=object)
+    >>> clf.predict_proba([[1, 0]]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints = {
+        "model": [callable, None],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
+        "classes": ["array-like", set, None],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
+        "max_labels": [Interval(Integral, 0, None, closed="left"), None],
+        "epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "jit_compile": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model=None,
+        *,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        dropout=0.2,
+        optimizer="adam",
+        learning_rate=None,
+        loss="auto",
+        metrics=None,
+        class_weight=None,
+        classes=None,
+        threshold=0.5,
+        min_labels=0,
+        max_labels=None,
+        epochs="auto",
+        batch_size="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        callbacks=None,
+        jit_compile=False,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        **routed,
+    ):
+        self.model = model
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.metrics = metrics
+        self.class_weight = class_weight
+        self.classes = classes
+        self.threshold = threshold
+        self.min_labels = min_labels
+        self.max_labels = max_labels
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.jit_compile = jit_compile
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        for name, value in routed.items():
+            if not _is_routed(name):
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}{self._nearest(name)}.")
+            setattr(self, name, value)
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+        """Train a network on X and y.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            Floats. With a `model` of your own also arrays of more dimensions, integers or strings.
+        y : label collections, indicator, or one label per row, n_samples in all
+            A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
+            shape (n_samples, n_labels); or an array-like of shape (n_samples,).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight 0 is the same as leaving the row out, weight 2 as having it twice.
+        X_val, y_val : as X and y, default=None
+            Data for early stopping, in place of a holdout.
+
+        Returns
+        -------
+        self : KerasMultiLabelClassifier
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is not as described. The estimator is then as it was before.
+        """
+        with self._kept_on_error():
+            goes_on = self.warm_start and hasattr(self, "_network")
+            self._validate_params()
+            return self._fit(X, y, sample_weight, (X_val, y_val), goes_on)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch, without a holdout, going on from what earlier calls learned.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_labels,), default=None
+            The label space; the same thing as the parameter `classes`. Needed in the first call unless
+            the columns of an indicator give it.
+
+        Returns
+        -------
+        self : KerasMultiLabelClassifier
+        """
+        with self._kept_on_error():
+            self._validate_params()
+            return self._fit(X, y, sample_weight, (None, None), hasattr(self, "_network"), True, classes)
+
+    def predict(self, X):
+        """Predict labels in the form of the ``y`` given to `fit`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
+            For label collections an object array of tuples, in the order of ``classes_``; for a sparse
+            ``y`` CSR; for a DataFrame an array of 0 and 1.
+        """
+        check_is_fitted(self, "_network")
+        X = self._check_X(X)
+        encoder = self.target_encoder_
+        if not encoder.is_multilabel:
+            return encoder.inverse_transform(self._class_numbers(X))
+        chunks = [decisions for _, decisions in self._decisions(X)]
+        stack = sparse.vstack if encoder.form_ == "sparse" else np.concatenate
+        return encoder.inverse_transform(stack(chunks))
+
+    def predict_proba(self, X):
+        """Predict the probability of each label.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_labels)
+            In the dtype of the network, inside (0, 1), columns as in ``classes_``. With one label per row
+            (n_samples, n_classes), rows summing to 1.
+        """
+        check_is_fitted(self, "_network")
+        return self._proba(self._check_X(X))
+
+    def decision_function(self, X):
+        """Predict log-odds.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels)
+            Log-odds of each label. With one label per row (n_samples,) for two classes, the log-odds of
+            the second, and log-probabilities of shape (n_samples, n_classes) for more.
+        """
+        check_is_fitted(self, "_network")
+        scores = self._network.log_proba(self._check_X(X))
+        return scores.ravel() if self.target_encoder_.target_type_ == "binary" else scores
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows whose labels are all predicted right (subset accuracy).
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            A row of ``y`` with a label that is not in ``classes_`` counts as wrong, with a warning.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self, "_network")
+        encoder = self.target_encoder_
+        Y, unknown = encoder.transform_known(y)
+        if not encoder.is_multilabel:
+            return super().score(X, y, sample_weight)
+        X = self._check_X(X)
+        check_consistent_length(X, Y, sample_weight)
+        right = np.empty(X.shape[0], dtype=bool)
+        for rows, decisions in self._decisions(X):
+            wrong = decisions != (Y[rows] == 1 if not sparse.issparse(Y) else Y[rows].astype(bool))
+            right[rows] = np.asarray(wrong.sum(axis=1)).ravel() == 0
+        if unknown:
+            labels = list(dict.fromkeys(label for row in unknown.values() for label in row))
+            warnings.warn(f"{len(unknown)} rows of y count as wrong: they have labels not in classes_: {labels!r}.")
+            right[list(unknown)] = False
+        return float(np.average(right, weights=sample_weight))
+
+    @property
+    def threshold_(self):
+        """The threshold in force."""
+        if not hasattr(self, "_network"):
+            raise AttributeError("threshold_ is there after fit.")
+        if self.target_encoder_.target_type_ == "multiclass":
+            return None
+        return _decisions.resolve_threshold(self.threshold, self._threshold_labels())
+
+    @property
+    def model_(self):
+        """The trained network as a keras.Model."""
+        if not hasattr(self, "_network"):
+            raise AttributeError("model_ is there after fit.")
+        if not isinstance(self._network, DenseNetwork):
+            return self._network.model
+        if not hasattr(self, "_rebuilt_model"):
+            from skml._network import build_dense
+
+            self._rebuilt_model = build_dense(self._network)
+        return self._rebuilt_model
+
+    def get_params(self, deep=True):
+        """Return the parameters, routed ones included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Accepted as scikit-learn does.
+
+        Returns
+        -------
+        params : dict
+        """
+        routed = {name: value for name, value in vars(self).items() if _is_routed(name)}
+        return {**super().get_params(deep=deep), **routed}
+
+    def set_params(self, **params):
+        """Set parameters, routed ones included.
+
+        Returns
+        -------
+        self : KerasMultiLabelClassifier
+
+        Raises
+        ------
+        ValueError
+            If a name is no parameter.
+        """
+        known = self._get_param_names()
+        for name in params:
+            if name not in known and not _is_routed(name):
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}{self._nearest(name)}. "
+                    f"Valid parameters are: {known!r} and those routed by {', '.join(f'{r}__' for r in ROUTES)}."
+                )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    @contextlib.contextmanager
+    def _kept_on_error(self):
+        """Leave the estimator as it was if what happens inside fails."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _fit(self, X, y, sample_weight, validation, goes_on, partial=False, classes=None):
+        X = self._check_X(X, reset=not goes_on)
+        encoder = self._encoder(y, goes_on, partial, classes)
+        Y = encoder.transform(y)
+        check_consistent_length(X, Y)
+        self._check_decisions(encoder)
+        weight = _weights.check_sample_weight(sample_weight, X)
+        positive_weight, weight = self._apply_class_weight(encoder, Y, weight)
+        rng = copy.deepcopy(self._random_state) if goes_on else self._new_random_state()
+        rows, holdout = self._split(weight, X.shape[0], rng, holdout=not partial and validation[0] is None)
+        if not partial:
+            holdout = self._validation(X, Y, weight, encoder, validation, holdout)
+
+        from skml import _training
+
+        params = self.get_params(deep=False)
+        meta = self._meta(X, encoder)
+        if goes_on:
+            start = _training.go_on(self._network, params, meta, positive_weight, rng)
+        else:
+            start = _training.start(params, X, meta, positive_weight, rng)
+        total = _weights.total_weight(None if weight is None else weight[rows], len(rows))
+        batch_size = _weights.auto_batch_size(total) if self.batch_size == "auto" else self.batch_size
+        epochs = _weights.auto_epochs(total, batch_size) if self.epochs == "auto" else self.epochs
+        plan = _training.Plan(
+            X=X,
+            Y=Y,
+            weight=weight,
+            rows=rows,
+            validation=holdout,
+            epochs=1 if partial else int(epochs),
+            batch_size=int(batch_size),
+            first_epoch=self.n_iter_ if goes_on else 0,
+            n_iter_no_change=self.n_iter_no_change,
+            verbose=int(self.verbose),
+            jit_compile=self.jit_compile,
+            random_state=rng,
+        )
+        callbacks = _training.callbacks(params)
+        network, history, slots = _training.train(start, plan, callbacks, self._slots if goes_on else None)
+
+        earlier = self.history_ if goes_on else {}
+        self.history_ = {name: earlier.get(name, []) + values for name, values in history.items()}
+        self.n_iter_ = plan.first_epoch + len(history["loss"])
+        self.target_encoder_ = encoder
+        self.classes_ = encoder.classes_
+        self.callbacks_ = callbacks
+        self._network = network
+        self._slots = slots
+        self._random_state = rng
+        self._keeps_slots = partial or self.warm_start
+        vars(self).pop("_rebuilt_model", None)
+        return self
+
+    def _check_X(self, X, reset=False):
+        if self.model is None:
+            dtype = self._floatx() if reset else [np.float64, np.float32]
+            return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
+        first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)
+        is_text = getattr(first, "dtype", np.dtype(object)).kind in "OUST" and _holds_text(first)
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=None if is_text else "numeric",
+            allow_nd=True,
+            ensure_2d=not is_text,
+        )
+
+    def _floatx(self):
+        import keras
+
+        return np.dtype(keras.config.floatx())
+
+    def _encoder(self, y, goes_on, partial, classes):
+        if classes is not None and self.classes is not None and not same_label_space(classes, self.classes):
+            raise ValueError(f"classes={classes!r} differs from the parameter classes={self.classes!r}.")
+        classes = self.classes if classes is None else classes
+        if goes_on:
+            known = self.classes_.tolist()
+            if classes is not None and set(map(str, classes)) != set(map(str, known)):
+                raise ValueError(f"classes={classes!r} differs from the labels of the earlier fit, {known!r}.")
+            return self.target_encoder_
+        encoder = TargetEncoder(classes).fit(y)
+        if partial and classes is None and encoder.form_ in ("single", "collections"):
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: a label may be missing from this y."
+            )
+        return encoder
+
+    def _check_decisions(self, encoder):
+        labels = encoder.classes_.tolist()
+        if encoder.is_multilabel:
+            _decisions.resolve_threshold(self.threshold, labels)
+            _decisions.check_label_counts(self.min_labels, self.max_labels, len(labels))
+            return
+        _decisions.check_has_no_meaning(self.threshold, self.min_labels, self.max_labels, encoder.target_type_)
+        if encoder.target_type_ == "binary":
+            _decisions.resolve_threshold(self.threshold, labels[1:])
+
+    def _threshold_labels(self):
+        labels = self.classes_.tolist()
+        return labels[1:] if self.target_encoder_.target_type_ == "binary" else labels
+
+    def _apply_class_weight(self, encoder, Y, weight):
+        """Return the weights of positive cells, and those of the rows."""
+        if self.class_weight is None:
+            return None, weight
+        labels = encoder.classes_.tolist()
+        if encoder.is_multilabel:
+            return _weights.positive_weights(self.class_weight, labels, Y, weight), weight
+        codes = np.asarray(Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]).ravel()
+        return None, _weights.class_row_weights(self.class_weight, labels, codes, weight)
+
+    def _new_random_state(self):
+        return np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _split(self, weight, n_samples, rng, holdout):
+        """Return the rows to train on, and those to hold out (or None)."""
+        rows = np.arange(n_samples, dtype=np.int32)
+        if weight is not None:
+            rows = rows[weight > 0]
+        n_holdout = int(len(rows) * self.validation_fraction)
+        if not (holdout and self.early_stopping) or n_holdout < _MIN_HOLDOUT or n_holdout == len(rows):
+            return rows, None
+        order = rng.permutation(rows)
+        return np.sort(order[n_holdout:]), np.sort(order[:n_holdout])
+
+    def _validation(self, X, Y, weight, encoder, validation, holdout):
+        """Return what early stopping watches: arrays and their rows, or None."""
+        X_val, y_val = validation
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together.")
+        if X_val is None:
+            return None if holdout is None else (X, Y, weight, holdout)
+        if not self.early_stopping:
+            raise ValueError("X_val and y_val are for early stopping, but early_stopping=False.")
+        X_val = self._check_X(X_val)
+        Y_val = encoder.transform(y_val)
+        check_consistent_length(X_val, Y_val)
+        _, weight_val = self._apply_class_weight(encoder, Y_val, None)
+        if weight is not None and weight_val is None:
+            weight_val = np.ones(len(y_val))
+        arrays = _as_kind_of(X_val, X), _as_kind_of(Y_val, Y), weight_val
+        return *arrays, np.arange(X_val.shape[0], dtype=np.int32)
+
+    def _meta(self, X, encoder):
+        return {
+            "n_features_in_": getattr(self, "n_features_in_", None),
+            "n_classes_": len(encoder.classes_),
+            "n_outputs_": encoder.n_outputs,
+            "output_activation_": "softmax" if encoder.target_type_ == "multiclass" else "sigmoid",
+            "target_type_": encoder.target_type_,
+            "classes_": encoder.classes_,
+            "X_shape_": X.shape,
+            "X_dtype_": X.dtype,
+        }
+
+    def _proba(self, X):
+        proba = self._network.proba(X)
+        if self.target_encoder_.target_type_ == "binary":
+            proba = np.hstack([1 - proba, proba])
+        return open_interval(proba)
+
+    def _class_numbers(self, X):
+        encoder = self.target_encoder_
+        self._check_decisions(encoder)
+        proba = self._proba(X)
+        if encoder.target_type_ == "multiclass":
+            return proba.argmax(axis=1)
+        return _decisions.decide(proba[:, 1:], self.threshold_).ravel().astype(np.intp)
+
+    def _decisions(self, X):
+        """Yield slices of rows and their decisions, CSR where y was sparse."""
+        self._check_decisions(self.target_encoder_)
+        limits = self.threshold_, self.min_labels, self.max_labels
+        as_csr = self.target_encoder_.form_ == "sparse"
+        for rows in gen_batches(X.shape[0], max(1, _CHUNK_CELLS // len(self.classes_))):
+            decisions = _decisions.decide(self._proba(X[rows]), *limits)
+            yield rows, sparse.csr_array(decisions) if as_csr else decisions
+
+    def _nearest(self, name):
+        route, _, rest = name.partition("__")
+        near = difflib.get_close_matches(route if rest else name, [*self._get_param_names(), *ROUTES], n=1)
+        return f"; did you mean {near[0] + ('__' + rest if rest else '')!r}?" if near else ""
+
+    def __sklearn_clone__(self):
+        # Keras objects are shared: deepcopy cannot copy them all, and fit copies them.
+        shared = self._keras_params()
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self) | dict.fromkeys(shared))
+        twin = BaseEstimator.__sklearn_clone__(twin)
+        vars(twin).update(shared)
+        return twin
+
+    def _keras_params(self):
+        """Return the parameters that hold objects of Keras."""
+        if "keras" not in sys.modules:
+            return {}
+        from skml._keras_objects import holds_keras_object
+
+        return {name: value for name, value in self.get_params(deep=False).items() if holds_keras_object(value)}
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state.pop("_rebuilt_model", None)
+        if not state.get("_keeps_slots"):
+            state["_slots"] = None
+        shared = self._keras_params()
+        if shared:
+            from skml._keras_objects import pack
+
+            state["_packed"] = {name: pack(value) for name, value in shared.items()}
+            state.update(dict.fromkeys(shared))
+        return state
+
+    def __setstate__(self, state):
+        packed = state.pop("_packed", None)
+        super().__setstate__(state)
+        if packed:
+            from skml._keras_objects import unpack
+
+            vars(self).update({name: unpack(value) for name, value in packed.items()})
+
+    def __dir__(self):
+        # scikit-learn's HTML display reads every attribute that dir names, and must not build a network.
+        hidden = set() if "_rebuilt_model" in vars(self) else {"model_"}
+        return sorted(set(super().__dir__()) - hidden)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = tags.input_tags.string = self.model is not None
+        return tags
+
+
+def _published_signature():
+    """Return the signature without the var-keyword, which is no parameter of its own."""
+    signature = inspect.signature(KerasMultiLabelClassifier.__init__)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD and p.name != "self"]
+    return signature.replace(parameters=parameters)
+
+
+KerasMultiLabelClassifier.__signature__ = _published_signature()
+
+
+def _is_routed(name):
+    route, _, rest = name.partition("__")
+    return route in ROUTES and bool(rest)
+
+
+def _holds_text(X):
+    if X.dtype.kind in "UST":
+        return True
+    flat = np.asarray(X).ravel()
+    return flat.size > 0 and isinstance(flat[0], str)
+
+
+def _as_kind_of(array, model):
+    """Return validation data dense or sparse, and in the dtype, as the training data are."""
+    if sparse.issparse(model):
+        return sparse.csr_array(array).astype(model.dtype)
+    array = array.toarray() if sparse.issparse(array) else array
+    return array.astype(model.dtype, copy=False)

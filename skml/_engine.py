@@ -1,0 +1,426 @@
+"""Training and prediction in TensorFlow: one trace runs a whole epoch, and serves later fits too.
+
+``keras.Model.fit`` makes two data iterators an epoch, dispatches every step from Python and traces
+anew for every model. Here the model's own ``train_step`` is looped inside one graph over batches that
+the graph gathers from in-memory arrays, and compiled models are kept for the next fit of their kind.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections import OrderedDict, namedtuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+# Between two calls of the graph Python can handle a Ctrl-C.
+_SECONDS_PER_CALL = 0.3
+_FIRST_STEPS = 16
+# Cells that one step of validation or prediction holds.
+_CHUNK_CELLS = 2**22
+
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+Layout = namedtuple("Layout", ["kind", "shape", "dtype", "stored"])
+"""How rows lie in tensors: kind is "dense", "sparse" (batches are sparse) or "densified"."""
+
+
+class Rows:
+    """In-memory rows as tensors, from which a graph gathers batches.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_samples, ...) or CSR
+    dtype : str
+        Of the batches. A smaller dtype of the array is kept in memory.
+    sparse_batches : bool, default=False
+        Whether batches of a CSR array are sparse tensors.
+    """
+
+    def __init__(self, array, dtype, sparse_batches=False):
+        self.n_rows = array.shape[0]
+        if sparse.issparse(array):
+            kind = "sparse" if sparse_batches else "densified"
+            index = np.int32 if array.nnz < 2**31 else np.int64
+            parts = (array.data, array.indices.astype(np.int32, copy=False), array.indptr.astype(index, copy=False))
+            self.tensors = tuple(tf.convert_to_tensor(part) for part in parts)
+        else:
+            kind = "dense"
+            self.tensors = (tf.convert_to_tensor(array),)
+        stored = (self.tensors[0].dtype.name, self.tensors[-1].dtype.name)
+        self.layout = Layout(kind, tuple(array.shape[1:]), dtype, stored)
+
+
+def _specs(layout):
+    first, last = layout.stored
+    if layout.kind == "dense":
+        return (tf.TensorSpec((None, *layout.shape), first),)
+    return tf.TensorSpec((None,), first), tf.TensorSpec((None,), "int32"), tf.TensorSpec((None,), last)
+
+
+def _gather(layout, tensors, index):
+    """Return the batch of the rows `index`; part of a graph."""
+    if layout.kind == "dense":
+        batch = tf.gather(tensors[0], index)
+        return batch if batch.dtype == layout.dtype else tf.cast(batch, layout.dtype)
+    values, columns, splits = tensors
+    start = tf.gather(splits, index)
+    length = tf.gather(splits, index + 1) - start
+    before = tf.cumsum(length, exclusive=True)
+    position = tf.range(tf.reduce_sum(length)) + tf.repeat(start - before, length)
+    row = tf.repeat(tf.range(tf.size(index)), length)
+    cells = tf.stack([row, tf.gather(columns, position)], axis=1)
+    values = tf.cast(tf.gather(values, position), layout.dtype)
+    if layout.kind == "sparse":
+        shape = tf.stack([tf.size(index, "int64"), layout.shape[0]])
+        return tf.SparseTensor(tf.cast(cells, "int64"), values, shape)
+    batch = tf.scatter_nd(cells, values, tf.stack([tf.size(index), layout.shape[0]]))
+    return tf.ensure_shape(batch, (None, *layout.shape))
+
+
+class Data(namedtuple("Data", ["X", "Y", "weight"])):
+    """Rows of X, of Y and of the sample weights (or None)."""
+
+    @property
+    def layouts(self):
+        """Layout of each of the three."""
+        return tuple(rows and rows.layout for rows in self)
+
+    @property
+    def tensors(self):
+        """Tensors of each of the three."""
+        return tuple(rows.tensors if rows else () for rows in self)
+
+
+class Session:
+    """A compiled model and the graphs that train and evaluate it on one layout of data.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built and compiled.
+    layouts : tuple of Layout
+        Of X, Y and the sample weights.
+    jit_compile : bool, default=False
+        Whether XLA compiles the training step.
+    """
+
+    def __init__(self, model, layouts, jit_compile=False):
+        self.model = model
+        self.layouts = layouts
+        # Slots that were made inside a graph would keep that graph alive.
+        model.optimizer.build(model.trainable_variables)
+        self._initial = [(variable, _constant_or_array(variable)) for variable in model.optimizer.variables]
+        self._train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
+        signature = [
+            tuple(() if layout is None else _specs(layout) for layout in layouts),
+            tf.TensorSpec((None,), "int32"),
+            tf.TensorSpec((), "int32"),
+        ]
+        make = tf.function(autograph=False, input_signature=signature)
+        self._train = make(lambda *rows: self._loop(self._train_step, *rows))
+        self._test = make(lambda *rows: self._loop(model.test_step, *rows))
+
+    def reset_optimizer(self, values=None):
+        """Put the optimizer into the state of a new one, or into one that `optimizer_state` returned."""
+        values = [initial for _, initial in self._initial] if values is None else values
+        for (variable, _), value in zip(self._initial, values, strict=True):
+            variable.assign(np.broadcast_to(value, variable.shape))
+
+    def optimizer_state(self):
+        """Return the optimizer's variables as arrays."""
+        return [variable.numpy() for variable in self.model.optimizer.variables]
+
+    def fit(self, data, validation, plan, callbacks):
+        """Train for a number of epochs, each on all rows in a new random order.
+
+        Parameters
+        ----------
+        data : Data
+        validation : tuple (Data, ndarray of int32) or None
+            What to evaluate after each epoch, and on which rows.
+        plan : object
+            Has rows, random_state, batch_size, epochs, first_epoch, verbose.
+        callbacks : list of keras.callbacks.Callback
+
+        Returns
+        -------
+        history : dict of list of float
+        """
+        history = keras.callbacks.History()
+        callbacks = [*callbacks, history]
+        reason = self._why_not_looped(callbacks)
+        if reason is None:
+            try:
+                self._train.get_concrete_function()
+            except Exception as error:  # whatever a train_step of the user's own may raise
+                reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
+        if reason is None:
+            self._fit_looped(data, validation, plan, callbacks)
+        else:
+            if plan.verbose:
+                print(f"Training in Keras' own loop: {reason}.")
+            self._fit_by_keras(data, validation, plan, callbacks)
+        return history.history
+
+    def _why_not_looped(self, callbacks):
+        if self.model.run_eagerly:
+            return "the model is compiled with run_eagerly=True"
+        if tf.distribute.has_strategy() or self.model.distribute_strategy.num_replicas_in_sync > 1:
+            return "a tf.distribute strategy is in force"
+        for callback in callbacks:
+            for name in _BATCH_HOOKS:
+                hook = getattr(callback, name)
+                if getattr(hook, "__func__", None) is not getattr(keras.callbacks.Callback, name):
+                    return f"{type(callback).__name__} has {name}"
+        return None
+
+    def _loop(self, step, tensors, order, batch_size):
+        """Run `step` over the rows in `order`; part of a graph."""
+        n_rows = tf.size(order)
+
+        def body(start):
+            index = order[start : start + batch_size]
+            parts = zip(self.layouts, tensors, strict=True)
+            step(tuple(_gather(layout, part, index) for layout, part in parts if layout is not None))
+            return start + batch_size
+
+        tf.while_loop(lambda start: start < n_rows, body, [0], parallel_iterations=1)
+        return self.model.get_metrics_result()
+
+    def _fit_looped(self, data, validation, plan, callbacks):
+        model = self.model
+        last_epoch = plan.first_epoch + plan.epochs
+        n_steps = -(-len(plan.rows) // plan.batch_size)
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_progbar=plan.verbose != 0,
+            verbose=plan.verbose,
+            epochs=last_epoch,
+            steps=n_steps,
+            model=model,
+        )
+        train = _Runner(self._train, data, plan.batch_size)
+        if validation is not None:
+            validation_data, validation_rows = validation
+            cells = sum(int(np.prod(layout.shape)) for layout in self.layouts if layout is not None)
+            test = _Runner(self._test, validation_data, max(plan.batch_size, _CHUNK_CELLS // cells))
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(plan.first_epoch, last_epoch):
+            callbacks.on_epoch_begin(epoch)
+            model.reset_metrics()
+            if plan.verbose:
+                callbacks.on_train_batch_begin(0)
+            logs = train(plan.random_state.permutation(plan.rows))
+            if plan.verbose:
+                callbacks.on_train_batch_end(n_steps - 1, logs)
+            if validation is not None:
+                model.reset_metrics()
+                logs |= {f"val_{name}": value for name, value in test(validation_rows).items()}
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs)
+
+    def _fit_by_keras(self, data, validation, plan, callbacks):
+        # Keras reads the first batch twice, once to build the model, so the orders are drawn before.
+        orders = [plan.random_state.permutation(plan.rows) for _ in range(plan.epochs)]
+
+        def dataset(data, orders):
+            def indices():
+                for order in orders:
+                    yield from (order[i : i + plan.batch_size] for i in range(0, len(order), plan.batch_size))
+
+            index = tf.data.Dataset.from_generator(indices, output_signature=tf.TensorSpec((None,), "int32"))
+            return index.map(
+                lambda index: tuple(_gather(rows.layout, rows.tensors, index) for rows in data if rows is not None)
+            )
+
+        self.model.fit(
+            dataset(data, orders),
+            steps_per_epoch=-(-len(plan.rows) // plan.batch_size),
+            validation_data=None if validation is None else dataset(validation[0], [validation[1]]),
+            epochs=plan.first_epoch + plan.epochs,
+            initial_epoch=plan.first_epoch,
+            callbacks=callbacks,
+            verbose=plan.verbose,
+        )
+
+
+class _Runner:
+    """Calls a session's graph over all rows, for about `_SECONDS_PER_CALL` at a time."""
+
+    def __init__(self, function, data, batch_size):
+        self._function = function
+        self._tensors = data.tensors
+        self._batch_size = batch_size
+        self._batch_size_tensor = tf.constant(batch_size, "int32")
+        self._steps = _FIRST_STEPS
+
+    def __call__(self, order):
+        start = 0
+        while start < len(order):
+            stop = start + self._steps * self._batch_size
+            began = time.perf_counter()
+            logs = self._function(self._tensors, tf.convert_to_tensor(order[start:stop]), self._batch_size_tensor)
+            logs = {name: value.numpy().tolist() for name, value in logs.items()}
+            seconds = time.perf_counter() - began
+            self._steps = max(_FIRST_STEPS, int(self._steps * min(_SECONDS_PER_CALL / seconds, 100)))
+            start = stop
+        return logs
+
+
+def _constant_or_array(variable):
+    """Return a variable's value, as one number where all its elements agree."""
+    value = variable.numpy()
+    return value.flat[0] if value.size and (value == value.flat[0]).all() else value
+
+
+class SessionPool:
+    """Sessions of earlier fits, each lent to one fit at a time; the least recently used goes first.
+
+    Parameters
+    ----------
+    max_sessions : int, default=8
+    """
+
+    def __init__(self, max_sessions=8):
+        self._max_sessions = max_sessions
+        self._idle = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def lend(self, key, make):
+        """Lend the session of `key`, or a new one by ``make()``; after an error it is not taken back."""
+        with self._lock:
+            stack = self._idle.get(key)
+            session = stack.pop() if stack else None
+            if stack == []:
+                del self._idle[key]
+        session = session or make()
+        yield session
+        if key is None:
+            return
+        with self._lock:
+            self._idle.setdefault(key, []).append(session)
+            self._idle.move_to_end(key)
+            while sum(map(len, self._idle.values())) > self._max_sessions:
+                oldest = next(iter(self._idle))
+                self._idle[oldest].pop()
+                if not self._idle[oldest]:
+                    del self._idle[oldest]
+
+    def clear(self):
+        """Forget all sessions."""
+        with self._lock:
+            self._idle.clear()
+
+    def forget_after_fork(self):
+        """Forget all sessions in a child process, whose threads and locks are not the parent's."""
+        self._lock = threading.Lock()
+        self._idle = OrderedDict()
+
+
+class Predictor:
+    """The compiled forward pass of one architecture, on any weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+    shared : bool
+        Whether models of the same description use it: then the weights are arguments of the graph.
+    """
+
+    def __init__(self, model, shared):
+        self._model = model
+        self._shared = shared
+        self._functions = {}
+
+    def __call__(self, model, X):
+        """Return the outputs of `model`, shape (n_samples, n_outputs), in chunks of bounded memory."""
+        state = ()
+        if self._shared:
+            state = ([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables])
+        chunk = max(1, _CHUNK_CELLS // int(np.prod(X.shape[1:])))
+        outputs = []
+        for start in range(0, X.shape[0], chunk):
+            rows = rows_of(X[start : start + chunk], model)
+            outputs.append(self._function(rows.layout)(state, rows.tensors, rows.n_rows).numpy())
+        return np.concatenate(outputs)
+
+    def _function(self, layout):
+        if layout not in self._functions:
+
+            def forward(state, tensors, n_rows):
+                batch = _gather(layout, tensors, tf.range(n_rows)) if layout.kind != "dense" else tensors[0]
+                if self._shared:
+                    return self._model.stateless_call(*state, batch, training=False)[0]
+                return self._model(batch, training=False)
+
+            variables = ()
+            if self._shared:
+                variables = (
+                    [tf.TensorSpec(v.shape, v.dtype) for v in self._model.trainable_variables],
+                    [tf.TensorSpec(v.shape, v.dtype) for v in self._model.non_trainable_variables],
+                )
+            signature = [variables, _specs(layout), tf.TensorSpec((), "int32")]
+            self._functions[layout] = tf.function(forward, autograph=False, input_signature=signature)
+        return self._functions[layout]
+
+
+def rows_of(X, model):
+    """Return X as `Rows` in the dtype that the model's input has."""
+    dtype, sparse_batches = keras.config.floatx(), False
+    if getattr(model, "inputs", None):
+        dtype, sparse_batches = model.inputs[0].dtype, model.inputs[0].sparse
+    if X.dtype.kind == "f":
+        X = X.astype(dtype, copy=False)
+    elif X.dtype.kind in "OUS":
+        dtype = "string"
+    return Rows(X, dtype, sparse_batches)
+
+
+def batch_of(X, model):
+    """Return rows of X as the tensor that the model takes."""
+    rows = rows_of(X, model)
+    return _gather(rows.layout, rows.tensors, tf.range(rows.n_rows))
+
+
+pool = SessionPool()
+_MAX_PREDICTORS = 16
+_predictors = OrderedDict()
+_predictors_lock = threading.Lock()
+
+
+def predictor(model, description):
+    """Return the `Predictor` of a model, shared with others of the same description if that is not None."""
+    if description is None:
+        return Predictor(model, shared=False)
+    with _predictors_lock:
+        if description not in _predictors:
+            _predictors[description] = Predictor(model, shared=True)
+        _predictors.move_to_end(description)
+        while len(_predictors) > _MAX_PREDICTORS:
+            _predictors.popitem(last=False)
+        return _predictors[description]
+
+
+def clear():
+    """Forget every trace that is kept for later fits and predictions."""
+    pool.clear()
+    _predictors.clear()
+
+
+os.register_at_fork(after_in_child=lambda: (pool.forget_after_fork(), _predictors.clear()))

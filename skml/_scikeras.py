@@ -1,0 +1,166 @@
+"""The only door to scikeras: parameters become a Keras model, its compile arguments and callbacks."""
+
+import contextlib
+import functools
+import inspect
+import random
+import sys
+import threading
+
+import keras
+
+from skml import _keras_objects
+
+_SCIKERAS_WAS_THERE = "scikeras" in sys.modules
+
+from scikeras.wrappers import BaseWrapper  # noqa: E402
+
+
+def _undo_patches():
+    """Give Keras back the methods that importing scikeras replaces for the whole process.
+
+    They were inherited, so deleting scikeras' own restores them. Where the user imported scikeras
+    before, its models may be counting on them.
+    """
+    patches = [(keras.Model, "__deepcopy__")]
+    patches += [(kind, "__reduce__") for kind in (keras.Model, keras.Loss, keras.Metric, keras.Optimizer)]
+    for kind, name in patches:
+        if getattr(vars(kind).get(name), "__module__", "").startswith("scikeras"):
+            delattr(kind, name)
+
+
+if not _SCIKERAS_WAS_THERE:
+    _undo_patches()
+
+_seed_lock = threading.RLock()
+
+
+class Router(BaseWrapper):
+    """scikeras' routing of ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x``, ``callbacks__x``.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator, routed ones included. Nothing in it is modified.
+    meta : dict, default=None
+        What a builder gets as ``meta``.
+    """
+
+    def __init__(self, params, meta=None):
+        own = {name: _keras_objects.map_leaves(_keras_objects.copy_object, params[name]) for name in _OBJECTS}
+        own["callbacks"] = _keras_objects.map_leaves(_copy_callback, params["callbacks"])
+        self._params = {**params, **own}
+        self._meta = meta
+        self._random_state = None
+        self.build_fn = None
+        self.model = _as_function(params["model"])
+
+    def get_params(self, deep=True):
+        """Return the parameters that routing reads."""
+        return dict(self._params)
+
+    def _get_metadata(self):
+        return self._meta
+
+    def build(self, seed):
+        """Return the user's model: a copy of the one given, or what the builder makes.
+
+        Raises
+        ------
+        TypeError
+            If the builder returns something else than a Keras model.
+        ValueError
+            If ``model__x`` names an argument that the builder does not have.
+        """
+        given = self._params["model"]
+        with seeded_layers(seed):
+            if isinstance(given, keras.Model):
+                return _keras_objects.copy_model(given)
+            self._check_routed_to_builder()
+            model = self._build_keras_model()
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"model must return a keras.Model; {_name(given)} returned {model!r}.")
+        return model
+
+    def compile_arguments(self):
+        """Return optimizer, loss and metrics for ``Model.compile``.
+
+        Raises
+        ------
+        ValueError
+            If one of them is unknown, or does not take what is routed to it.
+        """
+        self._route_learning_rate()
+        try:
+            arguments = self._get_compile_kwargs()
+        except (TypeError, ValueError) as error:
+            shown = ", ".join(f"{name}={self._params[name]!r}" for name in _OBJECTS)
+            raise ValueError(
+                f"{error}\nThe parameters were {shown}. Each takes a name that Keras knows, a class or an instance; "
+                "only names and classes take routed parameters. In a grid, pass classes or functions of your own in "
+                "place of instances: scikit-learn copies candidates, and Keras objects do not survive it."
+            ) from error
+        learning_rate = self._params["learning_rate"]
+        if learning_rate is not None:
+            arguments["optimizer"].learning_rate = learning_rate
+        return {name: arguments[name] for name in _OBJECTS}
+
+    def callbacks(self):
+        """Return fresh callbacks for one fit.
+
+        Raises
+        ------
+        TypeError
+            If something in ``callbacks`` is no Keras callback.
+        """
+        self._initialize_callbacks()
+        callbacks = self._fit_callbacks
+        return [item for part in callbacks for item in (part if isinstance(part, list) else [part])]
+
+    def _route_learning_rate(self):
+        if self._params["learning_rate"] is not None and "optimizer__learning_rate" in self._params:
+            raise ValueError("Pass either learning_rate or optimizer__learning_rate, not both.")
+
+    def _check_routed_to_builder(self):
+        arguments = inspect.signature(self.model).parameters.values()
+        if any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
+            return
+        names = [argument.name for argument in arguments]
+        routed = [key.split("__", 1)[1] for key in self._params if key.startswith("model__")]
+        unknown = [name for name in routed if name not in names]
+        if unknown:
+            raise ValueError(
+                f"model__{unknown[0]} is not an argument of the builder {_name(self._params['model'])}, "
+                f"which takes: {', '.join(names) or 'nothing'}."
+            )
+
+
+_OBJECTS = ("optimizer", "loss", "metrics")
+
+
+@contextlib.contextmanager
+def seeded_layers(seed):
+    """Give the layers that are made inside the same default seeds each time.
+
+    Keras draws them from Python's global ``random``, which is left as it was.
+    """
+    with _seed_lock:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def _as_function(model):
+    is_other_callable = callable(model) and not inspect.isfunction(model) and not isinstance(model, keras.Model)
+    return functools.partial(model) if is_other_callable else model
+
+
+def _copy_callback(value):
+    return _keras_objects.copy_callback(value) if isinstance(value, keras.callbacks.Callback) else value
+
+
+def _name(function):
+    return getattr(function, "__name__", repr(function))
