@@ -347,7 +347,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             right[rows] = np.asarray(wrong.sum(axis=1)).ravel() == 0
         if unknown:
             labels = list(dict.fromkeys(label for row in unknown.values() for label in row))
-            warnings.warn(f"{len(unknown)} rows of y count as wrong: they have labels not in classes_: {labels!r}.")
+            message = f"{len(unknown)} rows of y count as wrong: they have labels that are not in classes_: {labels!r}."
+            warnings.warn(message, stacklevel=2)
             right[list(unknown)] = False
         return float(np.average(right, weights=sample_weight))
 

@@ -1,5 +1,7 @@
 """The default network once it is trained: weights, and a forward pass in NumPy."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import erf, expit, log_softmax, softmax
@@ -113,7 +115,7 @@ def initial_weights(widths, random_state, dtype):
     dtype : numpy dtype
     """
     weights = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         limit = np.sqrt(6 / (fan_in + fan_out))
         weights.append(random_state.uniform(-limit, limit, (fan_in, fan_out)).astype(dtype))
         weights.append(np.zeros(fan_out, dtype))

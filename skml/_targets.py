@@ -59,6 +59,7 @@ class TargetEncoder(BaseEstimator):
 
     def fit(self, y):
         """Learn the form and the label space of ``y``; the encoder itself is returned."""
+        y = _opened(y)
         labels = None if self.classes is None else _label_space(self.classes)
         form = _form_of(y)
         if form == "rows" and labels is not None and _are_label_ids(y, labels):
@@ -202,6 +203,7 @@ class TargetEncoder(BaseEstimator):
     def _read(self, y):
         """Return the 0/1 matrix of y and a dict of row -> labels that are not in classes_."""
         check_is_fitted(self)
+        y = _opened(y)
         form = _form_of(y)
         if form == "rows":
             as_ids = self.form_ == "collections" and _are_label_ids(y, self._labels, strict=False)
@@ -252,6 +254,12 @@ class TargetEncoder(BaseEstimator):
 def same_label_space(first, second):
     """Whether two values of ``classes`` name the same labels in the same order."""
     return _label_space(first) == _label_space(second)
+
+
+def _opened(y):
+    """Return Series, tensors and the like as arrays."""
+    is_array = hasattr(y, "__array__") and not (_is_dataframe(y) or sparse.issparse(y))
+    return np.asarray(y) if is_array else y
 
 
 def _form_of(y):
