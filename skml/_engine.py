@@ -239,12 +239,9 @@ class Session:
         orders = [plan.random_state.permutation(plan.rows) for _ in range(plan.epochs)]
 
         def dataset(data, orders):
-            def indices():
-                for order in orders:
-                    yield from (order[i : i + plan.batch_size] for i in range(0, len(order), plan.batch_size))
-
-            index = tf.data.Dataset.from_generator(indices, output_signature=tf.TensorSpec((None,), "int32"))
-            return index.map(
+            batches = [order[i : i + plan.batch_size] for order in orders for i in range(0, len(order), plan.batch_size)]
+            index = tf.data.Dataset.from_generator(lambda: batches, output_signature=tf.TensorSpec((None,), "int32"))
+            return index.apply(tf.data.experimental.assert_cardinality(len(batches))).map(
                 lambda index: tuple(_gather(rows.layout, rows.tensors, index) for rows in data if rows is not None)
             )
 
@@ -256,6 +253,7 @@ class Session:
             initial_epoch=plan.first_epoch,
             callbacks=callbacks,
             verbose=plan.verbose,
+            shuffle=False,
         )
 
 

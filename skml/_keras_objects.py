@@ -136,13 +136,14 @@ def describe_model(model):
     the model holds what a description cannot show: functions of the user's own, or a class of model
     that is not Keras' own.
     """
-    own = custom_objects(model)
+    own = custom_objects(list(model.layers))
     if not _is_keras(type(model)) or any(isinstance(value, types.FunctionType) for value in own.values()):
         return None
     if any(isinstance(layer, keras.layers.Lambda) or _has_hidden_state(layer) for layer in _all_layers(model)):
         return None
     try:
-        config = json.dumps(_without_names(model.get_config()), sort_keys=True)
+        names = {layer.name for layer in _all_layers(model)}
+        config = json.dumps(_without_names(model.get_config(), names), sort_keys=True)
     except (TypeError, NotImplementedError):
         return None
     return (type(model), config, tuple(sorted(own.items(), key=lambda item: item[0])))
@@ -150,7 +151,7 @@ def describe_model(model):
 
 def describe_object(value):
     """Return a hashable description of a loss, metric or optimizer, or None as in `describe_model`."""
-    if value is None or isinstance(value, str):
+    if value is None or isinstance(value, str | bool):
         return ("name", value)
     if isinstance(value, list | tuple):
         parts = tuple(describe_object(item) for item in value)
@@ -303,22 +304,18 @@ def _is_keras(value):
     return value.__module__.split(".")[0] == "keras"
 
 
-def _without_names(config):
+def _without_names(config, names):
     """Return a model's config with its layers numbered in place of named."""
     numbers = {}
 
-    def number(name):
-        return numbers.setdefault(name, len(numbers))
-
-    def walk(value, key=None):
+    def walk(value, key=None, kind=None):
         if isinstance(value, dict):
-            return {k: walk(v, k) for k, v in value.items()}
+            return {k: walk(v, k, value.get("class_name", kind)) for k, v in value.items()}
         if isinstance(value, list | tuple):
-            if key in ("keras_history", "input_layers", "output_layers") and value and isinstance(value[0], str):
-                return [number(value[0]), *value[1:]]
-            return [walk(item, key) for item in value]
-        if key == "name" and isinstance(value, str):
-            return number(value)
+            refers = key in ("keras_history", "input_layers", "output_layers")
+            return [walk(item, "name" if refers else None, kind) for item in value]
+        if key == "name" and value in names and kind != "DTypePolicy":
+            return numbers.setdefault(value, len(numbers))
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
     return walk(config)

@@ -38,7 +38,7 @@ class MultiLabelCrossentropy(keras.losses.Loss):
         # A variable, so that a traced training step serves other weights too.
         self.positive_weight = None
         if positive_weight is not None:
-            self.positive_weight = keras.Variable(np.asarray(positive_weight), trainable=False)
+            self.positive_weight = keras.Variable(np.asarray(positive_weight), dtype=self.dtype, trainable=False)
 
     def call(self, y_true, y_pred):
         """Return the loss of each row, shape (batch_size,)."""

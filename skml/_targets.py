@@ -334,7 +334,7 @@ def _is_dataframe(y):
 def _dataframe_cells(y):
     """Return the cells of a pandas or polars DataFrame as one array; a missing cell is NaN."""
     if hasattr(y, "isna") and y.isna().to_numpy().any():
-        return y.astype(object).to_numpy(dtype=np.float64, na_value=np.nan)
+        return y.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     cells = y.to_numpy()
     if cells.dtype != object:
         return cells

@@ -160,7 +160,7 @@ def start(params, X, meta, positive_weight, random_state):
         network = DenseNetwork(weights, params["activation"], head, params["dropout"], sparse.issparse(X))
         return _start_dense(network, router, positive_weight, random_state)
     model = router.build(random_state.randint(1, 2**31 - 1))
-    outputs = model(_engine.batch_of(X[:16], model), training=False)
+    outputs = _build(model, X)
     arguments = _compile_arguments(model, router, params)
     _check_class_weight(arguments["loss"], positive_weight)
     model.compile(**arguments)
@@ -248,7 +248,7 @@ def _load(session, start, slots):
     start.load(session.model)
     loss = start.arguments["loss"]
     if isinstance(loss, _network.MultiLabelCrossentropy) and loss.positive_weight is not None:
-        session.model.loss.positive_weight.assign(loss.positive_weight)
+        session.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
     known = slots is not None and slots.description == description
     session.reset_optimizer(slots.values if known else None)
     if learning_rate is not None and not (known and slots.learning_rate == learning_rate):
@@ -291,6 +291,13 @@ def _check_class_weight(loss, positive_weight):
             'class_weight is part of the loss that loss="auto" stands for, but the network is compiled with '
             f'{loss!r}. Leave class_weight=None, or the loss to loss="auto".'
         )
+
+
+def _build(model, X):
+    """Give a model that has none its shapes; return its outputs for a few rows of X."""
+    if isinstance(model, keras.Sequential) and not model.built and X.dtype.kind in "biuf":
+        model.build((None, *X.shape[1:]))  # called with rows, it would keep their number in its config
+    return model(_engine.batch_of(X[:16], model), training=False)
 
 
 def _check_probe(model, outputs, meta):

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from skml import KerasMultiLabelClassifier
+from skml._decisions import decide, resolve_threshold
+
+PROBA = np.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.3], [0.6, 0.7, 0.8]])
+
+
+def decide_by_hand(row, threshold, min_labels, max_labels):
+    """Follow the documented rule label by label."""
+    margin = {j: row[j] - threshold[j] for j in range(len(row))}
+    ranked = sorted(margin, key=lambda j: (-margin[j], j))
+    chosen = [j for j in ranked if margin[j] >= 0]
+    if len(chosen) < min_labels:
+        chosen = ranked[:min_labels]
+    if max_labels is not None and len(chosen) > max_labels:
+        chosen = ranked[:max_labels]
+    return set(chosen)
+
+
+@pytest.mark.parametrize("limits", [(0, None), (1, None), (2, 2), (0, 1), (3, 3), (0, 0)])
+@pytest.mark.parametrize("threshold", [[0.5, 0.5, 0.5], [0.9, 0.25, 0.3]])
+def test_decisions_follow_the_rule(threshold, limits):
+    rng = np.random.RandomState(0)
+    proba = np.round(rng.rand(200, 3), 1)  # rounded, so that there are ties
+    for row, decisions in zip(proba, decide(proba, np.array(threshold), *limits), strict=True):
+        assert set(np.flatnonzero(decisions)) == decide_by_hand(row, threshold, *limits)
+
+
+def test_a_probability_at_its_threshold_counts():
+    assert decide([[0.5, 0.4999]]).tolist() == [[True, False]]
+
+
+def test_float32_probabilities_are_compared_in_float64():
+    assert not decide(np.array([[0.1]], dtype=np.float32), 0.1 + 2e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [(0.3, 0.3), ([0.1, 0.2, 1.0], [0.1, 0.2, 1.0]), ({"b": 0.2}, [0.5, 0.2, 0.5]), ({}, [0.5, 0.5, 0.5])],
+)
+def test_thresholds_are_resolved(threshold, expected):
+    np.testing.assert_array_equal(resolve_threshold(threshold, ["a", "b", "c"]), expected)
+
+
+BAD = {
+    "too many": ({"threshold": [0.5, 0.5]}, r"one for each of the 3 labels; got an array of shape \(2,\)"),
+    "above 1": ({"threshold": 1.5}, r"in \[0, 1\]; got 1.5"),
+    "NaN": ({"threshold": [0.5, np.nan, 0.5]}, r"in \[0, 1\]"),
+    "unknown label": ({"threshold": {"z": 0.5}}, r"labels that do not exist: \['z'\]"),
+    "unknown rule": ({"threshold": "best"}, "got 'best'"),
+    "too many labels wanted": ({"min_labels": 4}, "min_labels=4 is more than the 3 labels"),
+    "max above L": ({"max_labels": 4}, "max_labels=4 is more than the 3 labels"),
+    "crossed": ({"min_labels": 2, "max_labels": 1}, "min_labels=2 is more than max_labels=1"),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted(X, label_sets):
+    return KerasMultiLabelClassifier(hidden_layer_sizes=(8,), epochs=5, random_state=0).fit(X, label_sets)
+
+
+@pytest.mark.parametrize(("params", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_decision_parameters_are_refused_in_fit_and_predict(params, message, X, label_sets, fitted):
+    with pytest.raises(ValueError, match=message):
+        KerasMultiLabelClassifier(**params).fit(X, label_sets)
+    before = fitted.get_params()
+    with pytest.raises(ValueError, match=message):
+        fitted.set_params(**params).predict(X)
+    fitted.set_params(**before)
+
+
+def test_threshold_acts_at_predict_time(fitted, X):
+    proba = fitted.predict_proba(X)
+    for threshold in (0.2, {"a": 0.9, "b": 0.1}, [0.3, 0.4, 0.5]):
+        fitted.set_params(threshold=threshold)
+        expected = proba >= resolve_threshold(threshold, ["a", "b", "c"])
+        answer = [set(row) for row in fitted.predict(X)]
+        assert answer == [{"abc"[j] for j in np.flatnonzero(row)} for row in expected]
+        np.testing.assert_array_equal(fitted.threshold_, resolve_threshold(threshold, ["a", "b", "c"]))
+    fitted.set_params(threshold=0.5)
+
+
+def test_label_counts_are_bounded(fitted, X):
+    fitted.set_params(min_labels=1, max_labels=2)
+    counts = {len(row) for row in fitted.predict(X)}
+    fitted.set_params(min_labels=0, max_labels=None)
+    assert counts == {1, 2}
+
+
+def test_a_float_applies_to_the_second_of_two_classes(X, Y):
+    clf = KerasMultiLabelClassifier(hidden_layer_sizes=(4,), epochs=2, threshold=0.3).fit(X, Y[:, 0])
+    np.testing.assert_array_equal(clf.predict(X), (clf.predict_proba(X)[:, 1] >= 0.3).astype(int))
+    assert clf.threshold_ == 0.3
+
+
+@pytest.mark.parametrize("params", [{"threshold": [0.5, 0.5]}, {"min_labels": 1}, {"max_labels": 1}])
+def test_what_has_no_meaning_for_two_classes_is_refused(params, X, Y):
+    with pytest.raises(ValueError, match=r"must be one float|mean nothing"):
+        KerasMultiLabelClassifier(**params).fit(X, Y[:, 0])
+
+
+@pytest.mark.parametrize("params", [{"threshold": 0.4}, {"threshold": [0.5] * 3}, {"min_labels": 1}])
+def test_what_has_no_meaning_for_more_classes_is_refused(params, X):
+    with pytest.raises(ValueError, match=r"means? nothing"):
+        KerasMultiLabelClassifier(**params).fit(X, np.arange(80) % 3)
+
+
+def test_more_than_two_classes_are_decided_by_argmax(X):
+    clf = KerasMultiLabelClassifier(hidden_layer_sizes=(4,), epochs=2).fit(X, np.arange(80) % 3)
+    np.testing.assert_array_equal(clf.predict(X), clf.predict_proba(X).argmax(axis=1))
+    assert clf.threshold_ is None

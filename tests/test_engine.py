@@ -1,0 +1,365 @@
+import _thread
+import threading
+import time
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from scipy import sparse
+
+import skml
+from skml import KerasMultiLabelClassifier, _engine, _keras_objects
+from skml._network import MultiLabelCrossentropy
+
+TINY = {"hidden_layer_sizes": (8,), "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def _empty_pool():
+    skml.clear_cache()
+    yield
+    skml.clear_cache()
+
+
+def full_model(sparse_input=False):
+    """Batch normalisation, seeded dropout, two metrics and a regulariser, compiled."""
+    inputs = keras.Input((6,), sparse=sparse_input)
+    hidden = keras.layers.Dense(8, "relu", kernel_regularizer="l2")(inputs)
+    hidden = keras.layers.BatchNormalization()(hidden)
+    hidden = keras.layers.Dropout(0.3, seed=7)(hidden)
+    model = keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(hidden))
+    metrics = [keras.metrics.BinaryAccuracy(), keras.metrics.AUC(name="auc")]
+    model.compile(keras.optimizers.AdamW(0.01), MultiLabelCrossentropy([1.0, 2.0, 3.0]), metrics=metrics)
+    return model
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """103 rows, so that the last batch of 32 is a partial one."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(103, 6).astype(np.float32)
+    Y = (X[:, :3] + rng.randn(103, 3) > 0).astype(np.uint8)
+    return X, Y, rng.rand(103).astype(np.float32)
+
+
+def plan(n_rows, epochs=3, first_epoch=0, verbose=0):
+    rows = np.arange(n_rows, dtype=np.int32)
+    return SimpleNamespace(
+        rows=rows,
+        batch_size=32,
+        epochs=epochs,
+        first_epoch=first_epoch,
+        verbose=verbose,
+        random_state=np.random.RandomState(3),
+    )
+
+
+def data_of(X, Y, weight, sparse_batches=False):
+    weight = None if weight is None else _engine.Rows(weight, "float32")
+    return _engine.Data(_engine.Rows(X, "float32", sparse_batches), _engine.Rows(Y, "float32"), weight)
+
+
+def fit_by_keras(model, X, Y, weight, validation=None, epochs=3):
+    """Train by ``Model.fit`` on the orders that the engine draws."""
+    rng, rows, logs = np.random.RandomState(3), np.arange(len(X), dtype=np.int32), []
+    for _ in range(epochs):
+        order = rng.permutation(rows)
+        history = model.fit(
+            X[order],
+            Y[order],
+            sample_weight=None if weight is None else weight[order],
+            batch_size=32,
+            shuffle=False,
+            verbose=0,
+            validation_data=validation,
+            validation_batch_size=len(X),
+        )
+        logs.append(history.history)
+    return {name: [entry[name][0] for entry in logs] for name in logs[0]}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("how", ["looped", "by_keras"])
+def test_training_is_bitwise_that_of_keras(how, weighted, arrays, monkeypatch):
+    X, Y, weight = arrays
+    weight = weight if weighted else None
+    model = full_model()
+    twin = _keras_objects.copy_model(model)
+    expected = fit_by_keras(twin, X, Y, weight, (X, Y, weight) if weighted else (X, Y))
+    if how == "by_keras":
+        monkeypatch.setattr(_engine.Session, "_why_not_looped", lambda *_: "the test wants it")
+    data = data_of(X, Y, weight)
+    session = _engine.Session(model, data.layouts)
+    history = session.fit(data, (data, np.arange(103, dtype=np.int32)), plan(103), [])
+    for ours, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name, values in expected.items():
+        if how == "looped" or not name.startswith("val_"):  # validation in batches rounds differently
+            assert history[name] == values, name
+
+
+def test_sparse_rows_train_as_dense_ones(arrays):
+    X, Y, weight = arrays
+    X = np.where(np.abs(X) > 1, X, 0)
+    results = []
+    for x, y, sparse_batches in [
+        (X, Y, False),
+        (sparse.csr_array(X), sparse.csr_array(Y), False),
+        (sparse.csr_array(X), sparse.csr_array(Y), True),
+    ]:
+        model = full_model(sparse_batches)
+        model.set_weights(results[0][0] if results else model.get_weights())
+        start = model.get_weights()
+        data = data_of(x, y, weight, sparse_batches)
+        _engine.Session(model, data.layouts).fit(data, None, plan(103), [])
+        results.append((start, model.get_weights()))
+    for _, weights in results[1:]:
+        for ours, dense in zip(weights, results[0][1], strict=True):
+            np.testing.assert_allclose(ours, dense, atol=1e-5)
+
+
+def test_a_fit_of_the_same_kind_uses_the_same_trace(X, Y, monkeypatch):
+    sessions = []
+    make = _engine.Session.__init__
+
+    def counted(self, *args, **kwargs):
+        sessions.append(self)
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(_engine.Session, "__init__", counted)
+    KerasMultiLabelClassifier(epochs=2, **TINY).fit(X, Y)
+    other = {"epochs": 3, "learning_rate": 0.1, "batch_size": 16, "random_state": 5, "hidden_layer_sizes": (8,)}
+    KerasMultiLabelClassifier(**other).fit(X[:50], Y[:50])
+    assert len(sessions) == 1
+    KerasMultiLabelClassifier(epochs=2, optimizer="sgd", **TINY).fit(X, Y)
+    assert len(sessions) == 2
+
+
+def build(meta, units=8):
+    hidden = keras.layers.Dense(units, "relu")
+    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), head])
+
+
+@pytest.mark.parametrize("model", [None, build])
+def test_a_used_trace_gives_what_a_fresh_one_does(model, X, Y):
+    def fit():
+        clf = KerasMultiLabelClassifier(model, epochs=3, **TINY).fit(X, Y)
+        return clf.predict_proba(X)
+
+    fresh = fit()
+    KerasMultiLabelClassifier(model, epochs=4, learning_rate=0.3, hidden_layer_sizes=(8,)).fit(X[:40], Y[:40])
+    np.testing.assert_array_equal(fit(), fresh)
+
+
+@pytest.mark.parametrize("model", [None, build])
+def test_a_fit_changes_no_other_estimator(model, X, Y):
+    first = KerasMultiLabelClassifier(model, epochs=3, **TINY).fit(X, Y)
+    before = first.predict_proba(X)
+    weights = first.model_.get_weights()
+    second = KerasMultiLabelClassifier(model, epochs=5, hidden_layer_sizes=(8,), random_state=1).fit(X, 1 - Y)
+    second.predict_proba(X)
+    np.testing.assert_array_equal(first.predict_proba(X), before)
+    for now, then in zip(first.model_.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_the_pool_is_bounded_and_drops_the_oldest():
+    pool = _engine.SessionPool(max_sessions=2)
+    made = []
+
+    def make(name):
+        made.append(name)
+        return name
+
+    for key in "abcab":
+        with pool.lend(key, lambda key=key: make(key)):
+            pass
+    assert made == ["a", "b", "c", "a", "b"]
+    with pool.lend("b", lambda: make("again")) as session:
+        assert session == "b"
+
+
+def test_a_lent_session_is_lent_once():
+    pool = _engine.SessionPool()
+    with pool.lend("key", object) as first, pool.lend("key", object) as second:
+        assert first is not second
+
+
+def test_a_session_that_failed_is_not_kept():
+    pool = _engine.SessionPool()
+    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: "broken"):
+        raise KeyboardInterrupt
+    with pool.lend("key", lambda: "new") as session:
+        assert session == "new"
+
+
+def test_threads_fit_at_the_same_time(X, Y):
+    expected = KerasMultiLabelClassifier(epochs=5, **TINY).fit(X, Y).predict_proba(X)
+    results = [None] * 4
+
+    def fit(i):
+        results[i] = KerasMultiLabelClassifier(epochs=5, **TINY).fit(X, Y).predict_proba(X)
+
+    threads = [threading.Thread(target=fit, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_clear_cache_empties_everything(X, Y):
+    KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
+    assert _engine.pool._idle
+    assert _engine._predictors
+    skml.clear_cache()
+    assert not _engine.pool._idle
+    assert not _engine._predictors
+
+
+class Epochs(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+
+
+class Batches(keras.callbacks.Callback):
+    batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+
+
+def test_epoch_callbacks_run_in_the_loop(X, Y, monkeypatch, tmp_path):
+    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("Keras' own loop was used"))
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 ** (epoch + 1))
+    table = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9)
+    clf = KerasMultiLabelClassifier(epochs=3, callbacks=[Epochs(), schedule, table], **TINY).fit(X, Y)
+    assert clf.callbacks_[0].epochs == [0, 1, 2]
+    assert clf.history_["learning_rate"] == [0.5, 0.25, 0.125]
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
+    assert KerasMultiLabelClassifier(epochs=9, callbacks=stop, **TINY).fit(X, Y).n_iter_ == 2
+
+
+def test_a_plateau_reduces_the_learning_rate(X, Y):
+    plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
+    clf = KerasMultiLabelClassifier(epochs=4, callbacks=plateau, learning_rate=0.8, **TINY).fit(X, Y)
+    np.testing.assert_allclose(clf.history_["learning_rate"], [0.8, 0.8, 0.4, 0.2])
+
+
+def test_batch_callbacks_fall_back_to_keras_and_change_nothing(X, Y, capsys):
+    options = {"epochs": 3, "batch_size": 32, "dropout": 0.0, "verbose": 2, **TINY}
+    looped = KerasMultiLabelClassifier(**options).fit(X, Y)
+    assert "own loop" not in capsys.readouterr().out
+    by_keras = KerasMultiLabelClassifier(callbacks=Batches(), **options).fit(X, Y)
+    assert "Training in Keras' own loop: Batches has on_train_batch_end." in capsys.readouterr().out
+    assert by_keras.callbacks_[0].batches == 9
+    np.testing.assert_array_equal(by_keras.predict_proba(X), looped.predict_proba(X))
+
+
+def test_nan_and_tensorboard_callbacks_work(X, Y, tmp_path):
+    callbacks = [keras.callbacks.TerminateOnNaN(), keras.callbacks.TensorBoard(tmp_path)]
+    clf = KerasMultiLabelClassifier(epochs=2, callbacks=callbacks, **TINY).fit(X, Y)
+    assert clf.n_iter_ == 2
+    assert list(tmp_path.rglob("events*"))
+
+
+
+
+class Eager(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(3, "sigmoid")
+
+    def call(self, x):
+        return self.head(x)
+
+
+def eager(meta):
+    model = Eager()
+    model.compile("adam", "binary_crossentropy", run_eagerly=True)
+    return model
+
+
+def test_models_that_cannot_be_looped_fall_back_and_say_so(X, Y, capsys):
+    clf = KerasMultiLabelClassifier(eager, epochs=2, verbose=2).fit(X, Y)
+    assert "compiled with run_eagerly=True" in capsys.readouterr().out
+    assert clf.n_iter_ == 2
+
+
+def test_a_custom_train_step_is_used(X, Y):
+    clf = KerasMultiLabelClassifier(frozen, epochs=2, random_state=0).fit(X, Y)
+    assert clf.history_["loss"] == [42.0, 42.0]
+
+
+class Frozen(keras.Model):
+    def train_step(self, data):
+        return {"loss": keras.ops.convert_to_tensor(42.0)}
+
+    def get_metrics_result(self):
+        return {"loss": keras.ops.convert_to_tensor(42.0)}
+
+
+def frozen(meta):
+    inputs = keras.Input((meta["n_features_in_"],))
+    return Frozen(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
+
+
+def test_ctrl_c_stops_soon_and_keeps_the_fitted_state(X, Y):
+    clf = KerasMultiLabelClassifier(epochs=2, **TINY).fit(X, Y)
+    before = clf.predict_proba(X)
+    state = dict(vars(clf))
+    rng = np.random.RandomState(0)
+    big = rng.randn(300_000, 50).astype(np.float32)
+    labels = (big[:, :10] > 0).astype(np.uint8)
+    clf.set_params(epochs=100, early_stopping=False, batch_size=32)
+    state |= {"epochs": 100, "early_stopping": False, "batch_size": 32}
+    stopped = threading.Timer(4.0, _thread.interrupt_main)
+    began = time.perf_counter()
+    stopped.start()
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(big, labels)
+    assert time.perf_counter() - began < 4.0 + 2.0
+    assert vars(clf) == state
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+def test_xla_trains_to_the_same_weights(X, Y):
+    plain = KerasMultiLabelClassifier(epochs=2, dropout=0.0, **TINY).fit(X, Y)
+    compiled = KerasMultiLabelClassifier(epochs=2, dropout=0.0, jit_compile=True, **TINY).fit(X, Y)
+    np.testing.assert_allclose(compiled.predict_proba(X), plain.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_other_networks_predict_as_keras_does_in_chunks(container, X, Y, monkeypatch):
+    clf = KerasMultiLabelClassifier(build, epochs=2).fit(X, Y)
+    expected = clf.model_.predict(X, verbose=0)
+    np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
+    monkeypatch.setattr(_engine, "_CHUNK_CELLS", 5 * 7)
+    np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
+
+
+def test_resident_memory_does_not_grow_with_the_number_of_fits(run_python):
+    grown = run_python(
+        """
+import numpy as np, resource
+from skml import KerasMultiLabelClassifier as Classifier
+rng = np.random.RandomState(0)
+X = rng.randn(60, 5); Y = (X[:, :3] > 0).astype(int)
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 1e6
+for i in range(120):
+    Classifier(hidden_layer_sizes=(8,), epochs=2, early_stopping=False).fit(X, Y).predict(X)
+    if i == 19:
+        before = resident()
+print(resident() - before)
+"""
+    )
+    assert float(grown) < 30

@@ -1,0 +1,236 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+
+from skml import KerasMultiLabelClassifier
+from skml._targets import TargetEncoder
+
+INDICATOR = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+LABELS = [("a", "c"), (), ("b",), ("a", "b", "c")]
+
+FORMS = {
+    "array of int": INDICATOR,
+    "array of bool": INDICATOR.astype(bool),
+    "array of float": INDICATOR.astype(float),
+    "array of object": INDICATOR.astype(object),
+    "nested lists": INDICATOR.tolist(),
+    "list of arrays": list(INDICATOR),
+    "csr_matrix": sparse.csr_matrix(INDICATOR),
+    "csr_array": sparse.csr_array(INDICATOR),
+    "csc_matrix": sparse.csc_matrix(INDICATOR),
+    "lil_matrix": sparse.lil_matrix(INDICATOR),
+    "DataFrame": pd.DataFrame(INDICATOR, columns=list("abc")),
+    "DataFrame of bool": pd.DataFrame(INDICATOR.astype(bool), columns=list("abc")),
+    "DataFrame of nullable": pd.DataFrame(INDICATOR, columns=list("abc")).astype("Int64"),
+    "DataFrame of nullable bool": pd.DataFrame(INDICATOR.astype(bool), columns=list("abc")).astype("boolean"),
+    "polars DataFrame": pl.DataFrame(INDICATOR, schema=list("abc")),
+    "sets": [set(row) for row in LABELS],
+    "frozensets": [frozenset(row) for row in LABELS],
+    "tuples": LABELS,
+    "lists": [list(row) for row in LABELS],
+    "tuple of tuples": tuple(LABELS),
+    "arrays of str": [np.array(row, dtype=str) for row in LABELS],
+    "Series of sets": pd.Series([set(row) for row in LABELS]),
+    "object array": np.array([set(row) for row in LABELS], dtype=object),
+}
+each_form = pytest.mark.parametrize("y", FORMS.values(), ids=FORMS.keys())
+
+
+def dense(Y):
+    return Y.toarray() if sparse.issparse(Y) else Y
+
+
+@each_form
+def test_every_form_becomes_the_same_matrix(y):
+    np.testing.assert_array_equal(dense(TargetEncoder().fit_transform(y)), INDICATOR)
+
+
+@each_form
+def test_the_same_data_in_every_form_give_the_same_probabilities(y):
+    X = np.random.RandomState(0).randn(4, 2)
+    options = {"hidden_layer_sizes": (4,), "epochs": 3, "random_state": 0}
+    reference = KerasMultiLabelClassifier(**options).fit(X, INDICATOR)
+    clf = KerasMultiLabelClassifier(**options).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), reference.predict_proba(X))
+    assert clf.score(X, y) == reference.score(X, INDICATOR)
+
+
+@each_form
+def test_decisions_come_back_in_the_form_of_y(y):
+    encoder = TargetEncoder().fit(y)
+    decisions = INDICATOR.astype(bool)
+    answer = encoder.inverse_transform(sparse.csr_array(decisions) if sparse.issparse(y) else decisions)
+    np.testing.assert_array_equal(dense(encoder.transform(answer)), INDICATOR)
+    if sparse.issparse(y):
+        assert answer.format == "csr"
+        assert isinstance(answer, sparse.sparray) == isinstance(y, sparse.sparray)
+    elif isinstance(y, np.ndarray) and y.ndim == 2 and y.dtype != object:
+        assert answer.dtype == y.dtype
+    elif encoder.form_ == "collections":
+        assert answer.tolist() == LABELS
+        assert answer.dtype == object
+
+
+def test_labels_come_back_as_python_objects():
+    encoder = TargetEncoder().fit([np.array(["b", "a"]), np.array(["a"])])
+    (row,) = encoder.inverse_transform([[True, True]])
+    assert [type(label) for label in row] == [str, str]
+
+
+def test_rows_that_happen_to_hold_one_label_stay_multilabel():
+    encoder = TargetEncoder().fit([("a",), ("b",), ("c",)])
+    assert encoder.target_type_ == "multilabel-indicator"
+
+
+def test_a_dataframe_of_one_column_is_an_indicator():
+    encoder = TargetEncoder().fit(pd.DataFrame({"a": [0, 1]}))
+    assert encoder.is_multilabel
+    assert encoder.classes_.tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (["b", "a", "b"], ["a", "b"]),
+        (np.array([3, 1, 2]), [1, 2, 3]),
+        (pd.Series([True, False]), [False, True]),
+        (np.array(["x", "y"], dtype=object), ["x", "y"]),
+        ([1.0, 0.0, 1.0], [0.0, 1.0]),
+    ],
+)
+def test_one_label_per_row_comes_back_in_its_dtype(y, classes):
+    encoder = TargetEncoder().fit(y)
+    assert encoder.classes_.tolist() == classes
+    numbers = [classes.index(label) for label in y]
+    np.testing.assert_array_equal(encoder.inverse_transform(numbers), np.asarray(y))
+    assert encoder.inverse_transform(numbers).dtype == np.asarray(y).dtype
+
+
+def test_a_column_is_ravelled_with_a_warning():
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        encoder = TargetEncoder().fit(np.array([[1], [0], [1]]))
+    assert encoder.form_ == "single"
+
+
+def test_two_classes_have_one_column_and_more_have_one_each():
+    assert TargetEncoder().fit_transform(["n", "y", "n"]).tolist() == [[0], [1], [0]]
+    assert TargetEncoder().fit_transform([5, 7, 6]).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
+def test_large_label_spaces_become_sparse():
+    y = [{i} for i in range(3000)]
+    Y = TargetEncoder().fit_transform(y)
+    assert sparse.issparse(Y)
+    np.testing.assert_array_equal(Y.indices, np.arange(3000))
+
+
+def test_classes_fix_the_label_space_and_its_order():
+    encoder = TargetEncoder(classes=["z", "a", "m"])
+    assert encoder.fit_transform([{"a"}, {"z", "a"}]).tolist() == [[0, 1, 0], [1, 1, 0]]
+    assert encoder.inverse_transform([[True, True, False]])[0] == ("z", "a")
+
+
+def test_classes_need_not_be_sortable():
+    encoder = TargetEncoder(classes=["a", 1, (2, 3)])
+    assert encoder.fit_transform([{1, "a"}, {(2, 3)}]).tolist() == [[1, 1, 0], [0, 0, 1]]
+
+
+def test_classes_may_add_to_one_label_per_row():
+    encoder = TargetEncoder(classes=["c", "a", "bb"]).fit(["a", "c"])
+    assert encoder.classes_.tolist() == ["a", "bb", "c"]
+    assert encoder.n_outputs == 3
+
+
+def test_classes_name_the_columns_of_an_array():
+    encoder = TargetEncoder(classes=["u", "v", "w"]).fit(INDICATOR)
+    assert encoder.classes_.tolist() == ["u", "v", "w"]
+
+
+def test_a_dataframe_is_aligned_by_name():
+    encoder = TargetEncoder().fit(pd.DataFrame(INDICATOR, columns=list("abc")))
+    shuffled = pd.DataFrame(INDICATOR, columns=list("abc"))[["c", "a", "b"]]
+    np.testing.assert_array_equal(encoder.transform(shuffled), INDICATOR)
+
+
+def test_integer_ids_are_read_as_the_form_seen_in_fit():
+    ids = TargetEncoder().fit([[0, 1], [2], [1]])
+    assert ids.transform([[0, 1], [1, 0]]).tolist() == [[1, 1, 0], [1, 1, 0]]
+    indicator = TargetEncoder().fit([[0, 1], [1, 0]])
+    assert indicator.transform([[0, 1], [1, 0]]).tolist() == [[0, 1], [1, 0]]
+
+
+def test_classes_tell_ids_from_an_indicator():
+    encoder = TargetEncoder(classes=[0, 1, 2])
+    assert encoder.fit_transform([[0, 1], [1, 0]]).tolist() == [[1, 1, 0], [1, 1, 0]]
+
+
+def test_other_multilabel_forms_are_accepted_after_fit():
+    encoder = TargetEncoder().fit(LABELS)
+    np.testing.assert_array_equal(encoder.transform(INDICATOR), INDICATOR)
+    np.testing.assert_array_equal(dense(encoder.transform(sparse.csr_array(INDICATOR))), INDICATOR)
+
+
+def test_explicit_zeros_of_a_sparse_y_are_zeros():
+    y = sparse.csr_array((np.array([1, 0, 1]), np.array([0, 1, 2]), np.array([0, 2, 3])), shape=(2, 3))
+    assert dense(TargetEncoder().fit_transform(y)).tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert y.nnz == 3
+
+
+BAD = {
+    "strings in a 2-D array": (np.array([["a", "b"], ["c", "d"]]), r"y\.tolist\(\)"),
+    "3-D": (np.zeros((2, 2, 2)), "1 or 2 dimensions"),
+    "other values": (np.array([[1, 2], [0, 1]]), "must hold 0 and 1; got 2"),
+    "other values in sparse": (sparse.csr_array([[3, 0], [0, 1]]), "must hold 0 and 1; got 3"),
+    "NaN in an indicator": (np.array([[1, np.nan], [0, 1]]), "y contains NaN"),
+    "pd.NA in a DataFrame": (pd.DataFrame({"a": [1, None], "b": [0, 1]}, dtype="Int64"), "y contains NaN"),
+    "a string among collections": ([("a", "b"), "cd"], r"y\[1\] is 'cd'.*\('cd',\)"),
+    "a number among collections": ([("a", "b"), 3], r"y\[1\] is 3.*\(3,\)"),
+    "None": ([("a",), None], r"None.*empty collection"),
+    "None as a label": ([("a", None)], "None as a label"),
+    "unhashable labels": ([[["a"]], [["b"]]], "not hashable"),
+    "a mapping": ({"a": 1}, "Got y of type dict"),
+    "continuous": (np.array([0.1, 0.7, 0.3]), "Unknown label type"),
+    "infinite": (np.array([np.inf, 0.0]), "contains infinity"),
+    "one class": (["a", "a"], r"only one class, 'a'.*classes="),
+    "no labels at all": ([(), set()], "label space is empty"),
+    "no rows": ([], "no rows"),
+    "mixed label types": ([{"a", 1}], r"int, str cannot be sorted.*classes="),
+    "mixed single labels": (["a", 1, "b"], r"int, str cannot be sorted"),
+    "columns that repeat": (pd.DataFrame([[1, 0]], columns=["a", "a"]), "'a' more than once"),
+}
+
+
+@pytest.mark.parametrize(("y", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_targets_are_refused(y, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        TargetEncoder().fit_transform(y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([{"a", "x"}], r"not in classes: 'x' \(first in row 0\)"),
+        (np.ones((2, 4)), "4 columns, but the label space has 3"),
+        (pd.DataFrame({"a": [1], "b": [0]}), r"Missing: 'c'"),
+        (pd.DataFrame({"a": [1], "b": [0], "c": [1], "d": [1]}), r"Unknown: 'd'"),
+        (["a", "b"], "any number of labels per row in fit; got one label per row"),
+    ],
+)
+def test_what_does_not_fit_the_label_space_is_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        TargetEncoder().fit(LABELS).transform(y)
+
+
+def test_a_width_other_than_classes_is_refused():
+    with pytest.raises(ValueError, match="3 columns, but classes names 2"):
+        TargetEncoder(classes=["a", "b"]).fit(INDICATOR)
+
+
+def test_labels_outside_classes_are_refused_and_known_ones_read():
+    encoder = TargetEncoder(classes=["a", "b"]).fit([{"a"}])
+    Y, unknown = encoder.transform_known([{"a", "x"}, {"b"}])
+    assert Y.tolist() == [[1, 0], [0, 1]]
+    assert unknown == {0: ["x"]}
