@@ -361,14 +361,13 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             return None
         return _decisions.resolve_threshold(self.threshold, self._threshold_labels())
 
-    @property
-    def model_(self):
-        """The trained network as a keras.Model."""
-        if not hasattr(self, "_network"):
-            raise AttributeError("model_ is there after fit.")
+    def __getattr__(self, name):
+        # Not a property: scikit-learn's display reads those, and must neither import Keras nor build a network.
+        if name != "model_" or "_network" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if not isinstance(self._network, DenseNetwork):
             return self._network.model
-        if not hasattr(self, "_rebuilt_model"):
+        if "_rebuilt_model" not in vars(self):
             from skml._network import build_dense
 
             self._rebuilt_model = build_dense(self._network)
@@ -647,11 +646,6 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             from skml._keras_objects import unpack
 
             vars(self).update({name: unpack(value) for name, value in packed.items()})
-
-    def __dir__(self):
-        # scikit-learn's HTML display reads every attribute that dir names, and must not build a network.
-        hidden = set() if "_rebuilt_model" in vars(self) else {"model_"}
-        return sorted(set(super().__dir__()) - hidden)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

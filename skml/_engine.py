@@ -82,8 +82,8 @@ def _gather(layout, tensors, index):
     cells = tf.stack([row, tf.gather(columns, position)], axis=1)
     values = tf.cast(tf.gather(values, position), layout.dtype)
     if layout.kind == "sparse":
-        shape = tf.stack([tf.size(index, "int64"), layout.shape[0]])
-        return tf.SparseTensor(tf.cast(cells, "int64"), values, shape)
+        shape = tf.stack([tf.size(index, tf.int64), layout.shape[0]])
+        return tf.SparseTensor(tf.cast(cells, tf.int64), values, shape)
     batch = tf.scatter_nd(cells, values, tf.stack([tf.size(index), layout.shape[0]]))
     return tf.ensure_shape(batch, (None, *layout.shape))
 
@@ -239,7 +239,9 @@ class Session:
         orders = [plan.random_state.permutation(plan.rows) for _ in range(plan.epochs)]
 
         def dataset(data, orders):
-            batches = [order[i : i + plan.batch_size] for order in orders for i in range(0, len(order), plan.batch_size)]
+            batches = [
+                order[i : i + plan.batch_size] for order in orders for i in range(0, len(order), plan.batch_size)
+            ]
             index = tf.data.Dataset.from_generator(lambda: batches, output_signature=tf.TensorSpec((None,), "int32"))
             return index.apply(tf.data.experimental.assert_cardinality(len(batches))).map(
                 lambda index: tuple(_gather(rows.layout, rows.tensors, index) for rows in data if rows is not None)

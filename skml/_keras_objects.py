@@ -129,6 +129,11 @@ def custom_objects(value):
     return {name: part for part in own for name in (part.__name__, keras.saving.get_registered_name(part))}
 
 
+def _travelling_objects(value):
+    """Return the custom objects that a pickle needs: a lambda is in the config as a whole."""
+    return {name: part for name, part in custom_objects(value).items() if part.__name__ != "<lambda>"}
+
+
 def describe_model(model):
     """Return a hashable description under which two models compute alike, or None.
 
@@ -182,15 +187,17 @@ def _pack_leaf(value):
         config.pop("compile_config", None)
         weights = value.get_weights() if value.built else None
         if _has_more_than_weights(value):
-            return PackedKerasObject(_restore_model_file, (_file_of(value), custom_objects(value), pack(arguments)))
-        return PackedKerasObject(_restore_model, (config, custom_objects(value), weights, pack(arguments)))
+            return PackedKerasObject(
+                _restore_model_file, (_file_of(value), _travelling_objects(value), pack(arguments))
+            )
+        return PackedKerasObject(_restore_model, (config, _travelling_objects(value), weights, pack(arguments)))
     if isinstance(value, keras.Loss) and type(value).get_config is keras.Loss.get_config:
         return PackedKerasObject(_restore_from_attributes, (type(value), dict(vars(value))))
     if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
         return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value)))
     if isinstance(value, SHARED_TYPES) and not isinstance(value, keras.callbacks.Callback):
         config = _serialize(value)
-        return PackedKerasObject(_deserialize, (config, custom_objects(value)))
+        return PackedKerasObject(_deserialize, (config, _travelling_objects(value)))
     return value
 
 
@@ -307,14 +314,14 @@ def _is_keras(value):
 def _without_names(config, names):
     """Return a model's config with its layers numbered in place of named."""
     numbers = {}
+    references = ("keras_history", "input_layers", "output_layers")
 
     def walk(value, key=None, kind=None):
         if isinstance(value, dict):
             return {k: walk(v, k, value.get("class_name", kind)) for k, v in value.items()}
         if isinstance(value, list | tuple):
-            refers = key in ("keras_history", "input_layers", "output_layers")
-            return [walk(item, "name" if refers else None, kind) for item in value]
-        if key == "name" and value in names and kind != "DTypePolicy":
+            return [walk(item, key if key in references else None, kind) for item in value]
+        if key in ("name", *references) and value in names and kind != "DTypePolicy":
             return numbers.setdefault(value, len(numbers))
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 

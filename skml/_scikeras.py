@@ -100,6 +100,9 @@ class Router(BaseWrapper):
                 "only names and classes take routed parameters. In a grid, pass classes or functions of your own in "
                 "place of instances: scikit-learn copies candidates, and Keras objects do not survive it."
             ) from error
+        metrics = self._params["metrics"]
+        if isinstance(metrics, list | tuple) and all(isinstance(metric, str) for metric in metrics):
+            arguments["metrics"] = list(metrics)  # scikeras would change their names in the history
         learning_rate = self._params["learning_rate"]
         if learning_rate is not None:
             arguments["optimizer"].learning_rate = learning_rate

@@ -155,6 +155,8 @@ def start(params, X, meta, positive_weight, random_state):
     router = _router(params, meta, positive_weight)
     if params["model"] is None:
         hidden = np.atleast_1d(params["hidden_layer_sizes"]).tolist()
+        if not all(isinstance(width, int) and width > 0 for width in hidden):
+            raise ValueError(f"hidden_layer_sizes must hold positive integers; got {params['hidden_layer_sizes']!r}.")
         weights = initial_weights([X.shape[1], *hidden, meta["n_outputs_"]], random_state, keras.config.floatx())
         head = meta["output_activation_"]
         network = DenseNetwork(weights, params["activation"], head, params["dropout"], sparse.issparse(X))

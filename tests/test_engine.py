@@ -271,8 +271,6 @@ def test_nan_and_tensorboard_callbacks_work(X, Y, tmp_path):
     assert list(tmp_path.rglob("events*"))
 
 
-
-
 class Eager(keras.Model):
     def __init__(self):
         super().__init__()

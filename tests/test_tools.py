@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import sklearn
+from scipy import sparse
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -207,7 +208,7 @@ def test_randomized_search_equals_fitting_the_sampled_parameters_by_hand(X, Y):
 
 def test_halving_search_over_rows_drops_networks_that_do_not_learn(X, Y):
     grid = {"learning_rate": [1e-6, 1e-5, 1e-4, 0.03]}
-    search = HalvingGridSearchCV(small(), grid, cv=3, factor=2, min_resources=40, random_state=0).fit(X, Y)
+    search = HalvingGridSearchCV(small(epochs=30), grid, cv=3, factor=2, min_resources=40, random_state=0).fit(X, Y)
     assert search.n_resources_ == [40, 80]
     assert search.best_params_ == {"learning_rate": 0.03}
     assert search.best_score_ > 2 * subset_accuracy(Y, np.zeros_like(Y))
@@ -247,8 +248,11 @@ def test_fitted_grid_search_is_the_same_after_joblib_dump_and_load(X, Y, model, 
 def test_cross_validate_in_two_processes_scores_as_fitting_by_hand(X, Y):
     results = cross_validate(small(), X, Y, cv=KFold(4), n_jobs=2, return_estimator=True)
     assert results["test_score"].tolist() == scores_by_hand(small(), X, Y, KFold(4))
-    for clf, (_, test) in zip(results["estimator"], KFold(4).split(X), strict=True):
-        assert clf.score(X[test], Y[test]) in results["test_score"]
+    returned = [
+        subset_accuracy(Y[test], clf.predict(X[test]))
+        for clf, (_, test) in zip(results["estimator"], KFold(4).split(X), strict=True)
+    ]
+    assert returned == results["test_score"].tolist()
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
@@ -278,6 +282,12 @@ def test_cross_val_predict_of_label_sets_equals_predicting_each_fold_by_hand(X, 
     assert predicted.tolist() == expected.tolist()
 
 
+def test_cross_val_predict_of_a_sparse_indicator_is_sparse_and_equals_the_dense_one(X, Y):
+    predicted = cross_val_predict(small(), X, sparse.csr_array(Y), cv=KFold(3))
+    assert sparse.issparse(predicted)
+    np.testing.assert_array_equal(predicted.toarray(), cross_val_predict(small(), X, Y, cv=KFold(3)))
+
+
 def test_learning_curve_scores_are_those_of_growing_parts_of_each_fold(X, Y):
     sizes, train_scores, test_scores = learning_curve(small(), X, Y, train_sizes=[20, 60], cv=KFold(3))
     assert sizes.tolist() == [20, 60]
@@ -298,6 +308,7 @@ def test_incremental_learning_curve_equals_partial_fits_by_hand(X, y_classes):
         first = np.mean(clf.predict(X[test]) == y_classes[test])
         clf.partial_fit(X[train[20:60]], y_classes[train[20:60]])
         second = np.mean(clf.predict(X[test]) == y_classes[test])
+        assert clf.n_iter_ == 2
         assert test_scores[:, fold].tolist() == [first, second]
 
 
@@ -387,7 +398,8 @@ def test_bagging_equals_the_mean_of_networks_fitted_to_its_draws(X, y_classes):
     bag = BaggingClassifier(small(), n_estimators=3, max_samples=60, max_features=3, random_state=0).fit(X, y_classes)
     probas = []
     for clf, rows, columns in zip(bag.estimators_, bag.estimators_samples_, bag.estimators_features_, strict=True):
-        twin = small(random_state=clf.random_state).fit(X[rows][:, columns], y_classes[rows])
+        twin = small(random_state=clf.random_state)
+        twin.fit(X[:, columns], y_classes, sample_weight=np.bincount(rows, minlength=90))
         probas.append(twin.predict_proba(X[:, columns]))
     np.testing.assert_allclose(bag.predict_proba(X), np.mean(probas, axis=0), rtol=1e-5)
     assert len({clf.random_state for clf in bag.estimators_}) == 3
@@ -437,6 +449,8 @@ def test_sample_weight_routed_through_a_grid_search_reaches_fit_and_score(X, Y, 
             right = (fitted.predict(X[test]) == Y[test]).all(axis=1)
             by_hand.append(right @ sample_weight[test] / sample_weight[test].sum())
         np.testing.assert_allclose(split_scores(search, candidate), by_hand)
+    unweighted = small(**search.best_params_).fit(X, Y)
+    assert not np.allclose(search.predict_proba(X), unweighted.predict_proba(X))
 
 
 def test_validation_data_routed_through_a_pipeline_are_transformed(X, Y):

@@ -1,0 +1,219 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.metrics import accuracy_score
+
+from skml import KerasMultiLabelClassifier
+
+TINY = {"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def fitted(X, label_sets):
+    """Fitted on label sets; don't call fit on this."""
+    return KerasMultiLabelClassifier(hidden_layer_sizes=(8,), epochs=30, random_state=0).fit(X, label_sets)
+
+
+def test_it_learns(X, Y):
+    clf = KerasMultiLabelClassifier(hidden_layer_sizes=(16,), learning_rate=0.01, random_state=0).fit(X, Y)
+    assert clf.score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize("n_rows", [1, 80])
+def test_proba_has_two_dimensions(fitted, X, n_rows):
+    proba = fitted.predict_proba(X[:n_rows])
+    assert proba.shape == (n_rows, 3)
+    assert proba.dtype == np.float32
+
+
+def test_one_label_keeps_its_column(X, Y):
+    clf = KerasMultiLabelClassifier(**TINY).fit(X, pd.DataFrame({"a": Y[:, 0]}))
+    assert clf.predict_proba(X).shape == clf.predict(X).shape == (80, 1)
+
+
+def test_decision_function_is_the_log_odds(fitted, X):
+    proba = fitted.predict_proba(X).astype(float)
+    np.testing.assert_allclose(fitted.decision_function(X), np.log(proba / (1 - proba)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(80.0)])
+def test_score_is_subset_accuracy(fitted, X, Y, label_sets, weight):
+    predicted = fitted.target_encoder_.transform(fitted.predict(X))
+    expected = accuracy_score(Y, predicted, sample_weight=weight)
+    for y in (label_sets, Y, sparse.csr_matrix(Y), pd.DataFrame(Y, columns=list("abc"))[["b", "c", "a"]]):
+        assert fitted.score(X, y, weight) == pytest.approx(expected)
+
+
+def test_score_counts_rows_with_unknown_labels_as_wrong(fitted, X):
+    y = [set(row) for row in fitted.predict(X)]
+    assert fitted.score(X, y) == 1.0
+    y[0], y[7] = y[0] | {"z"}, {"q"}
+    with pytest.warns(UserWarning, match=r"2 rows.*\['z', 'q'\]"):
+        assert fitted.score(X, y) == pytest.approx(78 / 80)
+
+
+def test_sparse_answers_are_sparse_in_chunks(X, Y, monkeypatch):
+    clf = KerasMultiLabelClassifier(**TINY).fit(X, sparse.csr_matrix(Y))
+    whole = clf.predict(X)
+    assert isinstance(whole, sparse.csr_matrix)
+    monkeypatch.setattr("skml._classifier._CHUNK_CELLS", 10)
+    assert (clf.predict(X) != whole).nnz == 0
+    np.testing.assert_array_equal(whole.toarray(), clf.predict_proba(X) >= 0.5)
+
+
+def test_feature_names_are_checked(X, Y):
+    frame = pd.DataFrame(X, columns=list("pqrst"))
+    clf = KerasMultiLabelClassifier(**TINY).fit(frame, Y)
+    assert clf.feature_names_in_.tolist() == list("pqrst")
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(frame[list("tsrqp")])
+
+
+def test_partial_fit_goes_on_epoch_by_epoch(X, Y):
+    # Without dropout the seeds do not matter; the order of rows goes on as in one fit.
+    params = {"hidden_layer_sizes": (8,), "dropout": 0.0, "random_state": 0, "early_stopping": False}
+    whole = KerasMultiLabelClassifier(epochs=3, **params).fit(X, Y)
+    steps = KerasMultiLabelClassifier(**params)
+    for i in range(3):
+        assert steps.partial_fit(X, Y).n_iter_ == i + 1
+    np.testing.assert_array_equal(steps.predict_proba(X), whole.predict_proba(X))
+    assert steps.history_ == whole.history_
+
+
+def test_partial_fit_takes_the_label_space(X, label_sets):
+    clf = KerasMultiLabelClassifier(**TINY)
+    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
+        clf.partial_fit(X, label_sets)
+    clf.partial_fit(X[:10], [{"a"}] * 10, classes=["a", "b", "c", "d"])
+    clf.partial_fit(X, label_sets, classes=["a", "b", "c", "d"])
+    assert clf.predict_proba(X).shape == (80, 4)
+    with pytest.raises(ValueError, match="not in classes: 'z'"):
+        clf.partial_fit(X[:1], [{"z"}])
+    with pytest.raises(ValueError, match="differs from the labels of the earlier fit"):
+        clf.partial_fit(X[:1], [{"a"}], classes=["a", "b"])
+
+
+def test_classes_given_twice_must_agree(X, label_sets):
+    clf = KerasMultiLabelClassifier(classes=["a", "b", "c"], **TINY)
+    with pytest.raises(ValueError, match="differs from the parameter classes"):
+        clf.partial_fit(X, label_sets, classes=["c", "b", "a"])
+
+
+def test_partial_fit_on_one_label_per_row(X, Y):
+    clf = KerasMultiLabelClassifier(**TINY).partial_fit(X[:3], [5, 5, 5], classes=[5, 6, 7])
+    assert clf.partial_fit(X, 5 + Y[:, 0]).classes_.tolist() == [5, 6, 7]
+    assert clf.predict_proba(X).shape == (80, 3)
+
+
+def test_warm_start_goes_on_in_the_fitted_label_space(X, label_sets):
+    clf = KerasMultiLabelClassifier(warm_start=True, **TINY).fit(X, label_sets)
+    first = clf.history_["loss"]
+    clf.fit(X[:40], [{"a"}] * 40)
+    assert clf.n_iter_ == 6
+    assert clf.history_["loss"][:3] == first
+    assert clf.classes_.tolist() == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="'z'"):
+        clf.fit(X[:1], [{"z"}])
+
+
+def test_without_warm_start_a_fit_starts_anew(X, Y, label_sets):
+    clf = KerasMultiLabelClassifier(**TINY).fit(X, Y)
+    clf.fit(X[:, :2], label_sets)
+    again = KerasMultiLabelClassifier(**TINY).fit(X[:, :2], label_sets)
+    np.testing.assert_array_equal(clf.predict_proba(X[:, :2]), again.predict_proba(X[:, :2]))
+    assert clf.n_iter_ == 3
+
+
+def test_a_learning_rate_set_later_is_used(X, Y):
+    clf = KerasMultiLabelClassifier(learning_rate=0.01, **TINY).partial_fit(X, Y)
+    before = clf.predict_proba(X)
+    clf.set_params(learning_rate=1e-9).partial_fit(X, Y)
+    np.testing.assert_allclose(clf.predict_proba(X), before, atol=1e-6)
+
+
+def nan_in_x(X, Y):
+    return np.where(X > 2, np.nan, X), Y
+
+
+BAD = {
+    "NaN in X": (nan_in_x, "Input X contains NaN"),
+    "inf in X": (lambda X, Y: (np.where(X > 2, np.inf, X), Y), "Input X contains infinity"),
+    "1-D X": (lambda X, Y: (X[:, 0], Y), "Expected 2D array, got 1D"),
+    "rows differ": (lambda X, Y: (X[:-1], Y), r"inconsistent numbers of samples: \[79, 80\]"),
+    "no y": (lambda X, Y: (X, None), "requires y to be passed"),
+    "NaN in y": (lambda X, Y: (X, np.where(Y, np.nan, 0)), "y contains NaN"),
+    "other values": (lambda X, Y: (X, Y + 1), "must hold 0 and 1; got 2"),
+    "continuous y": (lambda X, Y: (X, X[:, 0]), "Unknown label type"),
+    "3-D y": (lambda X, Y: (X, np.zeros((80, 2, 2))), "1 or 2 dimensions; got 3"),
+    "no labels": (lambda X, Y: (X, [set()] * 80), "label space is empty"),
+    "unsortable": (lambda X, Y: (X, [{1, "a"}] * 80), "cannot be sorted together"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_data_are_refused_and_nothing_is_lost(make, message, X, Y):
+    clf = KerasMultiLabelClassifier(**TINY)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*make(X, Y))
+    assert not [name for name in vars(clf) if name.endswith("_") and not name.startswith("_")]
+    clf.fit(X, Y)
+    before, proba = dict(vars(clf)), clf.predict_proba(X)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*make(X, Y))
+    assert vars(clf) == before
+    np.testing.assert_array_equal(clf.predict_proba(X), proba)
+
+
+def test_another_number_of_features_is_refused(fitted, X):
+    with pytest.raises(ValueError, match="X has 4 features, but KerasMultiLabelClassifier is expecting 5"):
+        fitted.predict(X[:, :4])
+
+
+def test_x_val_needs_y_val_and_early_stopping(X, Y):
+    with pytest.raises(ValueError, match="must be given together"):
+        KerasMultiLabelClassifier().fit(X, Y, X_val=X)
+    with pytest.raises(ValueError, match="early_stopping=False"):
+        KerasMultiLabelClassifier(early_stopping=False).fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_attributes_are_there_after_fit_only(X, Y):
+    clf = KerasMultiLabelClassifier(**TINY)
+    assert not hasattr(clf, "model_")
+    assert not hasattr(clf, "threshold_")
+    clf.fit(X, Y)
+    for name in ("classes_", "threshold_", "n_features_in_", "n_iter_", "history_", "model_", "callbacks_"):
+        assert hasattr(clf, name), name
+    assert all(type(value) is float for values in clf.history_.values() for value in values)
+
+
+def test_sparse_data_stay_sparse(run_python):
+    """20,000 x 50,000 at 0.1 % with 100 labels: dense X would take 4 GB."""
+    peak = run_python(
+        """
+import resource
+import numpy as np
+from scipy import sparse
+from skml import KerasMultiLabelClassifier as Classifier
+
+def matrix(rng, n_rows, n_columns, per_row):
+    columns = rng.randint(0, n_columns, (n_rows, per_row), dtype=np.int32)
+    columns.sort(axis=1)
+    splits = np.arange(0, n_rows * per_row + 1, per_row, dtype=np.int32)
+    return sparse.csr_array((np.ones(n_rows * per_row, np.float32), columns.ravel(), splits), (n_rows, n_columns))
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+rng = np.random.RandomState(0)
+Classifier(epochs=1).fit(matrix(rng, 100, 10, 2), (matrix(rng, 100, 3, 1) > 0).astype(int))
+before = peak()
+X, Y = matrix(rng, 20_000, 50_000, 50), matrix(rng, 20_000, 100, 3)
+Y.sum_duplicates(); Y.data[:] = 1
+clf = Classifier(epochs=1, random_state=0).fit(X, Y)
+answer = clf.predict(X)
+assert sparse.issparse(answer), type(answer)
+print(peak() - before)
+"""
+    )
+    assert float(peak) < 400

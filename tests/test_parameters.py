@@ -1,0 +1,197 @@
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skml import KerasMultiLabelClassifier
+
+TINY = {"hidden_layer_sizes": (6,), "epochs": 2, "random_state": 0}
+
+
+def build(meta, units=5):
+    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([keras.layers.Dense(units, "relu"), head])
+
+
+def fit(X, Y, **params):
+    return KerasMultiLabelClassifier(**{**TINY, **params}).fit(X, Y)
+
+
+def test_routed_parameters_are_parameters_like_others():
+    clf = KerasMultiLabelClassifier(build, model__units=4, optimizer__weight_decay=0.1)
+    assert clf.get_params()["model__units"] == 4
+    assert clf.optimizer__weight_decay == 0.1
+    clf.set_params(model__units=7, epochs=3, callbacks__patience=2)
+    twin = clone(clf)
+    assert twin.get_params() == clf.get_params()
+    assert (twin.model__units, twin.callbacks__patience) == (7, 2)
+    assert not hasattr(clf, "routed")
+    assert "model__units=7" in repr(clf)
+
+
+def test_the_signature_names_every_parameter_and_no_var_keyword():
+    names = inspect.signature(KerasMultiLabelClassifier).parameters
+    assert set(names) == set(KerasMultiLabelClassifier().get_params())
+
+
+def test_parameters_reach_their_destination(X, Y):
+    params = {"optimizer": "adamw", "optimizer__weight_decay": 0.3, "loss": keras.losses.BinaryCrossentropy}
+    params |= {"loss__label_smoothing": 0.2, "metrics": [keras.metrics.AUC], "metrics__0__num_thresholds": 7}
+    params |= {"callbacks": keras.callbacks.EarlyStopping, "callbacks__patience": 5, "callbacks__monitor": "loss"}
+    clf = fit(X, Y, model=build, model__units=9, **params)
+    assert clf.model_.layers[0].units == 9
+    assert clf.model_.optimizer.weight_decay == 0.3
+    assert clf.model_.loss.label_smoothing == 0.2
+    assert clf.callbacks_[0].patience == 5
+    assert "auc" in clf.history_
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("epoch", "did you mean 'epochs'"), ("optimiser__lr", "did you mean 'optimizer__lr'"), ("zzz", "'zzz'")],
+)
+def test_unknown_parameters_are_refused_with_the_nearest_name(name, message):
+    with pytest.raises(TypeError, match=message):
+        KerasMultiLabelClassifier(**{name: 1})
+    with pytest.raises(ValueError, match=message):
+        KerasMultiLabelClassifier().set_params(**{name: 1})
+
+
+CHANGES = {
+    "hidden_layer_sizes": (9, 9),
+    "activation": "tanh",
+    "dropout": 0.7,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "loss": "mse",
+    "class_weight": "balanced",
+    "epochs": 4,
+    "batch_size": 7,
+    "random_state": 1,
+    "optimizer__beta_1": 0.1,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_parameter_of_training_changes_the_model(name, X, Y):
+    plain = fit(X, Y)
+    changed = fit(X, Y, **{name: CHANGES[name]})
+    assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-4
+
+
+def test_early_stopping_stops_and_keeps_the_best_epoch():
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(200, 20), rng.randint(0, 2, (200, 3))  # noise: the holdout's loss soon rises
+    params = {"hidden_layer_sizes": (50,), "epochs": 100, "learning_rate": 0.01, "random_state": 0}
+    clf = KerasMultiLabelClassifier(n_iter_no_change=3, **params).fit(X, Y)
+    losses = clf.history_["val_loss"]
+    best = int(np.argmin(losses))
+    assert clf.n_iter_ == len(losses) == best + 1 + 3
+    exact = KerasMultiLabelClassifier(n_iter_no_change=100, **{**params, "epochs": best + 1}).fit(X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), exact.predict_proba(X))
+
+
+def test_the_holdout_takes_its_fraction_and_none_if_small():
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(200, 3), rng.randint(0, 2, (200, 2))
+    base = {"epochs": 1, "hidden_layer_sizes": (2,)}
+    assert "val_loss" in KerasMultiLabelClassifier(**base).fit(X, Y).history_
+    assert "val_loss" not in KerasMultiLabelClassifier(early_stopping=False, **base).fit(X, Y).history_
+    assert "val_loss" not in KerasMultiLabelClassifier(validation_fraction=0.04, **base).fit(X, Y).history_
+    assert "val_loss" not in KerasMultiLabelClassifier(**base).fit(X[:99], Y[:99]).history_
+
+
+def test_x_val_is_watched_with_the_loss_that_is_trained(X, Y):
+    clf = fit(X, Y, epochs=1, class_weight=[1.0, 5.0, 1.0])
+    watched = KerasMultiLabelClassifier(**{**TINY, "epochs": 1}, class_weight=[1.0, 5.0, 1.0])
+    watched.fit(X, Y, X_val=X[:30], y_val=[{j for j in range(3) if row[j]} for row in Y[:30]])
+    p = clf.predict_proba(X[:30]).astype(float)
+    cells = -(np.array([1, 5, 1]) * Y[:30] * np.log(p) + (1 - Y[:30]) * np.log(1 - p))
+    np.testing.assert_allclose(watched.history_["val_loss"][0], cells.mean(), rtol=1e-5)
+
+
+def test_automatic_epochs_and_batches_count_weights(X, Y):
+    base = {"early_stopping": False, "hidden_layer_sizes": (2,)}
+    assert KerasMultiLabelClassifier(**base).fit(X, Y).n_iter_ == 150
+    heavy = KerasMultiLabelClassifier(**base).fit(X, Y, sample_weight=np.full(80, 30.0))
+    assert heavy.n_iter_ == np.ceil(2000 / np.ceil(2400 / 64))
+
+
+def test_verbose_shows_a_bar_or_lines(X, Y, capsys):
+    fit(X, Y, verbose=0)
+    assert capsys.readouterr().out == ""
+    fit(X, Y, verbose=1)
+    assert "━" in capsys.readouterr().out
+    fit(X, Y, verbose=2)
+    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]) == 2
+
+
+def test_callbacks_are_copied_for_every_fit(X, Y):
+    stop = keras.callbacks.EarlyStopping("loss", patience=1)
+    clf = fit(X, Y, callbacks=[stop])
+    assert stop.model is None
+    assert stop.best_weights is None
+    assert clf.callbacks_[0] is not stop
+    assert type(clf.callbacks_[0]) is keras.callbacks.EarlyStopping
+    assert clf.fit(X, Y).callbacks_[0] is not stop
+
+
+def test_nothing_given_is_modified(X, Y):
+    weight, classes, threshold = np.arange(80.0), ["a", "b", "c"], {"a": 0.3}
+    optimizer, loss, metrics = keras.optimizers.Adam(0.1), keras.losses.BinaryCrossentropy(), ["auc"]
+    given = [X, Y, weight]
+    before = [array.copy() for array in given]
+    options = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "classes": classes, "threshold": threshold}
+    fit(X, Y, **options).predict(X)
+    KerasMultiLabelClassifier(**TINY, **options).fit(X, Y, sample_weight=weight)
+    for now, then in zip(given, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert (classes, threshold, metrics) == (["a", "b", "c"], {"a": 0.3}, ["auc"])
+    assert not optimizer.built
+
+
+BAD = {
+    "hidden_layer_sizes": (0, "'hidden_layer_sizes' parameter"),
+    "activation": ("reluu", "'activation' parameter.*'relu'.*Got 'reluu'"),
+    "dropout": (1.0, r"'dropout' parameter.*\[0.0, 1.0\)|'dropout' parameter"),
+    "learning_rate": (0, "'learning_rate' parameter"),
+    "class_weight": ("unbalanced", "'class_weight' parameter"),
+    "epochs": (0, "'epochs' parameter"),
+    "batch_size": ("big", "'batch_size' parameter"),
+    "validation_fraction": (1.0, "'validation_fraction' parameter"),
+    "n_iter_no_change": (0, "'n_iter_no_change' parameter"),
+    "min_labels": (-1, "'min_labels' parameter"),
+    "model": (3, "'model' parameter"),
+    "optimizer": ("adamm", r"(?s)adamm.*optimizer='adamm'"),
+    "loss": ("crossentropie", r"(?s)crossentropie.*loss='crossentropie'"),
+    "metrics": (["aucc"], "(?s)aucc"),
+    "callbacks": ([3], "callbacks"),
+    "classes": (["a", "a", "b"], "'a' more than once"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_values_are_refused_and_named(name, X, Y):
+    value, message = BAD[name]
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit(X, Y, **{name: value})
+
+
+def test_hidden_layers_must_all_be_positive(X, Y):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes must hold positive integers; got \(8, 0\)"):
+        fit(X, Y, hidden_layer_sizes=(8, 0))
+
+
+def test_the_same_thing_given_twice_is_refused(X, Y):
+    with pytest.raises(ValueError, match="either learning_rate or optimizer__learning_rate"):
+        fit(X, Y, learning_rate=0.1, optimizer__learning_rate=0.1)
+
+
+def test_a_grid_over_routed_parameters_trains_each(X, Y):
+    grid = {"model__units": [1, 12], "optimizer__beta_1": [0.5, 0.9]}
+    search = GridSearchCV(KerasMultiLabelClassifier(build, epochs=2, random_state=0), grid, cv=2).fit(X, Y)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.best_estimator_.model_.layers[0].units == search.best_params_["model__units"]

@@ -1,0 +1,188 @@
+import copy
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from skml import KerasMultiLabelClassifier
+
+sys.path.insert(0, str(Path(__file__).parent))
+import custom
+
+ESTIMATORS = {
+    "default": {},
+    "builder": {"model": custom.network, "model__units": 4},
+    "compiled builder": {"model": custom.compiled_network},
+    "objects": {
+        "model": custom.network,
+        "loss": custom.PoweredLoss(3.0),
+        "metrics": [custom.MeanOutput(2.0), "binary_accuracy"],
+        "optimizer": keras.optimizers.SGD(0.05),
+        "callbacks": [keras.callbacks.EarlyStopping("loss")],
+    },
+    "functions": {"loss": custom.squared},
+}
+each_estimator = pytest.mark.parametrize("params", ESTIMATORS.values(), ids=ESTIMATORS.keys())
+
+
+def make(params):
+    return KerasMultiLabelClassifier(**{"epochs": 2, "random_state": 0, "hidden_layer_sizes": (4,), **params})
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory, X, Y, label_sets):
+    """Predictions of each estimator here, there after loading, and there after fitting, by its name."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    shutil.copy(custom.__file__, folder)
+    fitted = {name: make(params).fit(X, label_sets) for name, params in ESTIMATORS.items()}
+    unfitted = {name: make(params) for name, params in ESTIMATORS.items()}
+    joblib.dump((fitted, unfitted, X, Y), folder / "job.joblib")
+    code = """
+import joblib
+fitted, unfitted, X, Y = joblib.load("job.joblib")
+loaded = {name: clf.predict_proba(X) for name, clf in fitted.items()}
+trained = {name: clf.fit(X, Y).predict_proba(X) for name, clf in unfitted.items()}
+joblib.dump((loaded, trained), "done.joblib")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
+    here = {name: clf.predict_proba(X) for name, clf in fitted.items()}
+    return here, *joblib.load(folder / "done.joblib")
+
+
+each_name = pytest.mark.parametrize("name", ESTIMATORS)
+
+
+@each_name
+def test_a_fresh_process_predicts_the_same(name, elsewhere):
+    here, loaded, _ = elsewhere
+    np.testing.assert_array_equal(loaded[name], here[name])
+
+
+@each_name
+def test_an_unfitted_estimator_trains_elsewhere_as_here(name, elsewhere):
+    here, _, trained = elsewhere
+    np.testing.assert_array_equal(trained[name], here[name])
+
+
+@each_estimator
+def test_clones_train_alike_and_leave_the_original_alone(params, X, Y):
+    clf = make(params)
+    before = clf.get_params()
+    twin = clone(clf)
+    np.testing.assert_array_equal(twin.fit(X, Y).predict_proba(X), clf.fit(X, Y).predict_proba(X))
+    assert not hasattr(clone(clf), "classes_")
+    assert all(clf.get_params()[name] is value for name, value in before.items())
+
+
+@each_estimator
+def test_deepcopies_predict_the_same(params, X, Y):
+    clf = make(params).fit(X, Y)
+    np.testing.assert_array_equal(copy.deepcopy(clf).predict_proba(X), clf.predict_proba(X))
+
+
+def test_loky_workers_get_objects_of_custom_classes(X, Y):
+    clf = make(ESTIMATORS["objects"])
+    result = cross_validate(clf, X, Y, cv=2, n_jobs=2, error_score="raise")
+    alone = cross_validate(clf, X, Y, cv=2, error_score="raise")
+    np.testing.assert_allclose(result["test_score"], alone["test_score"])
+
+
+def test_a_grid_takes_losses_as_classes_and_functions(X, Y):
+    grid = {"loss": [custom.PoweredLoss, custom.squared, "binary_crossentropy"]}
+    search = GridSearchCV(make({}), grid, cv=2, error_score="raise").fit(X, Y)
+    assert search.best_params_["loss"] in grid["loss"]
+
+
+def test_a_loss_that_a_grid_damaged_is_named(X, Y):
+    with pytest.raises(ValueError, match=r"(?s)PoweredLoss.*In a grid, pass classes or functions"):
+        make({"loss": "PoweredLoss"}).fit(X, Y)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_optimizer_state_is_pickled_only_to_go_on(warm_start, X, Y):
+    clf = make({"hidden_layer_sizes": (2000,), "warm_start": warm_start}).fit(X, Y)
+    weights = sum(w.nbytes for w in clf.model_.get_weights())
+    size = len(pickle.dumps(clf))
+    assert size > 3 * weights if warm_start else size < 1.5 * weights
+
+
+def test_training_goes_on_after_pickling_as_without(X, Y):
+    first = make({"warm_start": True}).fit(X, Y)
+    second = pickle.loads(pickle.dumps(first))
+    np.testing.assert_array_equal(first.fit(X, Y).predict_proba(X), second.fit(X, Y).predict_proba(X))
+
+
+def test_a_pickle_is_no_larger_than_that_of_mlpclassifier(X, Y):
+    from sklearn.neural_network import MLPClassifier
+
+    ours = KerasMultiLabelClassifier(epochs=2).fit(X, Y)
+    theirs = MLPClassifier(max_iter=2).fit(X, Y)
+    assert len(pickle.dumps(ours)) <= len(pickle.dumps(theirs))
+
+
+def test_a_given_model_travels_with_its_weights_and_compilation(X, Y):
+    model = custom.compiled_network({"n_features_in_": 5, "n_outputs_": 3, "output_activation_": "sigmoid"})
+    clf = pickle.loads(pickle.dumps(make({"model": model})))
+    for ours, theirs in zip(clf.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert clf.model.loss.power == 3.0
+    np.testing.assert_array_equal(clf.fit(X, Y).predict_proba(X), make({"model": model}).fit(X, Y).predict_proba(X))
+
+
+def test_a_metric_that_forgets_its_arguments_is_refused(X, Y):
+    with pytest.raises((TypeError, ValueError), match=r"ForgetfulMetric.*get_config"):
+        make({"metrics": [custom.ForgetfulMetric(3.0)]}).fit(X, Y)
+
+
+def test_adapted_layers_keep_their_statistics(X, Y):
+    def builder(meta):
+        normalise = keras.layers.Normalization()
+        normalise.adapt(X)
+        return keras.Sequential([keras.Input((5,)), normalise, keras.layers.Dense(3, "sigmoid")])
+
+    clf = make({"model": builder}).fit(X, Y)
+    loaded = pickle.loads(pickle.dumps({"clf": clf.set_params(model=None)}))["clf"].set_params(model=custom.network)
+    np.testing.assert_allclose(loaded.predict_proba(X), clf.set_params(model=custom.network).predict_proba(X))
+    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+    assert np.abs(clf.model_.layers[0](X).numpy().mean(axis=0)).max() < 1e-5
+    assert np.abs(loaded.model_.layers[0](X).numpy().mean(axis=0)).max() < 1e-5
+
+
+def test_import_and_unpickling_and_display_need_no_tensorflow(X, label_sets, tmp_path, run_python):
+    joblib.dump(make({}).fit(X, label_sets), tmp_path / "clf.joblib")
+    printed = run_python(
+        """
+import sys, numpy as np, joblib, skml
+clf = joblib.load("clf.joblib")
+clf.predict(np.zeros((2, 5))), clf.score(np.zeros((1, 5)), [{"a"}]), repr(clf), clf._repr_html_(), skml.clear_cache()
+from sklearn.base import clone
+clone(clf)
+print([name for name in ("keras", "tensorflow", "scikeras") if name in sys.modules])
+clf.model_
+print("keras" in sys.modules)
+"""
+    )
+    assert printed.split("\n")[:2] == ["[]", "True"]
+
+
+def test_importing_scikeras_leaves_keras_as_it_was(run_python):
+    printed = run_python(
+        """
+import keras
+kinds = (keras.Model, keras.Loss, keras.Metric, keras.Optimizer)
+before = [(kind.__reduce__, getattr(kind, "__deepcopy__", None)) for kind in kinds]
+import skml._scikeras
+print(before == [(kind.__reduce__, getattr(kind, "__deepcopy__", None)) for kind in kinds])
+"""
+    )
+    assert printed.strip() == "True"
