@@ -82,11 +82,11 @@ class DenseNetwork:
         return self._outputs(X, (lambda z: z) if self.head == "sigmoid" else lambda z: log_softmax(z, axis=1))
 
     def _outputs(self, X, link):
-        widest = max([1 if issparse(X) else X.shape[1]] + [len(bias) for bias in self.weights[1::2]])
-        chunk = max(1, _CHUNK_CELLS // widest)
-        weights = [w.astype(np.float64) for w in self.weights]
-        if issparse(X):
-            weights[0] = self.weights[0]
+        is_sparse = issparse(X)
+        chunk = max(1, _CHUNK_CELLS // max(1 if is_sparse else X.shape[1], *self.widths))
+        weights = [weight.astype(np.float64) for weight in self.weights[1 if is_sparse else 0 :]]
+        if is_sparse:
+            weights.insert(0, self.weights[0])
         outputs = np.empty((X.shape[0], len(weights[-1])), dtype=self.dtype)
         for start in range(0, X.shape[0], chunk):
             outputs[start : start + chunk] = link(self._logits(X[start : start + chunk], weights))
@@ -94,12 +94,12 @@ class DenseNetwork:
 
     def _logits(self, X, weights):
         activate = ACTIVATIONS[self.activation]
-        layers = list(zip(weights[::2], weights[1::2], strict=True))
         hidden = X if issparse(X) else X.astype(np.float64, copy=False)
-        for i, (kernel, bias) in enumerate(layers):
-            hidden = (hidden @ kernel).astype(np.float64, copy=False)
-            hidden += bias
-            if i < len(layers) - 1:
+        last = len(weights) - 2
+        for i in range(0, len(weights), 2):
+            hidden = (hidden @ weights[i]).astype(np.float64, copy=False)
+            hidden += weights[i + 1]
+            if i < last:
                 hidden = activate(hidden)
         return hidden
 
@@ -122,10 +122,16 @@ def initial_weights(widths, random_state, dtype):
     return weights
 
 
+_BOUNDS = {
+    np.dtype(kind): (np.nextafter(kind(0), kind(1)), np.nextafter(kind(1), kind(0)))
+    for kind in (np.float16, np.float32, np.float64)
+}
+
+
 def open_interval(proba):
-    """Return probabilities inside (0, 1), by one unit in the last place of their dtype."""
-    dtype = proba.dtype.type
-    return np.clip(proba, np.nextafter(dtype(0), dtype(1)), np.nextafter(dtype(1), dtype(0)), out=proba)
+    """Return probabilities inside (0, 1), by one unit in the last place of their dtype; in place."""
+    low, high = _BOUNDS[proba.dtype]
+    return np.minimum(np.maximum(proba, low, out=proba), high, out=proba)
 
 
 def log_odds(proba):

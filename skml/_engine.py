@@ -350,34 +350,40 @@ class Predictor:
 
     def __call__(self, model, X):
         """Return the outputs of `model`, shape (n_samples, n_outputs), in chunks of bounded memory."""
-        state = ()
-        if self._shared:
-            state = ([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables])
+        state = _state_of(model) if self._shared else []
         chunk = max(1, _CHUNK_CELLS // int(np.prod(X.shape[1:])))
         outputs = []
         for start in range(0, X.shape[0], chunk):
             rows = rows_of(X[start : start + chunk], model)
-            outputs.append(self._function(rows.layout)(state, rows.tensors, rows.n_rows).numpy())
-        return np.concatenate(outputs)
+            outputs.append(self._function(rows.layout)(*rows.tensors, *state).numpy())
+        return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
 
     def _function(self, layout):
         if layout not in self._functions:
-
-            def forward(state, tensors, n_rows):
-                batch = _gather(layout, tensors, tf.range(n_rows)) if layout.kind != "dense" else tensors[0]
-                if self._shared:
-                    return self._model.stateless_call(*state, batch, training=False)[0]
-                return self._model(batch, training=False)
-
-            variables = ()
-            if self._shared:
-                variables = (
-                    [tf.TensorSpec(v.shape, v.dtype) for v in self._model.trainable_variables],
-                    [tf.TensorSpec(v.shape, v.dtype) for v in self._model.non_trainable_variables],
-                )
-            signature = [variables, _specs(layout), tf.TensorSpec((), "int32")]
-            self._functions[layout] = tf.function(forward, autograph=False, input_signature=signature)
+            specs = _specs(layout)
+            state = [tf.TensorSpec(value.shape, value.dtype) for value in _state_of(self._model)]
+            forward = tf.function(
+                lambda *tensors: self._forward(layout, tensors[: len(specs)], tensors[len(specs) :]),
+                autograph=False,
+                input_signature=[*specs, *(state if self._shared else [])],
+            )
+            # A concrete function spares the canonical form of arguments, which costs more than a small network.
+            self._functions[layout] = forward.get_concrete_function()
         return self._functions[layout]
+
+    def _forward(self, layout, tensors, state):
+        n_rows = tf.shape(tensors[-1])[0] - (0 if layout.kind == "dense" else 1)
+        batch = tensors[0] if layout.kind == "dense" else _gather(layout, tensors, tf.range(n_rows))
+        if batch.dtype != layout.dtype:
+            batch = tf.cast(batch, layout.dtype)
+        if not self._shared:
+            return self._model(batch, training=False)
+        split = len(self._model.trainable_variables)
+        return self._model.stateless_call(state[:split], state[split:], batch, training=False)[0]
+
+
+def _state_of(model):
+    return [variable.value for variable in (*model.trainable_variables, *model.non_trainable_variables)]
 
 
 def rows_of(X, model):

@@ -1,0 +1,47 @@
+"""The first fit in a process, trace included, TensorFlow imported and warm, against plain Keras ``fit``."""
+
+import statistics
+import sys
+
+from timing import dense_problem, in_fresh_process, seconds, show
+
+SIZES = [((600, 72, 6), 32, 20, 0.50), ((2400, 103, 14), 32, 10, 0.27), ((20_000, 500, 50), 200, 3, 0.75)]
+
+
+def by_skml(X, Y, batch_size, epochs):
+    from skml import KerasMultiLabelClassifier
+
+    KerasMultiLabelClassifier(
+        hidden_layer_sizes=(100,), dropout=0.0, early_stopping=False, batch_size=batch_size, epochs=epochs
+    ).fit(X, Y)
+
+
+def by_keras(X, Y, batch_size, epochs):
+    import keras
+
+    inputs = keras.Input((X.shape[1],))
+    hidden = keras.layers.Dense(100, "relu")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(Y.shape[1], "sigmoid")(hidden))
+    model.compile("adam", "binary_crossentropy")
+    model.fit(X, Y, batch_size=batch_size, epochs=epochs, verbose=0)
+
+
+def measure(side, size):
+    import tensorflow as tf
+
+    import skml._training  # noqa: F401  # what is imported at the first fit belongs to the import
+
+    shape, batch_size, epochs, _ = SIZES[size]
+    X, Y = dense_problem(*shape)
+    tf.function(lambda x: tf.reduce_sum(x @ x))(tf.ones((3, 3)))  # TensorFlow's first work in a process
+    print(seconds(lambda: {"skml": by_skml, "keras": by_keras}[side](X, Y, batch_size, epochs)))
+
+
+if len(sys.argv) > 1:
+    measure(sys.argv[1], int(sys.argv[2]))
+else:
+    for size, (shape, batch_size, epochs, aim) in enumerate(SIZES):
+        pairs = [[in_fresh_process(__file__, side, size) for side in ("skml", "keras")] for _ in range(5)]
+        ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+        ratio = statistics.median(a / b for a, b in pairs)
+        show(f"first fit {shape}, B={batch_size}, {epochs} epochs", ours, theirs, ratio, aim, "Keras fit")

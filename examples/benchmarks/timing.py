@@ -1,0 +1,70 @@
+"""Time two sides in turn, so that a machine whose speed drifts does so for both; data of given shapes."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+
+def seconds(function):
+    """Return how long one call takes."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def one_blas_thread(function):
+    """Return `function` with BLAS limited to one thread, the fastest setting of MLPClassifier at these sizes."""
+
+    def limited():
+        with threadpool_limits(1, user_api="blas"):
+            return function()
+
+    return limited
+
+
+def compare(ours, theirs, repeats=7):
+    """Return the medians of both sides and of the paired ratios, after one call of each to warm up."""
+    ours(), theirs()
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
+    a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return a, b, statistics.median(x / y for x, y in pairs)
+
+
+def in_fresh_process(script, *arguments):
+    """Run this script again in a fresh process and return the number that it prints last."""
+    command = [sys.executable, script, *map(str, arguments)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def show(work, ours, theirs, ratio, target, other):
+    """Print one row of a table."""
+    print(
+        f"{work:42s} skml {ours:9.4f} s   {other:22s} {theirs:9.4f} s   ratio {ratio:5.2f}   (aim {target})", flush=True
+    )
+
+
+def dense_problem(n_samples, n_features, n_labels, seed=0):
+    """Return X, float64, and an indicator that it determines in part."""
+    rng = np.random.RandomState(seed)
+    X = rng.randn(n_samples, n_features)
+    scores = X @ rng.randn(n_features, n_labels) / np.sqrt(n_features) + rng.randn(n_samples, n_labels)
+    return X, (scores > 0.8).astype(np.int64)
+
+
+def sparse_matrix(n_samples, n_columns, per_row, seed=0, dtype=np.float32):
+    """Return CSR with about `per_row` ones in each row, built from indices."""
+    rng = np.random.RandomState(seed)
+    columns = rng.randint(0, n_columns, (n_samples, per_row), dtype=np.int32)
+    splits = np.arange(0, n_samples * per_row + 1, per_row, dtype=np.int32)
+    matrix = sparse.csr_matrix((np.ones(n_samples * per_row, dtype), columns.ravel(), splits), (n_samples, n_columns))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
