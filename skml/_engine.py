@@ -6,6 +6,7 @@ the graph gathers from in-memory arrays, and compiled models are kept for the ne
 """
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -56,6 +57,8 @@ class Rows:
             self.tensors = tuple(tf.convert_to_tensor(part) for part in parts)
         else:
             kind = "dense"
+            if array.size <= _CHUNK_CELLS and array.dtype.kind in "biu":
+                array = array.astype(dtype)  # a cast in every step costs more than the memory is worth
             self.tensors = (tf.convert_to_tensor(array),)
         stored = (self.tensors[0].dtype.name, self.tensors[-1].dtype.name)
         self.layout = Layout(kind, tuple(array.shape[1:]), dtype, stored)
@@ -98,8 +101,8 @@ class Data(namedtuple("Data", ["X", "Y", "weight"])):
 
     @property
     def tensors(self):
-        """Tensors of each of the three."""
-        return tuple(rows.tensors if rows else () for rows in self)
+        """Tensors of all three."""
+        return [tensor for rows in self if rows for tensor in rows.tensors]
 
 
 class Session:
@@ -121,15 +124,9 @@ class Session:
         # Slots that were made inside a graph would keep that graph alive.
         model.optimizer.build(model.trainable_variables)
         self._initial = [(variable, _constant_or_array(variable)) for variable in model.optimizer.variables]
-        self._train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
-        signature = [
-            tuple(() if layout is None else _specs(layout) for layout in layouts),
-            tf.TensorSpec((None,), "int32"),
-            tf.TensorSpec((), "int32"),
-        ]
-        make = tf.function(autograph=False, input_signature=signature)
-        self._train = make(lambda *rows: self._loop(self._train_step, *rows))
-        self._test = make(lambda *rows: self._loop(model.test_step, *rows))
+        train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
+        self._train = functools.cache(lambda: self._trace(train_step))
+        self._test = functools.cache(lambda: self._trace(model.test_step))
 
     def reset_optimizer(self, values=None):
         """Put the optimizer into the state of a new one, or into one that `optimizer_state` returned."""
@@ -162,7 +159,7 @@ class Session:
         reason = self._why_not_looped(callbacks)
         if reason is None:
             try:
-                self._train.get_concrete_function()
+                self._train()
             except Exception as error:  # whatever a train_step of the user's own may raise
                 reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
         if reason is None:
@@ -185,18 +182,34 @@ class Session:
                     return f"{type(callback).__name__} has {name}"
         return None
 
-    def _loop(self, step, tensors, order, batch_size):
-        """Run `step` over the rows in `order`; part of a graph."""
-        n_rows = tf.size(order)
+    def _trace(self, step):
+        """Return the graph that runs `step` over rows of data, in batches."""
+        specs = [() if layout is None else _specs(layout) for layout in self.layouts]
 
-        def body(start):
-            index = order[start : start + batch_size]
-            parts = zip(self.layouts, tensors, strict=True)
-            step(tuple(_gather(layout, part, index) for layout, part in parts if layout is not None))
-            return start + batch_size
+        def run(order, batch_size, is_first, *tensors):
+            parts, tensors = [], list(tensors)
+            for layout, spec in zip(self.layouts, specs, strict=True):
+                if layout is not None:
+                    parts.append((layout, [tensors.pop(0) for _ in spec]))
+            tf.cond(is_first, self._reset_metrics, lambda: 0)
+            n_rows = tf.size(order)
 
-        tf.while_loop(lambda start: start < n_rows, body, [0], parallel_iterations=1)
-        return self.model.get_metrics_result()
+            def body(start):
+                index = order[start : start + batch_size]
+                step(tuple(_gather(layout, part, index) for layout, part in parts))
+                return start + batch_size
+
+            tf.while_loop(lambda start: start < n_rows, body, [0], parallel_iterations=1)
+            return self.model.get_metrics_result()
+
+        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "int32"), tf.TensorSpec((), "bool")]
+        signature += [spec for part in specs for spec in part]
+        # A concrete function spares the canonical form of arguments at every call.
+        return tf.function(run, autograph=False, input_signature=signature).get_concrete_function()
+
+    def _reset_metrics(self):
+        self.model.reset_metrics()
+        return 0
 
     def _fit_looped(self, data, validation, plan, callbacks):
         model = self.model
@@ -210,23 +223,21 @@ class Session:
             steps=n_steps,
             model=model,
         )
-        train = _Runner(self._train, data, plan.batch_size)
+        train = _Runner(self._train(), data, plan.batch_size)
         if validation is not None:
             validation_data, validation_rows = validation
             cells = sum(int(np.prod(layout.shape)) for layout in self.layouts if layout is not None)
-            test = _Runner(self._test, validation_data, max(plan.batch_size, _CHUNK_CELLS // cells))
+            test = _Runner(self._test(), validation_data, max(plan.batch_size, _CHUNK_CELLS // cells))
         model.stop_training = False
         callbacks.on_train_begin()
         for epoch in range(plan.first_epoch, last_epoch):
             callbacks.on_epoch_begin(epoch)
-            model.reset_metrics()
             if plan.verbose:
                 callbacks.on_train_batch_begin(0)
             logs = train(plan.random_state.permutation(plan.rows))
             if plan.verbose:
                 callbacks.on_train_batch_end(n_steps - 1, logs)
             if validation is not None:
-                model.reset_metrics()
                 logs |= {f"val_{name}": value for name, value in test(validation_rows).items()}
             callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
@@ -274,7 +285,8 @@ class _Runner:
         while start < len(order):
             stop = start + self._steps * self._batch_size
             began = time.perf_counter()
-            logs = self._function(self._tensors, tf.convert_to_tensor(order[start:stop]), self._batch_size_tensor)
+            part = tf.convert_to_tensor(order[start:stop])
+            logs = self._function(part, self._batch_size_tensor, tf.constant(start == 0), *self._tensors)
             logs = {name: value.numpy().tolist() for name, value in logs.items()}
             seconds = time.perf_counter() - began
             self._steps = max(_FIRST_STEPS, int(self._steps * min(_SECONDS_PER_CALL / seconds, 100)))

@@ -48,6 +48,7 @@ class Router(BaseWrapper):
 
     def __init__(self, params, meta=None):
         own = {name: _keras_objects.map_leaves(_keras_objects.copy_object, params[name]) for name in _OBJECTS}
+        own["optimizer"] = _optimizer_class(own["optimizer"])
         own["callbacks"] = _keras_objects.map_leaves(_copy_callback, params["callbacks"])
         self._params = {**params, **own}
         self._meta = meta
@@ -159,6 +160,14 @@ def seeded_layers(seed):
 def _as_function(model):
     is_other_callable = callable(model) and not inspect.isfunction(model) and not isinstance(model, keras.Model)
     return functools.partial(model) if is_other_callable else model
+
+
+def _optimizer_class(optimizer):
+    """Return the class of an optimizer's name; scikeras would make an optimizer to find it."""
+    if not isinstance(optimizer, str):
+        return optimizer
+    classes = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if inspect.isclass(kind)}
+    return classes.get(optimizer.lower(), optimizer)
 
 
 def _copy_callback(value):
