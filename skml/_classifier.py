@@ -4,6 +4,7 @@ import contextlib
 import copy
 import difflib
 import inspect
+import pickle
 import sys
 import warnings
 from numbers import Integral, Real
@@ -359,7 +360,10 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             raise AttributeError("threshold_ is there after fit.")
         if self.target_encoder_.target_type_ == "multiclass":
             return None
-        return _decisions.resolve_threshold(self.threshold, self._threshold_labels())
+        try:
+            return self._threshold()
+        except ValueError as error:  # a display of the estimator must not fail
+            raise AttributeError(str(error)) from error
 
     def __getattr__(self, name):
         # Not a property: scikit-learn's display reads those, and must neither import Keras nor build a network.
@@ -368,9 +372,9 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(self._network, DenseNetwork):
             return self._network.model
         if "_rebuilt_model" not in vars(self):
-            from skml._network import build_dense
+            from skml._network import rebuild
 
-            self._rebuilt_model = build_dense(self._network)
+            self._rebuilt_model = rebuild(self._network)
         return self._rebuilt_model
 
     def get_params(self, deep=True):
@@ -429,11 +433,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(X, Y)
         self._check_decisions(encoder)
         weight = _weights.check_sample_weight(sample_weight, X)
-        positive_weight, weight = self._apply_class_weight(encoder, Y, weight)
+        positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
+        weight = _times(weight, by_class, Y)
         rng = copy.deepcopy(self._random_state) if goes_on else self._new_random_state()
         rows, holdout = self._split(weight, X.shape[0], rng, holdout=not partial and validation[0] is None)
         if not partial:
-            holdout = self._validation(X, Y, weight, encoder, validation, holdout)
+            holdout = self._validation(X, Y, weight, encoder, validation, holdout, by_class)
 
         from skml import _training
 
@@ -502,10 +507,11 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"classes={classes!r} differs from the parameter classes={self.classes!r}.")
         classes = self.classes if classes is None else classes
         if goes_on:
-            known = self.classes_.tolist()
-            if classes is not None and set(map(str, classes)) != set(map(str, known)):
-                raise ValueError(f"classes={classes!r} differs from the labels of the earlier fit, {known!r}.")
-            return self.target_encoder_
+            known = self.target_encoder_
+            if classes is not None and not known.has_label_space(classes):
+                labels = known.classes_.tolist()
+                raise ValueError(f"classes={classes!r} differs from the labels of the earlier fit, {labels!r}.")
+            return known
         encoder = TargetEncoder(classes).fit(y)
         if partial and classes is None and encoder.form_ in ("single", "collections"):
             raise ValueError(
@@ -523,19 +529,19 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         if encoder.target_type_ == "binary":
             _decisions.resolve_threshold(self.threshold, labels[1:])
 
-    def _threshold_labels(self):
+    def _threshold(self):
         labels = self.classes_.tolist()
-        return labels[1:] if self.target_encoder_.target_type_ == "binary" else labels
+        is_binary = self.target_encoder_.target_type_ == "binary"
+        return _decisions.resolve_threshold(self.threshold, labels[1:] if is_binary else labels)
 
     def _apply_class_weight(self, encoder, Y, weight):
-        """Return the weights of positive cells, and those of the rows."""
-        if self.class_weight is None:
-            return None, weight
+        """Return the weights of positive cells (or None), and the weights of rows by class (or None)."""
         labels = encoder.classes_.tolist()
+        if self.class_weight is None:
+            return None, None
         if encoder.is_multilabel:
-            return _weights.positive_weights(self.class_weight, labels, Y, weight), weight
-        codes = np.asarray(Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]).ravel()
-        return None, _weights.class_row_weights(self.class_weight, labels, codes, weight)
+            return _weights.positive_weights(self.class_weight, labels, Y, weight), None
+        return None, _weights.weights_by_class(self.class_weight, labels, _codes(Y), weight)
 
     def _new_random_state(self):
         return np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
@@ -551,7 +557,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         order = rng.permutation(rows)
         return np.sort(order[n_holdout:]), np.sort(order[:n_holdout])
 
-    def _validation(self, X, Y, weight, encoder, validation, holdout):
+    def _validation(self, X, Y, weight, encoder, validation, holdout, by_class):
         """Return what early stopping watches: arrays and their rows, or None."""
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
@@ -563,9 +569,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         X_val = self._check_X(X_val)
         Y_val = encoder.transform(y_val)
         check_consistent_length(X_val, Y_val)
-        _, weight_val = self._apply_class_weight(encoder, Y_val, None)
-        if weight is not None and weight_val is None:
-            weight_val = np.ones(len(y_val))
+        weight_val = None if weight is None else _times(np.ones(X_val.shape[0]), by_class, Y_val)
         arrays = _as_kind_of(X_val, X), _as_kind_of(Y_val, Y), weight_val
         return *arrays, np.arange(X_val.shape[0], dtype=np.int32)
 
@@ -593,12 +597,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         proba = self._proba(X)
         if encoder.target_type_ == "multiclass":
             return proba.argmax(axis=1)
-        return _decisions.decide(proba[:, 1:], self.threshold_).ravel().astype(np.intp)
+        return _decisions.decide(proba[:, 1:], self._threshold()).ravel().astype(np.intp)
 
     def _decisions(self, X):
         """Yield slices of rows and their decisions, CSR where y was sparse."""
         self._check_decisions(self.target_encoder_)
-        limits = self.threshold_, self.min_labels, self.max_labels
+        limits = self._threshold(), self.min_labels, self.max_labels
         as_csr = self.target_encoder_.form_ == "sparse"
         for rows in gen_batches(X.shape[0], max(1, _CHUNK_CELLS // len(self.classes_))):
             decisions = _decisions.decide(self._proba(X[rows]), *limits)
@@ -631,6 +635,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         state.pop("_rebuilt_model", None)
         if not state.get("_keeps_slots"):
             state["_slots"] = None
+        if state.get("callbacks_"):
+            state["callbacks_"] = [callback for callback in state["callbacks_"] if _can_be_pickled(callback)]
         shared = self._keras_params()
         if shared:
             from skml._keras_objects import pack
@@ -670,11 +676,35 @@ def _is_routed(name):
     return route in ROUTES and bool(rest)
 
 
+def _can_be_pickled(value):
+    """Whether a value pickles; a callback may hold an open file."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever a class of the user's own may raise
+        return False
+    return True
+
+
 def _holds_text(X):
     if X.dtype.kind in "UST":
         return True
     flat = np.asarray(X).ravel()
     return flat.size > 0 and isinstance(flat[0], str)
+
+
+def _codes(Y):
+    """Return the class number of each row of one-hot Y, or of one column for two classes."""
+    return np.asarray(Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]).ravel().astype(np.intp)
+
+
+def _times(weight, by_class, Y):
+    """Return the weights of rows times those of their classes."""
+    if by_class is None:
+        return weight
+    weight = by_class[_codes(Y)] if weight is None else by_class[_codes(Y)] * weight
+    if not weight.any():
+        raise ValueError("class_weight and sample_weight leave no row with a weight above 0.")
+    return weight
 
 
 def _as_kind_of(array, model):

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import erf, expit, log_softmax, softmax
+from sklearn.utils import gen_batches
 
 # Cells of X or of a layer that one step of the forward pass holds, in float64: 8 MB.
 _CHUNK_CELLS = 2**20
@@ -117,8 +118,10 @@ def initial_weights(widths, random_state, dtype):
     weights = []
     for fan_in, fan_out in pairwise(widths):
         limit = np.sqrt(6 / (fan_in + fan_out))
-        weights.append(random_state.uniform(-limit, limit, (fan_in, fan_out)).astype(dtype))
-        weights.append(np.zeros(fan_out, dtype))
+        kernel = np.empty((fan_in, fan_out), dtype)
+        for rows in gen_batches(fan_in, max(1, _CHUNK_CELLS // fan_out)):  # the draws are float64
+            kernel[rows] = random_state.uniform(-limit, limit, (rows.stop - rows.start, fan_out))
+        weights += [kernel, np.zeros(fan_out, dtype)]
     return weights
 
 

@@ -124,19 +124,24 @@ class Session:
         # Slots that were made inside a graph would keep that graph alive.
         model.optimizer.build(model.trainable_variables)
         self._initial = [(variable, _constant_or_array(variable)) for variable in model.optimizer.variables]
+        self._is_new = True
         train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
         self._train = functools.cache(lambda: self._trace(train_step))
         self._test = functools.cache(lambda: self._trace(model.test_step))
+        # Traced after a step, which makes the metrics' variables.
+        self._reset_metrics = tf.function(model.reset_metrics, autograph=False)
 
     def reset_optimizer(self, values=None):
         """Put the optimizer into the state of a new one, or into one that `optimizer_state` returned."""
+        if values is None and self._is_new:
+            return
         values = [initial for _, initial in self._initial] if values is None else values
         for (variable, _), value in zip(self._initial, values, strict=True):
             variable.assign(np.broadcast_to(value, variable.shape))
 
     def optimizer_state(self):
-        """Return the optimizer's variables as arrays."""
-        return [variable.numpy() for variable in self.model.optimizer.variables]
+        """Return the optimizer's variables as read-only arrays."""
+        return [as_array(variable) for variable in self.model.optimizer.variables]
 
     def fit(self, data, validation, plan, callbacks):
         """Train for a number of epochs, each on all rows in a new random order.
@@ -154,6 +159,7 @@ class Session:
         -------
         history : dict of list of float
         """
+        self._is_new = False
         history = keras.callbacks.History()
         callbacks = [*callbacks, history]
         reason = self._why_not_looped(callbacks)
@@ -186,12 +192,11 @@ class Session:
         """Return the graph that runs `step` over rows of data, in batches."""
         specs = [() if layout is None else _specs(layout) for layout in self.layouts]
 
-        def run(order, batch_size, is_first, *tensors):
+        def run(order, batch_size, *tensors):
             parts, tensors = [], list(tensors)
             for layout, spec in zip(self.layouts, specs, strict=True):
                 if layout is not None:
                     parts.append((layout, [tensors.pop(0) for _ in spec]))
-            tf.cond(is_first, self._reset_metrics, lambda: 0)
             n_rows = tf.size(order)
 
             def body(start):
@@ -202,14 +207,10 @@ class Session:
             tf.while_loop(lambda start: start < n_rows, body, [0], parallel_iterations=1)
             return self.model.get_metrics_result()
 
-        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "int32"), tf.TensorSpec((), "bool")]
+        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "int32")]
         signature += [spec for part in specs for spec in part]
         # A concrete function spares the canonical form of arguments at every call.
         return tf.function(run, autograph=False, input_signature=signature).get_concrete_function()
-
-    def _reset_metrics(self):
-        self.model.reset_metrics()
-        return 0
 
     def _fit_looped(self, data, validation, plan, callbacks):
         model = self.model
@@ -234,11 +235,16 @@ class Session:
             callbacks.on_epoch_begin(epoch)
             if plan.verbose:
                 callbacks.on_train_batch_begin(0)
+            self._reset_metrics()
             logs = train(plan.random_state.permutation(plan.rows))
             if plan.verbose:
                 callbacks.on_train_batch_end(n_steps - 1, logs)
             if validation is not None:
-                logs |= {f"val_{name}": value for name, value in test(validation_rows).items()}
+                self._reset_metrics()
+                callbacks.on_test_begin()
+                validation_logs = test(validation_rows)
+                callbacks.on_test_end(validation_logs)
+                logs |= {f"val_{name}": value for name, value in validation_logs.items()}
             callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
@@ -248,6 +254,9 @@ class Session:
     def _fit_by_keras(self, data, validation, plan, callbacks):
         # Keras reads the first batch twice, once to build the model, so the orders are drawn before.
         orders = [plan.random_state.permutation(plan.rows) for _ in range(plan.epochs)]
+
+        n_replicas = self.model.distribute_strategy.num_replicas_in_sync
+        n_rows = len(plan.rows) // n_replicas * n_replicas  # each replica gets as many rows of a batch
 
         def dataset(data, orders):
             batches = [
@@ -259,8 +268,8 @@ class Session:
             )
 
         self.model.fit(
-            dataset(data, orders),
-            steps_per_epoch=-(-len(plan.rows) // plan.batch_size),
+            dataset(data, [order[:n_rows] for order in orders]),
+            steps_per_epoch=-(-n_rows // plan.batch_size),
             validation_data=None if validation is None else dataset(validation[0], [validation[1]]),
             epochs=plan.first_epoch + plan.epochs,
             initial_epoch=plan.first_epoch,
@@ -286,12 +295,20 @@ class _Runner:
             stop = start + self._steps * self._batch_size
             began = time.perf_counter()
             part = tf.convert_to_tensor(order[start:stop])
-            logs = self._function(part, self._batch_size_tensor, tf.constant(start == 0), *self._tensors)
+            logs = self._function(part, self._batch_size_tensor, *self._tensors)
             logs = {name: value.numpy().tolist() for name, value in logs.items()}
             seconds = time.perf_counter() - began
             self._steps = max(_FIRST_STEPS, int(self._steps * min(_SECONDS_PER_CALL / seconds, 100)))
             start = stop
         return logs
+
+
+def as_array(variable):
+    """Return a variable's value as a read-only array, without a copy.
+
+    TensorFlow gives a variable new memory when it next changes while somebody still looks at the old.
+    """
+    return np.asarray(memoryview(tf.convert_to_tensor(variable.value)))
 
 
 def _constant_or_array(variable):
@@ -390,12 +407,14 @@ class Predictor:
             batch = tf.cast(batch, layout.dtype)
         if not self._shared:
             return self._model(batch, training=False)
-        split = len(self._model.trainable_variables)
-        return self._model.stateless_call(state[:split], state[split:], batch, training=False)[0]
+        model = self._model
+        value = {id(variable): tensor for variable, tensor in zip(model.variables, state, strict=True)}
+        states = [[value[id(v)] for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
+        return model.stateless_call(*states, batch, training=False)[0]
 
 
 def _state_of(model):
-    return [variable.value for variable in (*model.trainable_variables, *model.non_trainable_variables)]
+    return [variable.value for variable in model.variables]
 
 
 def rows_of(X, model):
@@ -422,13 +441,13 @@ _predictors = OrderedDict()
 _predictors_lock = threading.Lock()
 
 
-def predictor(model, description):
+def predictor(model, description, copy_model):
     """Return the `Predictor` of a model, shared with others of the same description if that is not None."""
     if description is None:
         return Predictor(model, shared=False)
     with _predictors_lock:
         if description not in _predictors:
-            _predictors[description] = Predictor(model, shared=True)
+            _predictors[description] = Predictor(copy_model(model), shared=True)  # nobody changes the copy
         _predictors.move_to_end(description)
         while len(_predictors) > _MAX_PREDICTORS:
             _predictors.popitem(last=False)

@@ -4,16 +4,18 @@ Keras rebuilds an object of a custom class only if the class was registered, and
 ``__deepcopy__`` and ``__reduce__`` fail or lose it otherwise. Here the classes travel with the object.
 """
 
+import contextlib
 import copy
 import json
+import random
 import tempfile
+import threading
 import types
 import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 SHARED_TYPES = (
     keras.Layer,
@@ -26,6 +28,23 @@ SHARED_TYPES = (
     keras.constraints.Constraint,
     keras.optimizers.schedules.LearningRateSchedule,
 )
+
+_seed_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def seeded_layers(seed=0):
+    """Give the layers that are made inside the same default seeds each time.
+
+    Keras draws them from Python's global ``random``, which is left as it was.
+    """
+    with _seed_lock:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
 
 
 class PackedKerasObject:
@@ -45,7 +64,8 @@ class PackedKerasObject:
 
     def unpack(self):
         """Return the object."""
-        return self.restore(*self.state)
+        with seeded_layers():
+            return self.restore(*self.state)
 
 
 def map_leaves(function, value):
@@ -82,8 +102,7 @@ def copy_object(value):
     TypeError
         If an object of the user's own class does not come back from its ``get_config``.
     """
-    packed = _pack_leaf(value) if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer) else value
-    return unpack(packed)
+    return unpack(_pack_leaf(value)) if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer) else value
 
 
 def copy_model(model):
@@ -92,15 +111,15 @@ def copy_model(model):
     Raises
     ------
     TypeError
-        If the model's class does not come back from its ``get_config``.
+        If the model, or a layer of the user's own class, does not come back from its ``get_config``.
     """
-    try:
-        return unpack(pack(model))
-    except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"The {type(model).__name__} cannot be copied ({error}). Give its class a get_config(), or pass a "
-            "function that builds the model."
-        ) from error
+    twin = _pack_model(model).unpack()
+    for variable, original in zip(twin.variables, model.variables, strict=True):
+        variable.trainable = original.trainable
+    own = [[layer for layer in _all_layers(m) if not _is_keras(type(layer))] for m in (twin, model)]
+    for layer, original in zip(*own, strict=True):
+        _check_alike(layer, original)
+    return twin
 
 
 def copy_callback(callback):
@@ -129,29 +148,22 @@ def custom_objects(value):
     return {name: part for part in own for name in (part.__name__, keras.saving.get_registered_name(part))}
 
 
-def _travelling_objects(value):
-    """Return the custom objects that a pickle needs: a lambda is in the config as a whole."""
-    return {name: part for name, part in custom_objects(value).items() if part.__name__ != "<lambda>"}
-
-
 def describe_model(model):
     """Return a hashable description under which two models compute alike, or None.
 
-    Names that Keras counts up (``dense_7``) do not count, initial weights neither. None means that
-    the model holds what a description cannot show: functions of the user's own, or a class of model
-    that is not Keras' own.
+    Names that Keras counts up (``dense_7``) do not count, initial weights neither. None means that a
+    description cannot be trusted: code of the user's own may read what no config shows.
     """
-    own = custom_objects(list(model.layers))
-    if not _is_keras(type(model)) or any(isinstance(value, types.FunctionType) for value in own.values()):
+    layers = _all_layers(model)
+    if not are_keras([model]) or not _is_keras_throughout(list(model.layers)) or _is_patched(model):
         return None
-    if any(isinstance(layer, keras.layers.Lambda) or _has_hidden_state(layer) for layer in _all_layers(model)):
+    if any(isinstance(layer, keras.layers.Lambda) or hasattr(layer, "adapt") for layer in layers):
         return None
     try:
-        names = {layer.name for layer in _all_layers(model)}
-        config = json.dumps(_without_names(model.get_config(), names), sort_keys=True)
+        config = json.dumps(_without_names(model.get_config(), {layer.name for layer in layers}), sort_keys=True)
     except (TypeError, NotImplementedError):
         return None
-    return (type(model), config, tuple(sorted(own.items(), key=lambda item: item[0])))
+    return (type(model), config, tuple(variable.trainable for variable in model.variables))
 
 
 def describe_object(value):
@@ -163,42 +175,124 @@ def describe_object(value):
         return None if None in parts else parts
     if isinstance(value, types.FunctionType):
         return ("function", value) if _is_keras(value) else None
-    if not isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
+    config = _trusted_config(value)
+    if config is None:
         return None
-    own = custom_objects(value)
-    if any(isinstance(part, types.FunctionType) for part in own.values()):
-        return None
-    config = _plain_attributes(value) if isinstance(value, keras.Loss) and not _is_keras(type(value)) else {}
-    config |= value.trace_config() if hasattr(value, "trace_config") else value.get_config()
     if isinstance(value, keras.Optimizer) and isinstance(config.get("learning_rate"), float):
         del config["learning_rate"]
     if not isinstance(value, keras.Metric):
         config.pop("name", None)
     try:
-        return (type(value), json.dumps(config, sort_keys=True), tuple(own.values()))
+        return (type(value), json.dumps(config, sort_keys=True))
     except TypeError:
         return None
 
 
+def are_keras(values):
+    """Whether all values are of classes of Keras' own."""
+    return all(_is_keras(type(value)) for value in values)
+
+
+def _trusted_config(value):
+    """Return the config that says all that a trace of an object depends on, or None."""
+    if hasattr(value, "trace_config"):  # our own loss
+        return value.trace_config()
+    if not isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
+        return None
+    return value.get_config() if _is_keras_throughout(value) and not _sets_of(value) else None
+
+
+def _is_keras(value):
+    return value.__module__.split(".")[0] == "keras"
+
+
+def _is_keras_throughout(value):
+    return all(_is_keras(part if isinstance(part, types.FunctionType) else type(part)) for part in _parts(value))
+
+
+def _is_patched(model):
+    """Whether methods were replaced on the model itself, which its config does not show."""
+    return any(name in vars(model) for name in ("call", "train_step", "test_step", "compute_loss", "compute_metrics"))
+
+
+def _parts(value):
+    """Yield the Keras objects and functions that an object consists of, itself included."""
+    seen, stack = set(), [value]
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple | set):
+            stack.extend(value)
+        elif isinstance(value, types.FunctionType):
+            yield value
+        elif isinstance(value, SHARED_TYPES):
+            yield value
+            stack.extend(vars(value).values())
+
+
+def _all_layers(model):
+    return [part for part in _parts(model) if isinstance(part, keras.Layer)]
+
+
+def _without_names(config, names):
+    """Return a model's config with its layers numbered in place of named."""
+    numbers = {}
+    references = ("keras_history", "input_layers", "output_layers")
+
+    def walk(value, key=None, kind=None):
+        if isinstance(value, dict):
+            return {k: walk(v, k, value.get("class_name", kind)) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(item, key if key in references else None, kind) for item in value]
+        if key in ("name", *references) and value in names and kind != "DTypePolicy":
+            return numbers.setdefault(value, len(numbers))
+        return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+    return walk(config)
+
+
 def _pack_leaf(value):
     if isinstance(value, keras.Model):
-        arguments = compile_arguments(value) if value.compiled else None
-        config = _serialize(value)
-        config.pop("compile_config", None)
-        weights = value.get_weights() if value.built else None
-        if _has_more_than_weights(value):
-            return PackedKerasObject(
-                _restore_model_file, (_file_of(value), _travelling_objects(value), pack(arguments))
-            )
-        return PackedKerasObject(_restore_model, (config, _travelling_objects(value), weights, pack(arguments)))
+        return _pack_model(value)
     if isinstance(value, keras.Loss) and type(value).get_config is keras.Loss.get_config:
         return PackedKerasObject(_restore_from_attributes, (type(value), dict(vars(value))))
     if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
-        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value)))
+        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value), _sets_of(value)))
     if isinstance(value, SHARED_TYPES) and not isinstance(value, keras.callbacks.Callback):
-        config = _serialize(value)
-        return PackedKerasObject(_deserialize, (config, _travelling_objects(value)))
+        return PackedKerasObject(_deserialize, (_serialize(value), _travelling_objects(value)))
     return value
+
+
+def _pack_model(model):
+    """Return a model packed; what its config cannot carry goes into a file of Keras' own format."""
+    try:
+        arguments = pack(compile_arguments(model)) if model.compiled else None
+        objects = _travelling_objects(model)
+        if any(hasattr(layer, "adapt") for layer in _all_layers(model)):
+            return PackedKerasObject(_restore_model_file, (_file_of(model), objects, arguments))
+        config = _serialize(model)
+        config.pop("compile_config", None)
+        packed = PackedKerasObject(
+            _restore_model, (config, objects, model.get_weights() if model.built else None, arguments)
+        )
+        if not _is_keras_throughout(list(model.layers)) or not are_keras([model]):
+            packed.unpack()  # better refused now than when it is loaded
+        return packed
+    except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"The {type(model).__name__} cannot be copied or pickled ({error}). Give each class of your own a "
+            "get_config() that returns all arguments of its __init__; what Keras itself cannot copy, build in a "
+            "function."
+        ) from error
+
+
+def _travelling_objects(value):
+    """Return the custom objects that a pickle needs: a lambda is in the config as a whole."""
+    return {name: part for name, part in custom_objects(value).items() if part.__name__ != "<lambda>"}
 
 
 def _restore_model(config, objects, weights, arguments):
@@ -234,8 +328,10 @@ def _restore_from_attributes(kind, attributes):
     return loss
 
 
-def _restore_from_config(kind, config):
-    return kind.from_config(copy.deepcopy(config))
+def _restore_from_config(kind, config, sets=None):
+    value = kind.from_config(copy.deepcopy(config))
+    vars(value).update(sets or {})
+    return value
 
 
 def _serialize(value):
@@ -252,77 +348,32 @@ def _deserialize(config, objects):
 def _checked_config(value):
     """Return the config of a loss, metric or optimizer, after making sure that it says everything."""
     config = value.get_config()
-    name = type(value).__name__
-    if not _is_keras(type(value)):
+    if not are_keras([value]):
         try:
             twin = _restore_from_config(type(value), config)
         except TypeError as error:
             raise TypeError(
-                f"{name} does not come back from its get_config(): {error}. "
+                f"{type(value).__name__} does not come back from its get_config(): {error}. "
                 "Give it one that returns all arguments of __init__."
             ) from error
-        lost = _plain_attributes(value).items() - _plain_attributes(twin).items()
-        if lost:
-            raise TypeError(f"{name}.get_config() does not hold {sorted(dict(lost))}; give it one that does.")
+        _check_alike(twin, value)
     return config
 
 
+def _check_alike(twin, value):
+    """Make sure that an object that came back from its config is the same to its user."""
+    there = _plain_attributes(twin)
+    lost = [key for key, shown in _plain_attributes(value).items() if there.get(key) != shown]
+    if lost:
+        raise TypeError(f"{type(value).__name__}.get_config() does not hold {lost}; give it one that does.")
+
+
 def _plain_attributes(value):
-    kinds = (bool, int, float, str, type(None))
-    return {key: v for key, v in vars(value).items() if isinstance(v, kinds) and not key.startswith("_")}
+    kinds = (bool, int, float, str, list, tuple, type(None))
+    plain = {key: v for key, v in vars(value).items() if isinstance(v, kinds) and not key.startswith("_")}
+    return {key: repr(v) for key, v in plain.items() if key != "name" and not holds_keras_object(v)}
 
 
-def _parts(value):
-    """Yield the Keras objects and functions that an object consists of, itself included."""
-    seen, stack = set(), [value]
-    while stack:
-        value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            stack.extend(value.values())
-        elif isinstance(value, list | tuple | set):
-            stack.extend(value)
-        elif isinstance(value, types.FunctionType):
-            yield value
-        elif isinstance(value, SHARED_TYPES):
-            yield value
-            stack.extend(vars(value).values())
-
-
-def _all_layers(model):
-    return [part for part in _parts(model) if isinstance(part, keras.Layer)]
-
-
-def _has_more_than_weights(model):
-    """Whether layers keep vocabularies or statistics outside their weights."""
-    return any(hasattr(layer, "adapt") for layer in _all_layers(model))
-
-
-def _has_hidden_state(layer):
-    """Whether a layer may compute with what neither its config nor its weights show."""
-    arrays = np.ndarray | tf.Tensor | tf.Variable
-    own = not _is_keras(type(layer))
-    return hasattr(layer, "adapt") or (own and any(isinstance(value, arrays) for value in vars(layer).values()))
-
-
-def _is_keras(value):
-    return value.__module__.split(".")[0] == "keras"
-
-
-def _without_names(config, names):
-    """Return a model's config with its layers numbered in place of named."""
-    numbers = {}
-    references = ("keras_history", "input_layers", "output_layers")
-
-    def walk(value, key=None, kind=None):
-        if isinstance(value, dict):
-            return {k: walk(v, k, value.get("class_name", kind)) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [walk(item, key if key in references else None, kind) for item in value]
-        if key in ("name", *references) and value in names and kind != "DTypePolicy":
-            return numbers.setdefault(value, len(numbers))
-        return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-    return walk(config)
+def _sets_of(value):
+    """Return what an optimizer was told after it was made, such as names to exclude from weight decay."""
+    return {key: set(v) for key, v in vars(value).items() if isinstance(v, set) and v}

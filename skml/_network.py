@@ -8,19 +8,35 @@ from skml import _engine, _keras_objects
 from skml._dense import log_odds, log_proba_of_logits, open_interval, proba_of_logits
 
 
-def build_dense(network):
-    """Return a `DenseNetwork` as a Keras model with its weights, uncompiled."""
-    inputs = keras.Input((network.n_features,), sparse=network.sparse)
+def build_dense(network, logits=False):
+    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled and with weights of its own.
+
+    Parameters
+    ----------
+    network : DenseNetwork
+    logits : bool, default=False
+        Whether it ends before the sigmoid or softmax, as a loss with ``from_logits`` wants it.
+    """
+    dtype = network.dtype.name
+    inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=dtype)
     hidden = inputs
-    for width in network.widths[:-1]:
-        hidden = keras.layers.Dense(width, network.activation)(hidden)
-        if network.dropout:
-            hidden = keras.layers.Dropout(network.dropout)(hidden)
-    model = keras.Model(inputs, keras.layers.Dense(network.widths[-1], network.head)(hidden))
+    with _keras_objects.seeded_layers():
+        for width in network.widths[:-1]:
+            hidden = keras.layers.Dense(width, network.activation, dtype=dtype)(hidden)
+            if network.dropout:
+                hidden = keras.layers.Dropout(network.dropout, dtype=dtype)(hidden)
+        head = keras.layers.Dense(network.widths[-1], None if logits else network.head, dtype=dtype)
+        return keras.Model(inputs, head(hidden))
+
+
+def rebuild(network):
+    """Return a `DenseNetwork` as a Keras model with its weights, uncompiled."""
+    model = build_dense(network)
     model.set_weights(network.weights)
     return model
 
 
+@keras.saving.register_keras_serializable("skml")
 class MultiLabelCrossentropy(keras.losses.Loss):
     """Binary cross-entropy, averaged over a row's labels, then over rows by their weights.
 
@@ -64,9 +80,9 @@ def auto_loss(target_type, positive_weight=None):
     return MultiLabelCrossentropy(positive_weight)
 
 
-def has_logits(model):
-    """Whether a model's loss says that its outputs are logits."""
-    return bool(getattr(model.loss, "from_logits", False))
+def has_logits(loss):
+    """Whether a loss says that the outputs are logits."""
+    return bool(getattr(loss, "from_logits", False))
 
 
 class KerasNetwork:
@@ -95,7 +111,8 @@ class KerasNetwork:
     def outputs(self, X):
         """Return the outputs of the model, shape (n_samples, n_outputs)."""
         if self._predictor is None:
-            self._predictor = _engine.predictor(self.model, _keras_objects.describe_model(self.model))
+            description = _keras_objects.describe_model(self.model)
+            self._predictor = _engine.predictor(self.model, description, _keras_objects.copy_model)
         return self._predictor(self.model, X)
 
     def proba(self, X):
@@ -120,6 +137,8 @@ class KerasNetwork:
 def check_outputs(outputs):
     """Return a network's outputs, after making sure that they are probabilities."""
     tolerance = 1e-6
+    if np.isnan(outputs).any():
+        raise ValueError("The network's outputs are NaN. Are the values of X finite, and not too large for float32?")
     if outputs.size and not (outputs.min() >= -tolerance and outputs.max() <= 1 + tolerance):
         low, high = outputs.min(), outputs.max()
         raise ValueError(

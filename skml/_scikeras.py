@@ -1,11 +1,9 @@
 """The only door to scikeras: parameters become a Keras model, its compile arguments and callbacks."""
 
-import contextlib
 import functools
 import inspect
-import random
+import re
 import sys
-import threading
 
 import keras
 
@@ -32,8 +30,6 @@ def _undo_patches():
 if not _SCIKERAS_WAS_THERE:
     _undo_patches()
 
-_seed_lock = threading.RLock()
-
 
 class Router(BaseWrapper):
     """scikeras' routing of ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x``, ``callbacks__x``.
@@ -49,7 +45,12 @@ class Router(BaseWrapper):
     def __init__(self, params, meta=None):
         own = {name: _keras_objects.map_leaves(_keras_objects.copy_object, params[name]) for name in _OBJECTS}
         own["optimizer"] = _optimizer_class(own["optimizer"])
-        own["callbacks"] = _keras_objects.map_leaves(_copy_callback, params["callbacks"])
+        own |= {
+            key: _keras_objects.map_leaves(_copy_model, v) for key, v in params.items() if key.startswith("model__")
+        }
+        callbacks = params["callbacks"]
+        callbacks = list(callbacks) if isinstance(callbacks, tuple) else callbacks
+        own["callbacks"] = _keras_objects.map_leaves(_copy_callback, callbacks)
         self._params = {**params, **own}
         self._meta = meta
         self._random_state = None
@@ -74,7 +75,7 @@ class Router(BaseWrapper):
             If ``model__x`` names an argument that the builder does not have.
         """
         given = self._params["model"]
-        with seeded_layers(seed):
+        with _keras_objects.seeded_layers(seed):
             if isinstance(given, keras.Model):
                 return _keras_objects.copy_model(given)
             self._check_routed_to_builder()
@@ -104,10 +105,23 @@ class Router(BaseWrapper):
         metrics = self._params["metrics"]
         if isinstance(metrics, list | tuple) and all(isinstance(metric, str) for metric in metrics):
             arguments["metrics"] = list(metrics)  # scikeras would change their names in the history
-        learning_rate = self._params["learning_rate"]
-        if learning_rate is not None:
-            arguments["optimizer"].learning_rate = learning_rate
+        elif metrics is not None:
+            for metric in _metrics_of_classes(metrics, arguments["metrics"]):
+                metric.name = re.sub(r"_\d+$", "", metric.name)  # Keras counts them up in the process
+        self.set_learning_rate(arguments["optimizer"])
         return {name: arguments[name] for name in _OBJECTS}
+
+    def set_learning_rate(self, optimizer):
+        """Put ``learning_rate`` into an optimizer, if it is given."""
+        learning_rate = self._params["learning_rate"]
+        if learning_rate is None:
+            return
+        try:
+            optimizer.learning_rate = learning_rate
+        except TypeError:
+            raise ValueError(
+                f"learning_rate={learning_rate!r}, but the optimizer has a schedule of its own. Leave one of them out."
+            ) from None
 
     def callbacks(self):
         """Return fresh callbacks for one fit.
@@ -142,24 +156,19 @@ class Router(BaseWrapper):
 _OBJECTS = ("optimizer", "loss", "metrics")
 
 
-@contextlib.contextmanager
-def seeded_layers(seed):
-    """Give the layers that are made inside the same default seeds each time.
-
-    Keras draws them from Python's global ``random``, which is left as it was.
-    """
-    with _seed_lock:
-        state = random.getstate()
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(state)
-
-
 def _as_function(model):
     is_other_callable = callable(model) and not inspect.isfunction(model) and not isinstance(model, keras.Model)
     return functools.partial(model) if is_other_callable else model
+
+
+def _metrics_of_classes(given, made):
+    """Return the metrics that were given as classes."""
+    pairs = zip(given, made, strict=True) if isinstance(given, list | tuple) else [(given, made[0])]
+    return [metric for kind, metric in pairs if inspect.isclass(kind)]
+
+
+def _copy_model(value):
+    return _keras_objects.copy_model(value) if isinstance(value, keras.Model) else value
 
 
 def _optimizer_class(optimizer):

@@ -148,6 +148,11 @@ class TargetEncoder(BaseEstimator):
             y[i] = tuple(self._labels[j] for j in chosen[i])
         return y
 
+    def has_label_space(self, classes):
+        """Whether ``classes`` names this label space: in the same order, where the order is the user's."""
+        labels = _label_space(classes)
+        return (labels if self.is_multilabel else _sorted_labels(labels)) == self._labels
+
     @property
     def is_multilabel(self):
         """Whether a row may have any number of labels."""
@@ -208,6 +213,8 @@ class TargetEncoder(BaseEstimator):
         if form == "rows":
             as_ids = self.form_ == "collections" and _are_label_ids(y, self._labels, strict=False)
             form = "collections" if as_ids else "indicator"
+        if form == "single" and self.is_multilabel and np.ndim(y) == 2:
+            form = "indicator"
         if (form == "single") != (self.form_ == "single"):
             seen = "one label per row" if self.form_ == "single" else "any number of labels per row"
             got = "one label per row" if form == "single" else "label collections or an indicator"
@@ -381,6 +388,19 @@ def _single_labels(y):
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)
     return values
+
+
+def _labels_like(values, labels):
+    """Return labels in the dtype of y, which predict answers in, if that can hold them."""
+    if values.dtype.kind in "US":
+        return np.asarray(labels)  # the dtype of strings is their length, which labels may exceed
+    try:
+        space = np.array(labels, dtype=values.dtype)
+        if space.tolist() == labels:
+            return space
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return np.asarray(labels, dtype=None if all(isinstance(label, Number) for label in labels) else object)
 
 
 def _label_rows(y):

@@ -1,9 +1,11 @@
 """One fit: a network to start from, the data, and what comes out of training it."""
 
+import re
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+import tensorflow as tf
 from scipy import sparse
 
 from skml import _engine, _keras_objects, _network
@@ -67,37 +69,35 @@ class DenseStart:
     def __init__(self, network, arguments, random_state):
         self.arguments = arguments
         self._network = network
+        self._dtype = network.dtype
+        shape = (network.n_features, *network.widths)
+        kinds = (network.activation, network.dropout, network.head, network.sparse, network.dtype.name)
+        # Hashable; equal where a session of an earlier fit can be used again.
+        self.description = ("dense", shape, *kinds)
         n_dropouts = len(network.widths) - 1 if network.dropout else 0
         self._seeds = random_state.randint(1, 2**31 - 1, size=n_dropouts)
 
-    @property
-    def description(self):
-        """Hashable; equal where a session of an earlier fit can be used again."""
-        network = self._network
-        shape = (network.n_features, *network.widths)
-        return ("dense", shape, network.activation, network.dropout, network.head, network.sparse, network.dtype.name)
-
     def rows_of(self, X):
         """Return X as the engine's rows, in the dtype of the network."""
-        dtype = self._network.dtype
-        return _engine.Rows(X.astype(dtype, copy=False), dtype.name, self._network.sparse)
+        return _engine.Rows(X.astype(self._dtype, copy=False), self._dtype.name, self._network.sparse)
 
     def make(self):
         """Return a new compiled model of this architecture."""
-        model = _network.build_dense(self._network)
+        model = _network.build_dense(self._network, _network.has_logits(self.arguments["loss"]))
         model.compile(**self.arguments)
         return model
 
     def load(self, model):
-        """Put the weights and seeds of this start into a model."""
+        """Put the weights and seeds of this start into a model; they are let go here."""
         model.set_weights(self._network.weights)
+        self._network = self._network.with_weights(None)
         seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
         for variable, seed in zip(seeds, self._seeds, strict=True):
             variable.assign([seed, 0])
 
     def trained(self, model):
         """Return the trained network."""
-        return self._network.with_weights(model.get_weights())
+        return self._network.with_weights([_engine.as_array(variable) for variable in model.weights])
 
     def abandon(self):
         """Undo a training that did not end: nothing, as this start holds no model."""
@@ -135,7 +135,7 @@ class ModelStart:
     def trained(self, model):
         """Return the trained network."""
         _copy_variables(model, self._model)
-        return _network.KerasNetwork(self._model, self._head, _network.has_logits(self._model))
+        return _network.KerasNetwork(self._model, self._head, _network.has_logits(self._model.loss))
 
     def abandon(self):
         """Undo a training that did not end."""
@@ -159,22 +159,39 @@ def start(params, X, meta, positive_weight, random_state):
             raise ValueError(f"hidden_layer_sizes must hold positive integers; got {params['hidden_layer_sizes']!r}.")
         weights = initial_weights([X.shape[1], *hidden, meta["n_outputs_"]], random_state, keras.config.floatx())
         head = meta["output_activation_"]
-        network = DenseNetwork(weights, params["activation"], head, params["dropout"], sparse.issparse(X))
-        return _start_dense(network, router, positive_weight, random_state)
+        is_sparse = sparse.issparse(X) and not tf.distribute.has_strategy()  # replicas take dense batches
+        network = DenseNetwork(weights, params["activation"], head, params["dropout"], is_sparse)
+        return _start_dense(network, router, positive_weight, meta["target_type_"], random_state)
     model = router.build(random_state.randint(1, 2**31 - 1))
     outputs = _build(model, X)
-    arguments = _compile_arguments(model, router, params)
-    _check_class_weight(arguments["loss"], positive_weight)
-    model.compile(**arguments)
+    _compile(model, router, params, positive_weight, meta["target_type_"])
     _check_probe(model, outputs, meta)
     return ModelStart(model, meta["output_activation_"])
 
 
 def go_on(network, params, meta, positive_weight, random_state):
-    """Return a start that goes on where a trained network stopped."""
-    if isinstance(network, DenseNetwork):
-        return _start_dense(network, _router(params, meta, positive_weight), positive_weight, random_state)
-    return ModelStart(network.model, network.head)
+    """Return a start that goes on where a trained network stopped.
+
+    Raises
+    ------
+    ValueError
+        If the parameters describe another network by now.
+    """
+    router = _router(params, meta, positive_weight)
+    if isinstance(network, DenseNetwork) != (params["model"] is None):
+        raise ValueError("model was changed after the first fit; training cannot go on with another network.")
+    if not isinstance(network, DenseNetwork):
+        _compile(network.model, router, params, positive_weight, meta["target_type_"])
+        return ModelStart(network.model, network.head)
+    hidden = np.atleast_1d(params["hidden_layer_sizes"]).tolist()
+    if (hidden, params["activation"]) != (network.widths[:-1], network.activation):
+        raise ValueError(
+            f"The fitted network has hidden_layer_sizes={network.widths[:-1]} and activation={network.activation!r}; "
+            f"training cannot go on with {hidden} and {params['activation']!r}."
+        )
+    weights, head = network.weights, network.head
+    network = DenseNetwork(weights, network.activation, head, params["dropout"], network.sparse)
+    return _start_dense(network, router, positive_weight, meta["target_type_"], random_state)
 
 
 def callbacks(params):
@@ -202,7 +219,10 @@ def train(start, plan, callbacks, slots=None):
     """
     described = [start.description, *map(_keras_objects.describe_object, start.arguments.values())]
     data = _data_of(plan.X, plan.Y, plan.weight, start)
-    key = None if None in described else (*described, data.layouts, plan.jit_compile, keras.config.floatx())
+    key = (*described, data.layouts, plan.jit_compile, keras.config.floatx(), keras.config.dtype_policy().name)
+    # A callback of the user's own may keep the model, and a strategy is part of it.
+    if None in described or tf.distribute.has_strategy() or not _keras_objects.are_keras(callbacks):
+        key = None
     validation = None
     watchers = list(callbacks)
     if plan.validation is not None:
@@ -223,7 +243,7 @@ def train(start, plan, callbacks, slots=None):
         raise
     finally:
         for callback in watchers:
-            callback.set_model(None)
+            keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
 
 
 def _data_of(X, Y, weight, start):
@@ -234,18 +254,21 @@ def _data_of(X, Y, weight, start):
 
 
 def _targets_for(loss, Y):
-    """Return Y as a loss of the user's own wants it: class numbers where it is a sparse one."""
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
-    if not name.startswith("sparse_categorical"):
-        return Y
-    return np.asarray(Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]).ravel().astype(np.int32)
+    """Return Y as the loss wants it: class numbers for a sparse categorical one."""
+    return np.asarray(Y.argmax(axis=1)).ravel().astype(np.int32) if _is_named(loss, "sparse_categorical") else Y
+
+
+def _is_named(loss, start):
+    """Whether the name of a loss, of its class or function, begins so."""
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().startswith(start)
 
 
 def _load(session, start, slots):
     """Put a start into a session; return the slots that training will leave, yet without values."""
     optimizer = start.arguments["optimizer"]
     description = _keras_objects.describe_object(optimizer)
-    learning_rate = optimizer.get_config()["learning_rate"]
+    learning_rate = optimizer.get_config().get("learning_rate")
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
     start.load(session.model)
     loss = start.arguments["loss"]
@@ -264,35 +287,40 @@ def _router(params, meta, positive_weight):
     return Router(params, meta)
 
 
-def _start_dense(network, router, positive_weight, random_state):
+def _start_dense(network, router, positive_weight, target_type, random_state):
     arguments = router.compile_arguments()
-    _check_class_weight(arguments["loss"], positive_weight)
+    _check_loss(arguments["loss"], positive_weight, target_type)
     return DenseStart(network, arguments, random_state)
 
 
-def _compile_arguments(model, router, params):
-    """Return what to compile the user's model with; its own where our parameters are at their defaults."""
+def _compile(model, router, params, positive_weight, target_type):
+    """Compile the user's model; a compiled one keeps what our parameters leave at their defaults."""
     arguments = router.compile_arguments()
-    if not model.compiled:
-        return arguments
-    own = _keras_objects.compile_arguments(model)
-    if params["optimizer"] == "adam" and not any(name.startswith("optimizer__") for name in params):
-        arguments["optimizer"] = own["optimizer"]
-        if params["learning_rate"] is not None:
-            own["optimizer"].learning_rate = params["learning_rate"]
-    if params["loss"] == "auto":
-        arguments["loss"] = own["loss"]
-    if params["metrics"] is None:
-        arguments["metrics"] = own["metrics"]
-    return {**own, **arguments}
+    if model.compiled:
+        own = _keras_objects.compile_arguments(model)
+        if params["optimizer"] == "adam" and not any(name.startswith("optimizer__") for name in params):
+            arguments["optimizer"] = own["optimizer"]
+            router.set_learning_rate(own["optimizer"])
+        if params["loss"] == "auto" and not isinstance(own["loss"], _network.MultiLabelCrossentropy):
+            arguments["loss"] = own["loss"]
+        if params["metrics"] is None:
+            arguments["metrics"] = own["metrics"]
+        arguments = {**own, **arguments}
+    _check_loss(arguments["loss"], positive_weight, target_type)
+    model.compile(**arguments)
 
 
-def _check_class_weight(loss, positive_weight):
+def _check_loss(loss, positive_weight, target_type):
+    """Make sure that a loss means what y and class_weight do."""
     if positive_weight is not None and not isinstance(loss, _network.MultiLabelCrossentropy):
         raise ValueError(
             'class_weight is part of the loss that loss="auto" stands for, but the network is compiled with '
             f'{loss!r}. Leave class_weight=None, or the loss to loss="auto".'
         )
+    if target_type != "multiclass" and _is_named(loss, "sparse_categorical"):
+        raise ValueError(f"loss={loss!r} is for exactly one of more than two classes per row; y is {target_type}.")
+    if target_type == "binary" and _is_named(loss, "categorical"):
+        raise ValueError(f'loss={loss!r} learns nothing from one unit, which two classes have; use loss="auto".')
 
 
 def _build(model, X):
@@ -309,7 +337,7 @@ def _check_probe(model, outputs, meta):
             f"The network's output has shape (n_samples, {', '.join(map(str, outputs.shape[1:]))}), but y needs "
             f'{n_outputs} units. End it in Dense(meta["n_outputs_"], meta["output_activation_"]).'
         )
-    if not _network.has_logits(model):
+    if not _network.has_logits(model.loss):
         _network.check_outputs(keras.ops.convert_to_numpy(outputs))
 
 

@@ -50,8 +50,8 @@ def positive_weights(class_weight, labels, Y, weight):
     return _explicit_weights(class_weight, labels)
 
 
-def class_row_weights(class_weight, labels, codes, weight):
-    """Return the weight of each row by its class, as scikit-learn's ``class_weight`` defines it.
+def weights_by_class(class_weight, labels, codes, weight):
+    """Return the weight of the rows of each class, as scikit-learn's ``class_weight`` defines it.
 
     Parameters
     ----------
@@ -63,16 +63,15 @@ def class_row_weights(class_weight, labels, codes, weight):
 
     Returns
     -------
-    ndarray of shape (n_samples,), float64
+    ndarray of shape (n_classes,), float64
     """
     if isinstance(class_weight, str):
         counts = np.bincount(codes, weights=weight, minlength=len(labels))
         present = counts > 0
         by_class = np.ones(len(labels))
         by_class[present] = counts.sum() / (present.sum() * counts[present])
-    else:
-        by_class = _explicit_weights(class_weight, labels)
-    return by_class[codes] if weight is None else by_class[codes] * weight
+        return by_class
+    return _explicit_weights(class_weight, labels)
 
 
 def auto_batch_size(total):

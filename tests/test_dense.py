@@ -15,11 +15,11 @@ def network_of(widths, activation="relu", head="sigmoid"):
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_forward_pass_is_that_of_keras(activation, head):
-    from skml._network import build_dense
+    from skml._network import rebuild
 
     network = network_of([7, 16, 9, 4], activation, head)
     X = np.random.RandomState(1).randn(50, 7).astype(np.float32)
-    np.testing.assert_allclose(network.proba(X), build_dense(network).predict(X, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(network.proba(X), rebuild(network).predict(X, verbose=0), atol=1e-6)
     np.testing.assert_allclose(network.proba(sparse.csr_array(X)), network.proba(X), atol=1e-6)
 
 

@@ -27,7 +27,7 @@ def test_balanced_is_bounded():
 def test_single_label_class_weight_is_scikit_learns():
     y = np.array([0, 0, 0, 1, 2, 2])
     for class_weight in ("balanced", {0: 1.0, 1: 3.0, 2: 0.5}):
-        ours = _weights.class_row_weights(class_weight, [0, 1, 2], y, None)
+        ours = _weights.weights_by_class(class_weight, [0, 1, 2], y, None)[y]
         np.testing.assert_allclose(ours, compute_sample_weight(class_weight, y))
 
 
