@@ -8,6 +8,7 @@ import contextlib
 import copy
 import json
 import random
+import re
 import tempfile
 import threading
 import types
@@ -199,7 +200,7 @@ def _trusted_config(value):
         return value.trace_config()
     if not isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
         return None
-    return value.get_config() if _is_keras_throughout(value) and not _sets_of(value) else None
+    return value.get_config() if _is_keras_throughout(value) and not _told_later(value) else None
 
 
 def _is_keras(value):
@@ -261,7 +262,7 @@ def _pack_leaf(value):
     if isinstance(value, keras.Loss) and type(value).get_config is keras.Loss.get_config:
         return PackedKerasObject(_restore_from_attributes, (type(value), dict(vars(value))))
     if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
-        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value), _sets_of(value)))
+        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value), _told_later(value)))
     if isinstance(value, SHARED_TYPES) and not isinstance(value, keras.callbacks.Callback):
         return PackedKerasObject(_deserialize, (_serialize(value), _travelling_objects(value)))
     return value
@@ -328,9 +329,9 @@ def _restore_from_attributes(kind, attributes):
     return loss
 
 
-def _restore_from_config(kind, config, sets=None):
+def _restore_from_config(kind, config, told=None):
     value = kind.from_config(copy.deepcopy(config))
-    vars(value).update(sets or {})
+    vars(value).update(told or {})
     return value
 
 
@@ -374,6 +375,7 @@ def _plain_attributes(value):
     return {key: repr(v) for key, v in plain.items() if key != "name" and not holds_keras_object(v)}
 
 
-def _sets_of(value):
+def _told_later(value):
     """Return what an optimizer was told after it was made, such as names to exclude from weight decay."""
-    return {key: set(v) for key, v in vars(value).items() if isinstance(v, set) and v}
+    told = {key: v for key, v in vars(value).items() if isinstance(v, set | re.Pattern) and v}
+    return {key: set(v) if isinstance(v, set) else v for key, v in told.items()}

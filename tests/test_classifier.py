@@ -32,6 +32,12 @@ def test_one_label_keeps_its_column(X, Y):
     assert clf.predict_proba(X).shape == clf.predict(X).shape == (80, 1)
 
 
+@pytest.mark.parametrize("form", [lambda y: pd.DataFrame({"a": y}), lambda y: sparse.csr_array(y[:, None])])
+def test_one_label_is_scored_in_kind(form, X, Y):
+    clf = KerasMultiLabelClassifier(**TINY).fit(X, form(Y[:, 0]))
+    assert clf.score(X, clf.predict(X)) == 1.0
+
+
 def test_decision_function_is_the_log_odds(fitted, X):
     proba = fitted.predict_proba(X).astype(float)
     np.testing.assert_allclose(fitted.decision_function(X), np.log(proba / (1 - proba)), rtol=1e-4, atol=1e-5)
@@ -92,6 +98,43 @@ def test_partial_fit_takes_the_label_space(X, label_sets):
         clf.partial_fit(X[:1], [{"z"}])
     with pytest.raises(ValueError, match="differs from the labels of the earlier fit"):
         clf.partial_fit(X[:1], [{"a"}], classes=["a", "b"])
+
+
+@pytest.mark.parametrize("dtype", [float, bool, int])
+def test_classes_are_compared_by_value(dtype, X, Y):
+    clf = KerasMultiLabelClassifier(**TINY)
+    for _ in range(2):
+        clf.partial_fit(X, Y[:, 0].astype(dtype), classes=[0, 1])
+    assert clf.predict(X).dtype == dtype
+    with pytest.raises(ValueError, match="differs from the labels of the earlier fit"):
+        clf.partial_fit(X, Y[:, 0].astype(dtype), classes=["0", "1"])
+
+
+def test_classes_keep_their_order(X, label_sets):
+    clf = KerasMultiLabelClassifier(**TINY).partial_fit(X, label_sets, classes=list("abc"))
+    with pytest.raises(ValueError, match="differs from the labels"):
+        clf.partial_fit(X, label_sets, classes=list("cba"))
+
+
+def builder(meta):
+    import keras
+
+    return keras.Sequential([keras.layers.Dense(3, meta["output_activation_"])])
+
+
+@pytest.mark.parametrize("model", [None, builder])
+@pytest.mark.parametrize("change", [{"learning_rate": 1.0}, {"optimizer": "sgd"}, {"class_weight": [9.0, 9.0, 9.0]}])
+def test_parameters_that_change_before_going_on_are_used(model, change, X, Y):
+    plain = KerasMultiLabelClassifier(model, **TINY).partial_fit(X, Y).partial_fit(X, Y)
+    changed = KerasMultiLabelClassifier(model, **TINY).partial_fit(X, Y).set_params(**change).partial_fit(X, Y)
+    assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-3
+
+
+@pytest.mark.parametrize("change", [{"hidden_layer_sizes": (3,)}, {"activation": "tanh"}, {"model": builder}])
+def test_going_on_with_another_network_is_refused(change, X, Y):
+    clf = KerasMultiLabelClassifier(**TINY).partial_fit(X, Y).set_params(**change)
+    with pytest.raises(ValueError, match="training cannot go on"):
+        clf.partial_fit(X, Y)
 
 
 def test_classes_given_twice_must_agree(X, label_sets):
@@ -175,6 +218,32 @@ def test_x_val_needs_y_val_and_early_stopping(X, Y):
         KerasMultiLabelClassifier().fit(X, Y, X_val=X)
     with pytest.raises(ValueError, match="early_stopping=False"):
         KerasMultiLabelClassifier(early_stopping=False).fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_x_val_goes_with_weights_and_sparse_y(X, Y):
+    y = sparse.csr_array(Y)
+    clf = KerasMultiLabelClassifier(**TINY).fit(X, y, sample_weight=np.ones(80), X_val=X, y_val=y)
+    plain = KerasMultiLabelClassifier(**TINY).fit(X, Y, X_val=X, y_val=Y)
+    np.testing.assert_allclose(clf.history_["val_loss"], plain.history_["val_loss"], rtol=1e-5)
+
+
+def test_x_val_is_weighted_by_the_balance_of_training(X, Y):
+    y = (Y[:, 0] & Y[:, 1]).astype(int)
+    clf = KerasMultiLabelClassifier(class_weight="balanced", **{**TINY, "epochs": 1})
+    clf.fit(X, y, X_val=X[:40], y_val=y[:40])
+    weight = np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (len(y) - y.sum())))[:40]
+    proba = clf.predict_proba(X[:40]).astype(float)[np.arange(40), y[:40]]
+    np.testing.assert_allclose(clf.history_["val_loss"][0], np.average(-np.log(proba), weights=weight), rtol=1e-5)
+
+
+def test_weights_that_leave_no_row_are_refused(X, Y):
+    with pytest.raises(ValueError, match="leave no row with a weight above 0"):
+        KerasMultiLabelClassifier(class_weight={0: 0.0, 1: 0.0}).fit(X, Y[:, 0])
+
+
+def test_a_bad_threshold_does_not_break_the_display(X, Y):
+    clf = KerasMultiLabelClassifier(**TINY).fit(X, Y).set_params(threshold=2.0)
+    assert "threshold" in clf._repr_html_()
 
 
 def test_attributes_are_there_after_fit_only(X, Y):

@@ -165,6 +165,103 @@ def test_a_fit_changes_no_other_estimator(model, X, Y):
         np.testing.assert_array_equal(now, then)
 
 
+class Weighted(keras.losses.Loss):
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = weights
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean((y_true - y_pred) ** 2 * np.asarray(self.weights, "float32"), axis=-1)
+
+
+def test_code_of_the_user_is_traced_anew(X, Y):
+    first = KerasMultiLabelClassifier(loss=Weighted([1, 1, 1]), epochs=3, **TINY).fit(X, Y)
+    second = KerasMultiLabelClassifier(loss=Weighted([9, 0, 1]), epochs=3, **TINY).fit(X, Y)
+    assert np.abs(first.predict_proba(X) - second.predict_proba(X)).max() > 1e-4
+
+
+class Forgetful(keras.layers.Layer):
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        return super().get_config()
+
+
+def test_a_network_is_trained_as_it_was_built(X, Y):
+    def builder(meta):
+        return keras.Sequential([keras.Input((5,)), Forgetful(0.0), keras.layers.Dense(3, "sigmoid")])
+
+    clf = KerasMultiLabelClassifier(builder, epochs=3).fit(X, Y)
+    proba = clf.predict_proba(X).astype(float)
+    assert np.ptp(proba, axis=0).max() == 0
+    cells = -np.where(Y, np.log(proba), np.log(1 - proba))
+    assert abs(cells.mean() - clf.history_["loss"][-1]) < 0.05
+
+
+def test_a_patched_train_step_is_called(X, Y):
+    calls = []
+
+    def builder(meta):
+        model = build(meta)
+        original = model.train_step
+
+        def train_step(data):
+            calls.append(data)
+            return original(data)
+
+        model.train_step = train_step
+        return model
+
+    KerasMultiLabelClassifier(builder, epochs=1).fit(X, Y)
+    assert calls
+
+
+def test_frozen_variables_stay_frozen_and_do_not_mix(X, Y):
+    def frozen(meta):
+        model = build(meta)
+        model.build((None, 5))
+        model.layers[0].kernel.trainable = False
+        return model
+
+    free = KerasMultiLabelClassifier(build, epochs=2, random_state=0).fit(X, Y)
+    clf = KerasMultiLabelClassifier(frozen, epochs=2, random_state=0).fit(X, Y)
+    more = KerasMultiLabelClassifier(frozen, epochs=9, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(clf.model_.layers[0].kernel.numpy(), more.model_.layers[0].kernel.numpy())
+    assert np.abs(clf.model_.layers[0].kernel.numpy() - free.model_.layers[0].kernel.numpy()).max() > 1e-4
+    clf.model_.trainable = False
+    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_a_strategy_trains_and_leaves_no_trace_behind(container, X, Y):
+    import tensorflow as tf
+
+    options = {"epochs": 3, "dropout": 0.0, **TINY}
+    before = KerasMultiLabelClassifier(**options).fit(container(X), Y).predict_proba(X)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        inside = KerasMultiLabelClassifier(**options).fit(container(X), Y).predict_proba(X)
+    after = KerasMultiLabelClassifier(**options).fit(container(X), Y).predict_proba(X)
+    np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose(inside, before, atol=1e-5)
+
+
+def test_the_dtype_policy_of_keras_leaves_no_trace_behind(X, Y):
+    before = KerasMultiLabelClassifier(build, epochs=2, random_state=0).fit(X, Y).predict_proba(X)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = KerasMultiLabelClassifier(build, epochs=2, random_state=0).fit(X, Y).predict_proba(X)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    after = KerasMultiLabelClassifier(build, epochs=2, random_state=0).fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(before, after)
+    assert np.abs(mixed - after).max() > 0
+
+
 def test_the_pool_is_bounded_and_drops_the_oldest():
     pool = _engine.SessionPool(max_sessions=2)
     made = []
@@ -262,6 +359,27 @@ def test_batch_callbacks_fall_back_to_keras_and_change_nothing(X, Y, capsys):
     assert "Training in Keras' own loop: Batches has on_train_batch_end." in capsys.readouterr().out
     assert by_keras.callbacks_[0].batches == 9
     np.testing.assert_array_equal(by_keras.predict_proba(X), looped.predict_proba(X))
+
+
+class Keeper(keras.callbacks.Callback):
+    def set_model(self, model):
+        super().set_model(model)
+        self.kept = model
+        self.n_layers = len(model.layers)
+
+
+def test_a_model_that_a_callback_keeps_is_not_trained_by_later_fits(X, Y):
+    clf = KerasMultiLabelClassifier(epochs=2, callbacks=(Keeper(),), **TINY).fit(X, Y)
+    (keeper,) = clf.callbacks_
+    KerasMultiLabelClassifier(epochs=5, **TINY).fit(X, 1 - Y)
+    np.testing.assert_allclose(keeper.kept.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
+
+
+def test_a_checkpoint_is_loaded_by_keras(X, Y, tmp_path):
+    path = tmp_path / "model.keras"
+    clf = KerasMultiLabelClassifier(epochs=2, callbacks=keras.callbacks.ModelCheckpoint(path), **TINY).fit(X, Y)
+    loaded = keras.saving.load_model(path)
+    np.testing.assert_allclose(loaded.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 
 
 def test_nan_and_tensorboard_callbacks_work(X, Y, tmp_path):

@@ -185,6 +185,64 @@ def test_hidden_layers_must_all_be_positive(X, Y):
         fit(X, Y, hidden_layer_sizes=(8, 0))
 
 
+def test_metrics_given_as_classes_keep_their_name(X, Y):
+    for _ in range(2):
+        assert set(fit(X, Y, metrics=[keras.metrics.AUC]).history_) == {"loss", "auc"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "column", "message"),
+    [
+        ("sparse_categorical_crossentropy", slice(None), "exactly one of more than two classes"),
+        (keras.losses.SparseCategoricalCrossentropy(name="mine"), slice(None), "exactly one of more than two"),
+        ("categorical_crossentropy", 0, "learns nothing from one unit"),
+    ],
+)
+def test_losses_that_mean_something_else_are_refused(loss, column, message, X, Y):
+    with pytest.raises(ValueError, match=message):
+        fit(X, Y[:, column], loss=loss)
+
+
+def test_the_default_network_ends_in_logits_for_a_loss_that_wants_them(X, Y):
+    loss = {"loss": keras.losses.BinaryFocalCrossentropy(from_logits=True)}
+    from_logits = fit(X, Y, dropout=0.0, **loss)
+    from_proba = fit(X, Y, dropout=0.0, loss=keras.losses.BinaryFocalCrossentropy())
+    np.testing.assert_allclose(from_logits.predict_proba(X), from_proba.predict_proba(X), atol=1e-4)
+
+
+def test_a_schedule_and_a_learning_rate_are_refused_together(X, Y):
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    assert fit(X, Y, optimizer=keras.optimizers.Adam(schedule)).n_iter_ == 2
+    with pytest.raises(ValueError, match="schedule of its own"):
+        fit(X, Y, optimizer=keras.optimizers.Adam(schedule), learning_rate=0.1)
+
+
+def test_what_an_optimizer_was_told_after_it_was_made_counts(X, Y):
+    told = keras.optimizers.AdamW(0.01, weight_decay=5.0)
+    told.exclude_from_weight_decay(var_names=["kernel", "bias"])
+    free = fit(X, Y, optimizer=told)
+    decayed = fit(X, Y, optimizer=keras.optimizers.AdamW(0.01, weight_decay=5.0))
+    plain = fit(X, Y, optimizer=keras.optimizers.AdamW(0.01, weight_decay=0.0))
+    np.testing.assert_allclose(free.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+    assert np.abs(decayed.predict_proba(X) - plain.predict_proba(X)).max() > 1e-3
+
+
+def test_a_loss_scale_optimizer_trains(X, Y):
+    assert fit(X, Y, optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())).n_iter_ == 2
+
+
+def test_models_among_routed_parameters_are_copied(X, Y):
+    base = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, "relu")])
+    before = base.get_weights()
+
+    def on_top(meta, base):
+        return keras.Sequential([base, keras.layers.Dense(3, "sigmoid")])
+
+    fit(X, Y, model=on_top, model__base=base)
+    for now, then in zip(base.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 def test_the_same_thing_given_twice_is_refused(X, Y):
     with pytest.raises(ValueError, match="either learning_rate or optimizer__learning_rate"):
         fit(X, Y, learning_rate=0.1, optimizer__learning_rate=0.1)

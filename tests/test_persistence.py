@@ -144,6 +144,30 @@ def test_a_metric_that_forgets_its_arguments_is_refused(X, Y):
         make({"metrics": [custom.ForgetfulMetric(3.0)]}).fit(X, Y)
 
 
+def test_a_callback_that_does_not_pickle_stays_behind(X, Y, tmp_path):
+    clf = make({"callbacks": [keras.callbacks.CSVLogger(tmp_path / "log.csv"), keras.callbacks.History()]}).fit(X, Y)
+    assert len(clf.callbacks_) == 2
+    loaded = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert [type(callback) for callback in loaded.callbacks_] == [keras.callbacks.History]
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.head = keras.layers.Dense(units, "sigmoid")
+
+    def call(self, x):
+        return self.head(x)
+
+
+def test_a_network_that_cannot_be_rebuilt_is_refused_when_pickled(X, Y):
+    clf = make({"model": lambda meta: Subclassed(3)}).fit(X, Y)
+    assert clf.predict_proba(X).shape == (80, 3)
+    with pytest.raises(TypeError, match=r"(?s)Subclassed cannot be copied or pickled.*get_config"):
+        pickle.dumps(clf._network)
+
+
 def test_adapted_layers_keep_their_statistics(X, Y):
     def builder(meta):
         normalise = keras.layers.Normalization()

@@ -1,3 +1,4 @@
+import pickle
 import random
 
 import keras
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+import skml
 from skml import KerasMultiLabelClassifier
 
 TINY = {"hidden_layer_sizes": (8,), "epochs": 3}
@@ -52,10 +54,13 @@ def test_a_random_state_object_is_drawn_from(X, Y):
 def test_no_global_state_is_changed(model, X, Y):
     import tensorflow as tf
 
+    skml.clear_cache()  # a first fit of its kind builds more
     random.seed(1)
     np.random.seed(1)
     before = random.getstate(), np.random.get_state()[1].tobytes()
-    KerasMultiLabelClassifier(model, random_state=0, **TINY).fit(X, Y).predict(X)
+    clf = KerasMultiLabelClassifier(model, random_state=0, **TINY).fit(X, Y)
+    clf.predict(X)
+    pickle.loads(pickle.dumps(clf)).model_  # noqa: B018
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
     tf.random.normal((1,))  # raises where op determinism is on and no seed is set
 
