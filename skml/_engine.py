@@ -128,8 +128,8 @@ class Session:
         train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
         self._train = functools.cache(lambda: self._trace(train_step))
         self._test = functools.cache(lambda: self._trace(model.test_step))
-        # Traced after a step, which makes the metrics' variables.
-        self._reset_metrics = tf.function(model.reset_metrics, autograph=False)
+        # The loss alone is reset inside the graph. Metrics make their variables in the first step.
+        self._resets_inside = len(model.metrics) == 1
 
     def reset_optimizer(self, values=None):
         """Put the optimizer into the state of a new one, or into one that `optimizer_state` returned."""
@@ -192,12 +192,18 @@ class Session:
         """Return the graph that runs `step` over rows of data, in batches."""
         specs = [() if layout is None else _specs(layout) for layout in self.layouts]
 
-        def run(order, batch_size, *tensors):
+        def reset():
+            self.model.reset_metrics()
+            return 0
+
+        def run(order, batch_size, is_first, *tensors):
             parts, tensors = [], list(tensors)
             for layout, spec in zip(self.layouts, specs, strict=True):
                 if layout is not None:
                     parts.append((layout, [tensors.pop(0) for _ in spec]))
             n_rows = tf.size(order)
+            if self._resets_inside:
+                tf.cond(is_first, reset, lambda: 0)
 
             def body(start):
                 index = order[start : start + batch_size]
@@ -207,10 +213,14 @@ class Session:
             tf.while_loop(lambda start: start < n_rows, body, [0], parallel_iterations=1)
             return self.model.get_metrics_result()
 
-        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "int32")]
+        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "int32"), tf.TensorSpec((), "bool")]
         signature += [spec for part in specs for spec in part]
         # A concrete function spares the canonical form of arguments at every call.
         return tf.function(run, autograph=False, input_signature=signature).get_concrete_function()
+
+    def _reset_metrics(self):
+        if not self._resets_inside:
+            self.model.reset_metrics()
 
     def _fit_looped(self, data, validation, plan, callbacks):
         model = self.model
@@ -288,6 +298,7 @@ class _Runner:
         self._batch_size = batch_size
         self._batch_size_tensor = tf.constant(batch_size, "int32")
         self._steps = _FIRST_STEPS
+        self._flags = tf.constant(False), tf.constant(True)
 
     def __call__(self, order):
         start = 0
@@ -295,7 +306,7 @@ class _Runner:
             stop = start + self._steps * self._batch_size
             began = time.perf_counter()
             part = tf.convert_to_tensor(order[start:stop])
-            logs = self._function(part, self._batch_size_tensor, *self._tensors)
+            logs = self._function(part, self._batch_size_tensor, self._flags[start == 0], *self._tensors)
             logs = {name: value.numpy().tolist() for name, value in logs.items()}
             seconds = time.perf_counter() - began
             self._steps = max(_FIRST_STEPS, int(self._steps * min(_SECONDS_PER_CALL / seconds, 100)))
