@@ -93,7 +93,7 @@ def tfidf():
 
 
 # A few large steps over all rows: a holdout for early stopping would cost a tenth of so few texts.
-classifier = KerasMultiLabelClassifier(learning_rate=0.003, epochs=8, early_stopping=False, random_state=0)
+classifier = KerasMultiLabelClassifier(learning_rate=0.003, epochs=6, early_stopping=False, random_state=0)
 grid = {"kerasmultilabelclassifier__threshold": THRESHOLDS}
 network = GridSearchCV(make_pipeline(tfidf(), classifier), grid, scoring=micro_f1, cv=SPLIT)
 models = {

@@ -1,0 +1,31 @@
+"""Two joblib workers on two cores: a fit in each against a fit alone, in time and in cores that it keeps busy."""
+
+import os
+import statistics
+import time
+
+from timing import dense_problem, seconds
+
+import joblib
+
+from skml import KerasMultiLabelClassifier
+
+X, Y = dense_problem(2400, 103, 14)
+
+
+def fits(n_fits):
+    """Return how long importing TensorFlow takes here, the first fit, and the median of the others."""
+    importing = seconds(lambda: __import__("skml._training"))
+    clf = KerasMultiLabelClassifier(epochs=10, batch_size=32, dropout=0.0, early_stopping=False)
+    first = seconds(lambda: clf.fit(X, Y))
+    busy = time.process_time()
+    times = [seconds(lambda: clf.fit(X, Y)) for _ in range(n_fits)]
+    busy = time.process_time() - busy
+    return importing, first, statistics.median(times), busy / sum(times), os.getpid()
+
+
+here = fits(20)
+workers = joblib.Parallel(n_jobs=2)(joblib.delayed(fits)(20) for _ in range(2))
+print("                 import   first fit   later fits   cores busy")
+for name, (importing, first, later, cores, _) in [("alone", here), *((f"worker {w[-1]}", w) for w in workers)]:
+    print(f"{name:15s} {importing:6.2f} s   {first:6.2f} s    {later:6.3f} s   {cores:6.2f}")
