@@ -4,11 +4,10 @@ import os
 import statistics
 import time
 
-from timing import dense_problem, seconds
-
 import joblib
 
 from skml import KerasMultiLabelClassifier
+from timing import dense_problem, seconds
 
 X, Y = dense_problem(2400, 103, 14)
 
