@@ -448,17 +448,15 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             start = _training.go_on(self._network, params, meta, positive_weight, rng)
         else:
             start = _training.start(params, X, meta, positive_weight, rng)
-        total = _weights.total_weight(None if weight is None else weight[rows], len(rows))
-        batch_size = _weights.auto_batch_size(total) if self.batch_size == "auto" else self.batch_size
-        epochs = _weights.auto_epochs(total, batch_size) if self.epochs == "auto" else self.epochs
+        batch_size, epochs = self._budget(weight, rows)
         plan = _training.Plan(
             X=X,
             Y=Y,
             weight=weight,
             rows=rows,
             validation=holdout,
-            epochs=1 if partial else int(epochs),
-            batch_size=int(batch_size),
+            epochs=1 if partial else epochs,
+            batch_size=batch_size,
             first_epoch=self.n_iter_ if goes_on else 0,
             n_iter_no_change=self.n_iter_no_change,
             verbose=int(self.verbose),
@@ -572,6 +570,13 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         weight_val = None if weight is None else _times(np.ones(X_val.shape[0]), by_class, Y_val)
         arrays = _as_kind_of(X_val, X), _as_kind_of(Y_val, Y), weight_val
         return *arrays, np.arange(X_val.shape[0], dtype=np.int32)
+
+    def _budget(self, weight, rows):
+        """Return the size of a batch and the number of epochs."""
+        total = _weights.total_weight(None if weight is None else weight[rows], len(rows))
+        batch_size = _weights.auto_batch_size(total) if self.batch_size == "auto" else int(self.batch_size)
+        epochs = _weights.auto_epochs(total, batch_size) if self.epochs == "auto" else int(self.epochs)
+        return batch_size, epochs
 
     def _meta(self, X, encoder):
         return {

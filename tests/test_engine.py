@@ -1,4 +1,5 @@
 import _thread
+import os
 import threading
 import time
 from types import SimpleNamespace
@@ -315,6 +316,16 @@ def test_clear_cache_empties_everything(X, Y):
     skml.clear_cache()
     assert not _engine.pool._idle
     assert not _engine._predictors
+
+
+def test_a_fork_forgets_the_pool(X, Y):
+    KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
+    child = os.fork()
+    if child == 0:
+        os._exit(len(_engine.pool._idle) + len(_engine._predictors))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert _engine.pool._idle
 
 
 class Epochs(keras.callbacks.Callback):
