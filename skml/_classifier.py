@@ -70,8 +70,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         The label space, for data in which a label may not occur. None takes it from ``y``.
     threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
-        mapping leaves out have 0.5. Read by `predict`, so a fitted estimator follows ``set_params``.
-        With two classes a float applies to the second one; with more it has no meaning.
+        mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
+        follows ``set_params``. With two classes a float applies to the second one; with more it has no meaning.
     min_labels : int, default=0
         A row with fewer predicted labels gets those with the largest ``proba - threshold``.
     max_labels : int, default=None
@@ -118,7 +118,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     history_ : dict of list of float
         For each epoch the loss, the metrics and, with a holdout, their ``val_`` twins.
     model_ : keras.Model
-        The trained network. That of the default network is made when it is first asked for.
+        The trained network. The default one is made when it is first asked for, and not compiled.
     callbacks_ : list of keras.callbacks.Callback
         The copies of `callbacks` that the last fit used.
     target_encoder_ : object
@@ -216,7 +216,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         for name, value in routed.items():
             if not _is_routed(name):
-                raise TypeError(f"{type(self).__name__} has no parameter {name!r}{self._nearest(name)}.")
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}{self._nearest(name)}")
             setattr(self, name, value)
 
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
@@ -228,7 +228,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             Floats. With a `model` of your own also arrays of more dimensions, integers or strings.
         y : label collections, indicator, or one label per row, n_samples in all
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
-            shape (n_samples, n_labels); or an array-like of shape (n_samples,).
+            shape (n_samples, n_labels); or an array-like of shape (n_samples,). Lists of one length that
+            hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight 0 is the same as leaving the row out, weight 2 as having it twice.
         X_val, y_val : as X and y, default=None
@@ -246,6 +247,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         with self._kept_on_error():
             goes_on = self.warm_start and hasattr(self, "_network")
             self._validate_params()
+            self._check_routed()
             return self._fit(X, y, sample_weight, (X_val, y_val), goes_on)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -265,6 +267,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         """
         with self._kept_on_error():
             self._validate_params()
+            self._check_routed()
             return self._fit(X, y, sample_weight, (None, None), hasattr(self, "_network"), True, classes)
 
     def predict(self, X):
@@ -278,7 +281,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             For label collections an object array of tuples, in the order of ``classes_``; for a sparse
-            ``y`` CSR; for a DataFrame an array of 0 and 1.
+            ``y`` CSR; for a DataFrame an array of 0 and 1, or of bool.
         """
         check_is_fitted(self, "_network")
         X = self._check_X(X)
@@ -408,7 +411,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         for name in params:
             if name not in known and not _is_routed(name):
                 raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {type(self).__name__}{self._nearest(name)}. "
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}{self._nearest(name)} "
                     f"Valid parameters are: {known!r} and those routed by {', '.join(f'{r}__' for r in ROUTES)}."
                 )
         for name, value in params.items():
@@ -478,6 +481,20 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         self._keeps_slots = partial or self.warm_start
         vars(self).pop("_rebuilt_model", None)
         return self
+
+    def _check_routed(self):
+        """Refuse routed parameters that nothing takes: a grid over them would compare equal models."""
+        takers = {
+            "model": callable(self.model) and not hasattr(self.model, "get_weights"),
+            "loss": not isinstance(self.loss, str) or self.loss != "auto",
+            "metrics": self.metrics is not None,
+            "callbacks": self.callbacks is not None,
+        }
+        for name in filter(_is_routed, vars(self)):
+            route = name.partition("__")[0]
+            if not takers.get(route, True):
+                wanted = "a function that builds the network" if route == "model" else "a name, class or function"
+                raise ValueError(f"{name} has nothing to go to: {route}={getattr(self, route)!r} is not {wanted}.")
 
     def _check_X(self, X, reset=False):
         if self.model is None:
@@ -616,7 +633,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     def _nearest(self, name):
         route, _, rest = name.partition("__")
         near = difflib.get_close_matches(route if rest else name, [*self._get_param_names(), *ROUTES], n=1)
-        return f"; did you mean {near[0] + ('__' + rest if rest else '')!r}?" if near else ""
+        return f"; did you mean {near[0] + ('__' + rest if rest else '')!r}?" if near else "."
 
     def __sklearn_clone__(self):
         # Keras objects are shared: deepcopy cannot copy them all, and fit copies them.

@@ -8,13 +8,20 @@ import numpy as np
 DEFAULT_THRESHOLD = 0.5
 
 
+def by_label(values):
+    """Return a pandas Series as the mapping of its index, unless that only counts; all else as it is."""
+    if hasattr(values, "to_dict") and hasattr(values, "index"):
+        return np.asarray(values) if list(values.index) == list(range(len(values))) else values.to_dict()
+    return values
+
+
 def resolve_threshold(threshold, labels):
     """Return a user's ``threshold`` as one float or one float per label.
 
     Parameters
     ----------
     threshold : float, array-like of shape (n_labels,) or mapping label -> float
-        In [0, 1]. Labels that a mapping leaves out get 0.5.
+        In [0, 1]. Labels that a mapping leaves out get 0.5. A Series is a mapping by its index.
     labels : list of length n_labels
 
     Returns
@@ -31,6 +38,7 @@ def resolve_threshold(threshold, labels):
     >>> resolve_threshold({"b": 0.2}, ["a", "b"])
     array([0.5, 0.2])
     """
+    threshold = by_label(threshold)
     if isinstance(threshold, Mapping):
         unknown = [label for label in threshold if label not in labels]
         if unknown:

@@ -96,11 +96,12 @@ class Router(BaseWrapper):
         try:
             arguments = self._get_compile_kwargs()
         except (TypeError, ValueError) as error:
-            shown = ", ".join(f"{name}={self._params[name]!r}" for name in _OBJECTS)
+            given = {name: self._params[name] for name in _OBJECTS}
+            shown = ", ".join(f"{name}={v!r}" for name, v in given.items() if not _is_ours(v))
             raise ValueError(
-                f"{error}\nThe parameters were {shown}. Each takes a name that Keras knows, a class or an instance; "
-                "only names and classes take routed parameters. In a grid, pass classes or functions of your own in "
-                "place of instances: scikit-learn copies candidates, and Keras objects do not survive it."
+                f"{error}\nGot {shown}. Each takes a name that Keras knows, a class or an instance, and routed "
+                "parameters only for a name or class. In a grid, pass classes or functions in place of instances of "
+                "your own classes: scikit-learn copies candidates, and those do not survive it."
             ) from error
         metrics = self._params["metrics"]
         if isinstance(metrics, list | tuple) and all(isinstance(metric, str) for metric in metrics):
@@ -165,6 +166,10 @@ def _metrics_of_classes(given, made):
     """Return the metrics that were given as classes."""
     pairs = zip(given, made, strict=True) if isinstance(given, list | tuple) else [(given, made[0])]
     return [metric for kind, metric in pairs if inspect.isclass(kind)]
+
+
+def _is_ours(value):
+    return value is None or type(value).__module__.startswith("skml")
 
 
 def _copy_model(value):

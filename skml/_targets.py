@@ -410,8 +410,7 @@ def _label_rows(y):
 
 def _label_row(row, i):
     if not isinstance(row, Set | Sequence | np.ndarray) or isinstance(row, str | bytes):
-        fix = f"({row!r},)" if isinstance(row, str | Number) else "()"
-        raise ValueError(f"y[{i}] is {row!r}, where the other rows are collections of labels. Write {fix}.\n" + FORMS)
+        raise ValueError(f"y[{i}] is {row!r}, where a collection of labels is expected. {_mend(row)}\n" + FORMS)
     if getattr(row, "ndim", 1) != 1:
         raise ValueError(f"y[{i}] is an array of {row.ndim} dimensions; a collection of labels has one.")
     labels = [label.item() if isinstance(label, np.generic) else label for label in row]
@@ -423,6 +422,13 @@ def _label_row(row, i):
         if label is None:
             raise ValueError(f"y[{i}] holds None as a label; a row without labels is an empty collection, ().")
     return labels
+
+
+def _mend(row):
+    if isinstance(row, dict):
+        return "For rows of label -> 0 or 1 pass a DataFrame."
+    is_label = isinstance(row, str | Number) and row == row
+    return f"Write ({row!r},)." if is_label else "A row without labels is an empty collection, such as ()."
 
 
 def _label_space(classes):

@@ -337,8 +337,14 @@ def _check_probe(model, outputs, meta):
             f"The network's output has shape (n_samples, {', '.join(map(str, outputs.shape[1:]))}), but y needs "
             f'{n_outputs} units. End it in Dense(meta["n_outputs_"], meta["output_activation_"]).'
         )
-    if not _network.has_logits(model.loss):
-        _network.check_outputs(keras.ops.convert_to_numpy(outputs))
+    if _network.has_logits(model.loss):
+        return
+    proba = _network.check_outputs(keras.ops.convert_to_numpy(outputs))
+    if meta["target_type_"] == "multiclass" and np.abs(proba.sum(axis=1) - 1).max() > 0.01:
+        raise ValueError(
+            "With one label per row the network's probabilities must sum to 1, but they do not. End it in "
+            'activation=meta["output_activation_"], which is "softmax" here.'
+        )
 
 
 def _copy_variables(source, target):

@@ -6,6 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import _check_sample_weight
 
+from skml._decisions import by_label
+
 # Bounds of a "balanced" label weight: a label with one positive in 10,000 rows must not drown the rest.
 _BALANCED_BOUNDS = (0.01, 100.0)
 
@@ -93,6 +95,7 @@ def _column_weights(Y, weight):
 
 
 def _explicit_weights(class_weight, labels):
+    class_weight = by_label(class_weight)
     if isinstance(class_weight, Mapping):
         unknown = [label for label in class_weight if label not in labels]
         if unknown:

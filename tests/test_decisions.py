@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from skml import KerasMultiLabelClassifier
@@ -38,7 +39,14 @@ def test_float32_probabilities_are_compared_in_float64():
 
 @pytest.mark.parametrize(
     ("threshold", "expected"),
-    [(0.3, 0.3), ([0.1, 0.2, 1.0], [0.1, 0.2, 1.0]), ({"b": 0.2}, [0.5, 0.2, 0.5]), ({}, [0.5, 0.5, 0.5])],
+    [
+        (0.3, 0.3),
+        ([0.1, 0.2, 1.0], [0.1, 0.2, 1.0]),
+        ({"b": 0.2}, [0.5, 0.2, 0.5]),
+        ({}, [0.5, 0.5, 0.5]),
+        (pd.Series({"c": 0.9, "a": 0.1}), [0.1, 0.5, 0.9]),
+        (pd.Series([0.1, 0.2, 0.3]), [0.1, 0.2, 0.3]),
+    ],
 )
 def test_thresholds_are_resolved(threshold, expected):
     np.testing.assert_array_equal(resolve_threshold(threshold, ["a", "b", "c"]), expected)

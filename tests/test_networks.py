@@ -131,6 +131,14 @@ def test_networks_with_a_wrong_output_are_refused(model, message, X, Y):
         KerasMultiLabelClassifier(model, **BASE).fit(X, Y)
 
 
+def test_single_labels_need_probabilities_that_sum_to_1(X):
+    def sigmoid(meta):
+        return keras.Sequential([keras.layers.Dense(3, "sigmoid")])
+
+    with pytest.raises(ValueError, match=r'must sum to 1.*which is "softmax" here'):
+        KerasMultiLabelClassifier(sigmoid, **BASE).fit(X, np.arange(80) % 3)
+
+
 def nothing():
     """Forget to return the network."""
 

@@ -185,6 +185,12 @@ def test_hidden_layers_must_all_be_positive(X, Y):
         fit(X, Y, hidden_layer_sizes=(8, 0))
 
 
+@pytest.mark.parametrize("name", ["model__units", "loss__gamma", "metrics__name", "callbacks__patience"])
+def test_routed_parameters_that_nothing_takes_are_refused(name, X, Y):
+    with pytest.raises(ValueError, match=f"{name} has nothing to go to"):
+        fit(X, Y, **{name: 3})
+
+
 def test_metrics_given_as_classes_keep_their_name(X, Y):
     for _ in range(2):
         assert set(fit(X, Y, metrics=[keras.metrics.AUC]).history_) == {"loss", "auc"}

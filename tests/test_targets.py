@@ -188,6 +188,8 @@ BAD = {
     "pd.NA in a DataFrame": (pd.DataFrame({"a": [1, None], "b": [0, 1]}, dtype="Int64"), "y contains NaN"),
     "a string among collections": ([("a", "b"), "cd"], r"y\[1\] is 'cd'.*\('cd',\)"),
     "a number among collections": ([("a", "b"), 3], r"y\[1\] is 3.*\(3,\)"),
+    "NaN as a row": (pd.Series([np.nan, {"a"}], dtype=object), r"y\[0\] is nan.*empty collection"),
+    "mappings as rows": ([{"a": 1}, {"a": 0}], "pass a DataFrame"),
     "None": ([("a",), None], r"None.*empty collection"),
     "None as a label": ([("a", None)], "None as a label"),
     "unhashable labels": ([[["a"]], [["b"]]], "not hashable"),
