@@ -182,12 +182,7 @@ class TargetEncoder(BaseEstimator):
     def _fit_single(self, y, labels):
         values = _single_labels(y)
         self.dtype_ = values.dtype
-        self._set_classes(labels if labels is not None else _sorted_labels(set(values.tolist())))
-        # predict answers in the dtype of y; a string's dtype is its length, which classes= may exceed.
-        space = (
-            values if labels is None else np.array(labels, dtype=None if values.dtype.kind in "US" else values.dtype)
-        )
-        self.classes_ = np.unique(space)
+        self.classes_ = np.unique(values if labels is None else _labels_like(values, _sorted_labels(labels)))
         self._labels = self.classes_.tolist()
         if len(self.classes_) == 1:
             raise ValueError(

@@ -144,6 +144,23 @@ def test_classes_may_add_to_one_label_per_row():
     assert encoder.n_outputs == 3
 
 
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (np.array([0, 1]), [0, 1, 2.5]),
+        (np.array([True, False]), [0, 1, 2]),
+        (np.array([1, 2], dtype=np.int8), [1, 2, 300]),
+    ],
+)
+def test_classes_that_the_dtype_of_y_cannot_hold_are_kept(y, classes):
+    assert TargetEncoder(classes=classes).fit(y).classes_.tolist() == classes
+
+
+def test_classes_of_another_kind_than_y_are_named():
+    with pytest.raises(ValueError, match="not in classes: 1, 2"):
+        TargetEncoder(classes=["x", "y"]).fit_transform(np.array([1, 2]))
+
+
 def test_classes_name_the_columns_of_an_array():
     encoder = TargetEncoder(classes=["u", "v", "w"]).fit(INDICATOR)
     assert encoder.classes_.tolist() == ["u", "v", "w"]
