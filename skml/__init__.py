@@ -1,14 +1,17 @@
 """Neural multi-label classification for scikit-learn users.
 
 `KerasMultiLabelClassifier` takes label sets, indicators or one label per row, trains a Keras network on
-them and answers in kind. Importing this package imports neither Keras nor TensorFlow.
+them and answers in kind; `TunedThresholdMultiLabelClassifierCV` finds thresholds for any classifier. The
+modules `skml.metrics`, `skml.model_selection` and `skml.inspection` read ``y`` in the same forms. Importing
+this package imports neither Keras nor TensorFlow.
 """
 
 import sys
 
 from skml._classifier import KerasMultiLabelClassifier
+from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
 
-__all__ = ["KerasMultiLabelClassifier", "clear_cache"]
+__all__ = ["KerasMultiLabelClassifier", "TunedThresholdMultiLabelClassifierCV", "clear_cache"]
 __version__ = "0.1.0"
 
 

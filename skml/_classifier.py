@@ -16,8 +16,9 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from skml import _decisions, _weights
+from skml import _decisions, _split, _thresholds, _weights
 from skml._dense import ACTIVATIONS, DenseNetwork, open_interval
+from skml._scaling import DenseScaler, SparseScaler
 from skml._targets import TargetEncoder, same_label_space
 
 ROUTES = ("model", "optimizer", "loss", "metrics", "callbacks")
@@ -25,8 +26,8 @@ ROUTES = ("model", "optimizer", "loss", "metrics", "callbacks")
 # Cells of (rows, labels) that predict holds as probabilities at a time.
 _CHUNK_CELLS = 2**22
 
-# A holdout of fewer rows says less about when to stop than those rows teach.
-_MIN_HOLDOUT = 10
+# Cells of out-of-fold probabilities that are kept, and from which thresholds are tuned: 128 MB.
+_MAX_KEPT_CELLS = 2**25
 
 
 class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
@@ -144,9 +145,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints = {
         "model": [callable, None],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "scale": [StrOptions({"auto"}), None],
+        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
         "classes": ["array-like", set, None],
@@ -167,9 +171,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         self,
         model=None,
         *,
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes="auto",
         activation="relu",
-        dropout=0.2,
+        dropout=0.5,
+        input_dropout=0.3,
+        scale="auto",
+        n_members="auto",
         optimizer="adam",
         learning_rate=None,
         loss="auto",
@@ -195,6 +202,9 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.scale = scale
+        self.n_members = n_members
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.loss = loss
@@ -345,15 +355,17 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             return super().score(X, y, sample_weight)
         X = self._check_X(X)
         check_consistent_length(X, Y, sample_weight)
-        right = np.empty(X.shape[0], dtype=bool)
+        wrong, known = np.empty((2, X.shape[0]), dtype=np.int64)
         for rows, decisions in self._decisions(X):
-            wrong = decisions != (Y[rows] == 1 if not sparse.issparse(Y) else Y[rows].astype(bool))
-            right[rows] = np.asarray(wrong.sum(axis=1)).ravel() == 0
+            wrong[rows], known[rows] = _decisions.count_wrong(decisions, Y[rows])
+        right = wrong == 0
         if unknown:
             labels = list(dict.fromkeys(label for row in unknown.values() for label in row))
             message = f"{len(unknown)} rows of y count as wrong: they have labels that are not in classes_: {labels!r}."
             warnings.warn(message, stacklevel=2)
             right[list(unknown)] = False
+        if not known.all():
+            sample_weight = (known > 0) * (1.0 if sample_weight is None else np.asarray(sample_weight))
         return float(np.average(right, weights=sample_weight))
 
     @property
@@ -375,7 +387,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(self._network, DenseNetwork):
             return self._network.model
         if "_rebuilt_model" not in vars(self):
-            from skml._network import rebuild
+            from skml._ensemble import rebuild
 
             self._rebuilt_model = rebuild(self._network)
         return self._rebuilt_model
@@ -435,29 +447,34 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         Y = encoder.transform(y)
         check_consistent_length(X, Y)
         self._check_decisions(encoder)
-        weight = _weights.check_sample_weight(sample_weight, X)
-        positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
-        weight = _times(weight, by_class, Y)
+        self._check_unknown(encoder, Y)
+        weight, positive_weight, by_class = self._weigh(X, Y, encoder, sample_weight)
         rng = copy.deepcopy(self._random_state) if goes_on else self._new_random_state()
-        rows, holdout = self._split(weight, X.shape[0], rng, holdout=not partial and validation[0] is None)
-        if not partial:
-            holdout = self._validation(X, Y, weight, encoder, validation, holdout, by_class)
+        hidden = None if self.model is not None else self._hidden(X, encoder)
+        n_members = self._count_members(X, encoder, hidden, goes_on)
+        split = self._split(Y, weight, n_members, rng, partial, has_given=validation[0] is not None)
+        watched = split.watched(X, Y) if self.early_stopping else None
+        given = self._given_validation(X, Y, weight, encoder, validation, by_class)
+        self._check_can_tune(split, given)
 
         from skml import _training
 
         params = self.get_params(deep=False)
-        meta = self._meta(X, encoder)
+        problem = _training.Problem(self._meta(X, encoder), positive_weight, Y.dtype.kind == "f")
+        scaler = self._scale(X, split.rows, weight, goes_on)
+        cross_fitted = split.fold is not None and given is None and watched is not None
         if goes_on:
-            start = _training.go_on(self._network, params, meta, positive_weight, rng)
+            start = _training.go_on(self._network, params, problem, scaler, rng)
         else:
-            start = _training.start(params, X, meta, positive_weight, rng)
-        batch_size, epochs = self._budget(weight, rows)
+            start = _training.start(params, X, problem, scaler, hidden, n_members, cross_fitted, rng)
+        batch_size, epochs = self._budget(weight, split.rows)
         plan = _training.Plan(
             X=X,
             Y=Y,
-            weight=weight,
-            rows=rows,
-            validation=holdout,
+            weight=split.training_weight(),
+            rows=split.rows,
+            validation=watched if given is None else split.as_given(*given),
+            cross_fitted=cross_fitted,
             epochs=1 if partial else epochs,
             batch_size=batch_size,
             first_epoch=self.n_iter_ if goes_on else 0,
@@ -477,10 +494,41 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         self.callbacks_ = callbacks
         self._network = network
         self._slots = slots
+        self._scaler = scaler
         self._random_state = rng
         self._keeps_slots = partial or self.warm_start
         vars(self).pop("_rebuilt_model", None)
+        vars(self).pop("oof_proba_", None)
+        self._tuned = vars(self).get("_tuned", {})
+        self._predict_unlearned(X, Y, weight, split, given)
         return self
+
+    def _predict_unlearned(self, X, Y, weight, split, given):
+        """Set what follows from probabilities of rows that the network did not learn from."""
+        if split.fold is not None:
+            n_kept = max(1, _MAX_KEPT_CELLS // Y.shape[1])
+            rows = np.arange(X.shape[0])
+            if n_kept < len(rows):
+                rows = np.sort(self._random_state.choice(split.rows, n_kept, replace=False))
+            proba = self._network.out_of_fold_proba(X[rows], split.fold[rows])
+            if n_kept >= X.shape[0]:
+                self.oof_proba_ = self._by_class(proba)
+        elif not _decisions.is_tuned(self.threshold):
+            return
+        elif given is not None:
+            X, Y, weight, (rows,) = given
+            proba = self._network.proba(X)
+        elif split.held_out is not None:
+            rows = split.held_out
+            proba = self._network.proba(X[rows])
+        else:
+            return
+        if _decisions.is_tuned(self.threshold):
+            weight = None if weight is None else weight[rows]
+            threshold = _thresholds.tune(Y[rows], proba, self.threshold, sample_weight=weight).threshold
+            self._tuned = {
+                self.threshold: threshold if self.target_encoder_.is_multilabel else np.ravel(threshold).item()
+            }
 
     def _check_routed(self):
         """Refuse routed parameters that nothing takes: a grid over them would compare equal models."""
@@ -536,15 +584,45 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_decisions(self, encoder):
         labels = encoder.classes_.tolist()
+        is_tuned = _decisions.is_tuned(self.threshold)
         if encoder.is_multilabel:
-            _decisions.resolve_threshold(self.threshold, labels)
             _decisions.check_label_counts(self.min_labels, self.max_labels, len(labels))
+            if not is_tuned:
+                _decisions.resolve_threshold(self.threshold, labels)
             return
         _decisions.check_has_no_meaning(self.threshold, self.min_labels, self.max_labels, encoder.target_type_)
-        if encoder.target_type_ == "binary":
+        if encoder.target_type_ == "binary" and not is_tuned:
             _decisions.resolve_threshold(self.threshold, labels[1:])
 
+    def _check_unknown(self, encoder, Y):
+        """Refuse metrics that would be NaN, and name labels of which nothing is known."""
+        if Y.dtype.kind != "f":
+            return
+        if self.metrics is not None:
+            raise ValueError(
+                "y holds NaN for cells that are not known, which metrics of Keras do not leave out. Leave metrics=None."
+            )
+        unknown = encoder.classes_[np.asarray((Y != Y).sum(axis=0)).ravel() == Y.shape[0]]
+        if len(unknown):
+            warnings.warn(
+                f"y holds only NaN for the labels {unknown.tolist()!r}: nothing is learned of them.", stacklevel=4
+            )
+
+    def _check_can_tune(self, split, given):
+        if not _decisions.is_tuned(self.threshold) or self.threshold in vars(self).get("_tuned", {}):
+            return
+        if split.fold is None and split.held_out is None and given is None:
+            raise ValueError(
+                f"threshold={self.threshold!r} is tuned on rows that a network has not learned from, and there are "
+                "none: it needs fit (not partial_fit alone) with at least 20 rows for the members of the default "
+                "network, a holdout (early_stopping=True and at least 100 rows), or X_val and y_val."
+            )
+
     def _threshold(self):
+        if _decisions.is_tuned(self.threshold):
+            if self.threshold not in self._tuned:
+                raise ValueError(f"threshold={self.threshold!r} is tuned by fit; call fit again after setting it.")
+            return self._tuned[self.threshold]
         labels = self.classes_.tolist()
         is_binary = self.target_encoder_.target_type_ == "binary"
         return _decisions.resolve_threshold(self.threshold, labels[1:] if is_binary else labels)
@@ -561,32 +639,62 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     def _new_random_state(self):
         return np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _split(self, weight, n_samples, rng, holdout):
-        """Return the rows to train on, and those to hold out (or None)."""
-        rows = np.arange(n_samples, dtype=np.int32)
-        if weight is not None:
-            rows = rows[weight > 0]
-        n_holdout = int(len(rows) * self.validation_fraction)
-        if not (holdout and self.early_stopping) or n_holdout < _MIN_HOLDOUT or n_holdout == len(rows):
-            return rows, None
-        order = rng.permutation(rows)
-        return np.sort(order[n_holdout:]), np.sort(order[:n_holdout])
+    def _weigh(self, X, Y, encoder, sample_weight):
+        """Return the weights of rows, of positive cells, and of rows by class; each may be None."""
+        weight = _weights.check_sample_weight(sample_weight, X)
+        weight = _weights.without_unknown_rows(weight, Y)
+        positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
+        return _times(weight, by_class, Y), positive_weight, by_class
 
-    def _validation(self, X, Y, weight, encoder, validation, holdout, by_class):
-        """Return what early stopping watches: arrays and their rows, or None."""
+    def _hidden(self, X, encoder):
+        """Return the widths of the hidden layers of the default network."""
+        if isinstance(self.hidden_layer_sizes, str):
+            return _weights.auto_hidden_layer_sizes(X.shape[1], encoder.n_outputs)
+        hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
+        if not all(isinstance(width, int) and width > 0 for width in hidden):
+            raise ValueError(f"hidden_layer_sizes must hold positive integers; got {self.hidden_layer_sizes!r}.")
+        return hidden
+
+    def _count_members(self, X, encoder, hidden, goes_on):
+        if goes_on:
+            return getattr(self._network, "n_members", 1)
+        if self.model is not None:
+            return 1
+        if self.n_members != "auto":
+            return int(self.n_members)
+        return _weights.auto_members([X.shape[1], *hidden, encoder.n_outputs])
+
+    def _split(self, Y, weight, n_members, rng, partial, has_given):
+        has_folds = not (partial or self.warm_start)
+        has_holdout = self.early_stopping and not (partial or has_given)
+        fraction = self.validation_fraction if has_holdout else None
+        return _split.Split(Y, weight, n_members if has_folds else 1, fraction, rng)
+
+    def _given_validation(self, X, Y, weight, encoder, validation, by_class):
+        """Return X_val, y_val, their weights and rows as the network takes them, or None."""
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together.")
         if X_val is None:
-            return None if holdout is None else (X, Y, weight, holdout)
+            return None
         if not self.early_stopping:
             raise ValueError("X_val and y_val are for early stopping, but early_stopping=False.")
         X_val = self._check_X(X_val)
         Y_val = encoder.transform(y_val)
         check_consistent_length(X_val, Y_val)
-        weight_val = None if weight is None else _times(np.ones(X_val.shape[0]), by_class, Y_val)
-        arrays = _as_kind_of(X_val, X), _as_kind_of(Y_val, Y), weight_val
-        return *arrays, np.arange(X_val.shape[0], dtype=np.int32)
+        weight_val = _weights.without_unknown_rows(None if weight is None else np.ones(X_val.shape[0]), Y_val)
+        weight_val = _times(weight_val, by_class, Y_val)
+        rows = np.arange(X_val.shape[0], dtype=np.int32)
+        return _as_kind_of(X_val, X), _as_kind_of(Y_val, Y), weight_val, [rows]
+
+    def _scale(self, X, rows, weight, goes_on):
+        """Return the statistics of the columns that scaling needs, or None."""
+        scaler = copy.deepcopy(self._scaler) if goes_on else None
+        if not goes_on and self.model is None and self.scale is not None:
+            scaler = SparseScaler() if sparse.issparse(X) else DenseScaler()
+        if scaler is not None:
+            scaler.update(X, rows, weight)
+        return scaler
 
     def _budget(self, weight, rows):
         """Return the size of a batch and the number of epochs."""
@@ -608,7 +716,10 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         }
 
     def _proba(self, X):
-        proba = self._network.proba(X)
+        return self._by_class(self._network.proba(X))
+
+    def _by_class(self, proba):
+        """Return the probabilities of the output units as `predict_proba` does."""
         if self.target_encoder_.target_type_ == "binary":
             proba = np.hstack([1 - proba, proba])
         return open_interval(proba)
@@ -655,8 +766,9 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         state.pop("_rebuilt_model", None)
+        state.pop("oof_proba_", None)
         if not state.get("_keeps_slots"):
-            state["_slots"] = None
+            state.update(dict.fromkeys(state.keys() & {"_slots", "_scaler"}))
         if state.get("callbacks_"):
             state["callbacks_"] = [callback for callback in state["callbacks_"] if _can_be_pickled(callback)]
         shared = self._keras_params()

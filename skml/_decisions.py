@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
+from scipy import sparse
 
 DEFAULT_THRESHOLD = 0.5
+
+# Thresholds that fit finds.
+TUNED = ("f1_micro", "f1_macro")
 
 
 def by_label(values):
@@ -46,8 +50,8 @@ def resolve_threshold(threshold, labels):
         threshold = [threshold.get(label, DEFAULT_THRESHOLD) for label in labels]
     if isinstance(threshold, str):
         raise ValueError(
-            f"threshold must be a float, an array of {len(labels)} floats or a mapping label -> float; "
-            f"got {threshold!r}."
+            f"threshold must be a float, an array of {len(labels)} floats, a mapping label -> float, or one of "
+            f"{', '.join(map(repr, TUNED))}; got {threshold!r}."
         )
     values = np.asarray(threshold, dtype=np.float64)
     if values.ndim and values.shape != (len(labels),):
@@ -58,6 +62,11 @@ def resolve_threshold(threshold, labels):
     if not np.all((values >= 0) & (values <= 1)):  # NaN fails too
         raise ValueError(f"threshold must lie in [0, 1]; got {threshold!r}.")
     return values if values.ndim else float(values)
+
+
+def is_tuned(threshold):
+    """Whether a ``threshold`` is the name of a rule by which fit finds it."""
+    return isinstance(threshold, str) and threshold in TUNED
 
 
 def check_label_counts(min_labels, max_labels, n_labels):
@@ -79,7 +88,7 @@ def check_has_no_meaning(threshold, min_labels, max_labels, target_type):
             f"min_labels={min_labels} and max_labels={max_labels} mean nothing where each row of y holds exactly "
             "one label; leave them at 0 and None."
         )
-    if target_type == "binary" and not isinstance(threshold, Real):
+    if target_type == "binary" and not (isinstance(threshold, Real) or is_tuned(threshold)):
         raise ValueError(f"With two classes threshold must be one float, for the second class; got {threshold!r}.")
     if target_type == "multiclass" and not (isinstance(threshold, Real) and threshold == DEFAULT_THRESHOLD):
         raise ValueError(
@@ -125,3 +134,28 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
         np.put_along_axis(rows, order, kept, axis=1)
         decisions[changed] = rows
     return decisions
+
+
+def count_wrong(decisions, Y):
+    """Return how many known cells of each row are decided wrong, and how many cells are known.
+
+    Parameters
+    ----------
+    decisions : ndarray or csr_array of bool, shape (n_samples, n_labels)
+    Y : ndarray or csr_array of shape (n_samples, n_labels)
+        0, 1 and NaN for not known.
+
+    Returns
+    -------
+    wrong, known : ndarray of int, shape (n_samples,)
+    """
+    if sparse.issparse(Y) != sparse.issparse(decisions):
+        Y = Y.toarray() if sparse.issparse(Y) else sparse.csr_array(Y)
+    wrong = decisions != (Y == 1)
+    unknown = Y != Y
+    of_unknown = wrong.multiply(unknown) if sparse.issparse(wrong) else wrong & unknown
+    return _row_sums(wrong) - _row_sums(of_unknown), Y.shape[1] - _row_sums(unknown)
+
+
+def _row_sums(cells):
+    return np.asarray(cells.sum(axis=1)).ravel().astype(np.int64)

@@ -1,14 +1,18 @@
-"""The default network once it is trained: weights, and a forward pass in NumPy."""
+"""The default network as arrays: the weights to start from, and the forward pass of the trained one."""
 
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import issparse
-from scipy.special import erf, expit, log_softmax, softmax
-from sklearn.utils import gen_batches
+from scipy.sparse import csr_array, issparse
+from scipy.special import erf, expit, log_expit, log_softmax, logsumexp, softmax
 
 # Cells of X or of a layer that one step of the forward pass holds, in float64: 8 MB.
 _CHUNK_CELLS = 2**20
+
+# Standard deviation of a standard normal distribution that is cut off at 2.
+_TRUNCATED_DEVIATION = 0.87962566103423978
 
 
 def _selu(x):
@@ -28,8 +32,9 @@ ACTIVATIONS = {
 }
 
 
+@dataclass(frozen=True)
 class DenseNetwork:
-    """A fully connected network as arrays.
+    """Fully connected networks, the members of an ensemble, as arrays.
 
     Every product is taken in float64: in float32 BLAS rounds a row differently when other rows
     stand beside it, and a prediction must not depend on its neighbours. The first layer of sparse
@@ -38,26 +43,30 @@ class DenseNetwork:
     Parameters
     ----------
     weights : list of ndarray
-        Kernel and bias of each layer in turn, as Keras orders them.
+        Kernel and bias of each layer in turn. The first layer is that of all members side by side,
+        (n_features, n_members * units) and (n_members * units,); the others are stacked,
+        (n_members, inputs, units) and (n_members, units).
     activation : str
         A key of ``ACTIVATIONS``, applied after every layer but the last.
     head : {"sigmoid", "softmax"}
-    dropout : float, default=0.0
+    n_members : int, default=1
+    shift, scale : ndarray of shape (n_features,), default=None
+        A network gets ``(X - shift) * scale``; None leaves that out. Sparse rows have no shift.
+    dropout, input_dropout : float, default=0.0
         Not used here; for training that goes on.
     sparse : bool, default=False
         Whether it was trained on sparse rows; for training that goes on.
     """
 
-    def __init__(self, weights, activation, head, dropout=0.0, sparse=False):
-        self.weights = weights
-        self.activation = activation
-        self.head = head
-        self.dropout = dropout
-        self.sparse = sparse
-
-    def with_weights(self, weights):
-        """Return the same network with other weights."""
-        return DenseNetwork(weights, self.activation, self.head, self.dropout, self.sparse)
+    weights: list
+    activation: str
+    head: str
+    n_members: int = 1
+    shift: np.ndarray = None
+    scale: np.ndarray = None
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    sparse: bool = False
 
     @property
     def n_features(self):
@@ -66,47 +75,108 @@ class DenseNetwork:
 
     @property
     def widths(self):
-        """Units of each layer, outputs included."""
-        return [len(bias) for bias in self.weights[1::2]]
+        """Units of each layer of a member, outputs included."""
+        return [bias.size // self.n_members for bias in self.weights[1::2]]
 
     @property
     def dtype(self):
         """Floating dtype of the network."""
         return self.weights[0].dtype
 
+    @property
+    def architecture(self):
+        """What two networks have in common that differ in values only; hashable."""
+        kinds = (self.activation, self.head, self.n_members, self.scale is not None, self.dropout, self.input_dropout)
+        return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name)
+
+    def out_of_fold_proba(self, X, fold):
+        """Return the probabilities of each row by the member of its fold, by all where that is -1."""
+        proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
+        for j in np.unique(fold):
+            rows = fold == j
+            proba[rows] = (self if j < 0 else self.member(j)).proba(X[rows])
+        return proba
+
+    def member(self, j):
+        """Return one member as a network of its own."""
+        width = self.widths[0]
+        own = slice(j * width, (j + 1) * width)
+        first = [self.weights[0][:, own], self.weights[1][own]]
+        return replace(self, weights=[*first, *(w[[j]] for w in self.weights[2:])], n_members=1)
+
     def proba(self, X):
-        """Return the probabilities of the output units, shape (n_samples, n_outputs)."""
-        return self._outputs(X, expit if self.head == "sigmoid" else lambda z: softmax(z, axis=1))
+        """Return the probabilities of the output units, the members' mean, shape (n_samples, n_outputs)."""
+        link = expit if self.head == "sigmoid" else partial(softmax, axis=-1)
+        return self._outputs(X, lambda logits: link(logits).mean(axis=0))
 
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
-        return self._outputs(X, (lambda z: z) if self.head == "sigmoid" else lambda z: log_softmax(z, axis=1))
+        return self._outputs(X, _log_odds_of_mean if self.head == "sigmoid" else _log_of_mean)
 
-    def _outputs(self, X, link):
+    def _outputs(self, X, combine):
         is_sparse = issparse(X)
-        chunk = max(1, _CHUNK_CELLS // max(1 if is_sparse else X.shape[1], *self.widths))
-        weights = [weight.astype(np.float64) for weight in self.weights[1 if is_sparse else 0 :]]
-        if is_sparse:
-            weights.insert(0, self.weights[0])
-        outputs = np.empty((X.shape[0], len(weights[-1])), dtype=self.dtype)
+        chunk = max(1, _CHUNK_CELLS // max(1 if is_sparse else X.shape[1], *(self.n_members * w for w in self.widths)))
+        weights = self._wide_weights(is_sparse)
+        outputs = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for start in range(0, X.shape[0], chunk):
-            outputs[start : start + chunk] = link(self._logits(X[start : start + chunk], weights))
+            outputs[start : start + chunk] = combine(self._logits(X[start : start + chunk], weights))
         return outputs
 
+    def _wide_weights(self, is_sparse):
+        """Return the weights in float64, bar a first kernel for sparse rows."""
+        kernel, bias, *others = self.weights
+        bias = bias.astype(np.float64)
+        if is_sparse and self.shift is not None:
+            bias -= (self.shift * self.scale) @ kernel
+        first = kernel if is_sparse else kernel.astype(np.float64)
+        return [first, bias, *(weight.astype(np.float64) for weight in others)]
+
     def _logits(self, X, weights):
-        activate = ACTIVATIONS[self.activation]
-        hidden = X if issparse(X) else X.astype(np.float64, copy=False)
-        last = len(weights) - 2
-        for i in range(0, len(weights), 2):
-            hidden = (hidden @ weights[i]).astype(np.float64, copy=False)
-            hidden += weights[i + 1]
-            if i < last:
-                hidden = activate(hidden)
-        return hidden
+        """Return the logits of each member, shape (n_members, n_samples, n_outputs)."""
+        kernel, bias, *others = weights
+        hidden = (self._scaled(X) @ kernel).astype(np.float64, copy=False)
+        hidden += bias
+        logits = hidden.reshape(len(hidden), self.n_members, -1).swapaxes(0, 1)
+        activate, hidden = ACTIVATIONS[self.activation], None
+        for kernel, bias in zip(others[::2], others[1::2], strict=True):
+            hidden = _with_residual(activate(logits), hidden)
+            logits = hidden @ kernel
+            logits += bias[:, None]
+        return logits
+
+    def _scaled(self, X):
+        if issparse(X):
+            return X if self.scale is None else _with_data(X, X.data * self.scale.astype(X.dtype)[X.indices])
+        X = X.astype(np.float64, copy=False)
+        if self.scale is None:
+            return X
+        return X * self.scale if self.shift is None else (X - self.shift) * self.scale
 
 
-def initial_weights(widths, random_state, dtype):
-    """Return Glorot uniform kernels and zero biases (Glorot and Bengio, 2010).
+def _with_residual(outputs, inputs):
+    """Return what a hidden layer passes on: its input is added where the widths agree."""
+    return outputs + inputs if inputs is not None and inputs.shape == outputs.shape else outputs
+
+
+def _log_odds_of_mean(logits):
+    """Return the log-odds of the mean over the first axis of the sigmoids of logits."""
+    if len(logits) == 1:
+        return logits[0]
+    return logsumexp(log_expit(logits), axis=0) - logsumexp(log_expit(-logits), axis=0)
+
+
+def _log_of_mean(logits):
+    """Return the logarithm of the mean over the first axis of the softmax of logits."""
+    return logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
+
+
+def _with_data(X, data):
+    """Return CSR with other values at the same places."""
+    return csr_array((data, X.indices, X.indptr), shape=X.shape)
+
+
+def initial_weights(widths, random_state, dtype, n_members=1):
+    """Return kernels from truncated normal distributions of variance 2 / inputs (He et al., 2015), and zero biases.
 
     Parameters
     ----------
@@ -114,15 +184,33 @@ def initial_weights(widths, random_state, dtype):
         Features, units of each hidden layer, outputs.
     random_state : numpy.random.RandomState
     dtype : numpy dtype
+    n_members : int, default=1
+
+    Returns
+    -------
+    list of ndarray
+        As `DenseNetwork` holds them.
     """
-    weights = []
-    for fan_in, fan_out in pairwise(widths):
-        limit = np.sqrt(6 / (fan_in + fan_out))
-        kernel = np.empty((fan_in, fan_out), dtype)
-        for rows in gen_batches(fan_in, max(1, _CHUNK_CELLS // fan_out)):  # the draws are float64
-            kernel[rows] = random_state.uniform(-limit, limit, (rows.stop - rows.start, fan_out))
-        weights += [kernel, np.zeros(fan_out, dtype)]
+    generator = np.random.default_rng(random_state.randint(2**31 - 1))
+    n_features, *units = widths
+    shapes = [(n_features, n_members * units[0]), (n_members * units[0],)]
+    for fan_in, fan_out in pairwise(units):
+        shapes += [(n_members, fan_in, fan_out), (n_members, fan_out)]
+    weights = [np.zeros(shape, dtype) for shape in shapes]
+    for kernel in weights[::2]:
+        _fill_with_truncated_normal(kernel, np.sqrt(2 / kernel.shape[-2]), generator)
     return weights
+
+
+def _fill_with_truncated_normal(kernel, deviation, generator):
+    """Draw from a normal distribution within two deviations; `deviation` is what is left after that cut."""
+    flat = kernel.reshape(-1)
+    generator.standard_normal(out=flat, dtype=kernel.dtype)
+    (outside,) = np.nonzero(np.abs(flat) > 2)
+    while outside.size:
+        flat[outside] = generator.standard_normal(outside.size, dtype=kernel.dtype)
+        outside = outside[np.abs(flat[outside]) > 2]
+    flat *= deviation / _TRUNCATED_DEVIATION
 
 
 _BOUNDS = {

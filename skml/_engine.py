@@ -22,6 +22,8 @@ _SECONDS_PER_CALL = 0.3
 _FIRST_STEPS = 16
 # Cells that one step of validation or prediction holds.
 _CHUNK_CELLS = 2**22
+# What a row counts for at least: its hidden units.
+_MIN_CELLS = 2**10
 
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -149,8 +151,8 @@ class Session:
         Parameters
         ----------
         data : Data
-        validation : tuple (Data, ndarray of int32) or None
-            What to evaluate after each epoch, and on which rows.
+        validation : tuple (Data, list of ndarray of int32) or None
+            What to evaluate after each epoch, and on which rows; no batch joins rows of two arrays.
         plan : object
             Has rows, random_state, batch_size, epochs, first_epoch, verbose.
         callbacks : list of keras.callbacks.Callback
@@ -238,7 +240,8 @@ class Session:
         if validation is not None:
             validation_data, validation_rows = validation
             cells = sum(int(np.prod(layout.shape)) for layout in self.layouts if layout is not None)
-            test = _Runner(self._test(), validation_data, max(plan.batch_size, _CHUNK_CELLS // cells))
+            size = max(plan.batch_size, _CHUNK_CELLS // max(cells, _MIN_CELLS))
+            test = _Runner(self._test(), validation_data, size)
         model.stop_training = False
         callbacks.on_train_begin()
         for epoch in range(plan.first_epoch, last_epoch):
@@ -246,7 +249,7 @@ class Session:
             if plan.verbose:
                 callbacks.on_train_batch_begin(0)
             self._reset_metrics()
-            logs = train(plan.random_state.permutation(plan.rows))
+            logs = train([plan.random_state.permutation(plan.rows)])
             if plan.verbose:
                 callbacks.on_train_batch_end(n_steps - 1, logs)
             if validation is not None:
@@ -280,7 +283,7 @@ class Session:
         self.model.fit(
             dataset(data, [order[:n_rows] for order in orders]),
             steps_per_epoch=-(-n_rows // plan.batch_size),
-            validation_data=None if validation is None else dataset(validation[0], [validation[1]]),
+            validation_data=None if validation is None else dataset(*validation),
             epochs=plan.first_epoch + plan.epochs,
             initial_epoch=plan.first_epoch,
             callbacks=callbacks,
@@ -300,17 +303,24 @@ class _Runner:
         self._steps = _FIRST_STEPS
         self._flags = tf.constant(False), tf.constant(True)
 
-    def __call__(self, order):
-        start = 0
-        while start < len(order):
-            stop = start + self._steps * self._batch_size
-            began = time.perf_counter()
-            part = tf.convert_to_tensor(order[start:stop])
-            logs = self._function(part, self._batch_size_tensor, self._flags[start == 0], *self._tensors)
-            logs = {name: value.numpy().tolist() for name, value in logs.items()}
-            seconds = time.perf_counter() - began
-            self._steps = max(_FIRST_STEPS, int(self._steps * min(_SECONDS_PER_CALL / seconds, 100)))
-            start = stop
+    def __call__(self, orders):
+        is_first = True
+        for order in orders:
+            start = 0
+            while start < len(order):
+                stop = start + self._steps * self._batch_size
+                logs = self._run(order[start:stop], is_first)
+                start, is_first = stop, False
+        return logs
+
+    def _run(self, order, is_first):
+        began = time.perf_counter()
+        part = tf.convert_to_tensor(order)
+        logs = self._function(part, self._batch_size_tensor, self._flags[is_first], *self._tensors)
+        logs = {name: value.numpy().tolist() for name, value in logs.items()}
+        seconds = time.perf_counter() - began
+        steps = len(order) / self._batch_size * _SECONDS_PER_CALL / seconds
+        self._steps = max(_FIRST_STEPS, int(min(steps, 100 * self._steps)))
         return logs
 
 

@@ -1,83 +1,10 @@
-"""Networks in Keras: the default one, its loss, and any trained one of the user's own."""
+"""A trained network of the user's own."""
 
 import keras
 import numpy as np
-from keras import ops
 
 from skml import _engine, _keras_objects
 from skml._dense import log_odds, log_proba_of_logits, open_interval, proba_of_logits
-
-
-def build_dense(network, logits=False):
-    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled and with weights of its own.
-
-    Parameters
-    ----------
-    network : DenseNetwork
-    logits : bool, default=False
-        Whether it ends before the sigmoid or softmax, as a loss with ``from_logits`` wants it.
-    """
-    dtype = network.dtype.name
-    inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=dtype)
-    hidden = inputs
-    with _keras_objects.seeded_layers():
-        for width in network.widths[:-1]:
-            hidden = keras.layers.Dense(width, network.activation, dtype=dtype)(hidden)
-            if network.dropout:
-                hidden = keras.layers.Dropout(network.dropout, dtype=dtype)(hidden)
-        head = keras.layers.Dense(network.widths[-1], None if logits else network.head, dtype=dtype)
-        return keras.Model(inputs, head(hidden))
-
-
-def rebuild(network):
-    """Return a `DenseNetwork` as a Keras model with its weights, uncompiled."""
-    model = build_dense(network)
-    model.set_weights(network.weights)
-    return model
-
-
-@keras.saving.register_keras_serializable("skml")
-class MultiLabelCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy, averaged over a row's labels, then over rows by their weights.
-
-    Parameters
-    ----------
-    positive_weight : array-like of shape (n_labels,), default=None
-        Weight of each label's positive cells; negative cells weigh 1.
-    from_logits : bool, default=False
-    name : str, default="multi_label_crossentropy"
-    """
-
-    def __init__(self, positive_weight=None, from_logits=False, name="multi_label_crossentropy"):
-        super().__init__(name=name, reduction="mean_with_sample_weight")
-        self.from_logits = from_logits
-        # A variable, so that a traced training step serves other weights too.
-        self.positive_weight = None
-        if positive_weight is not None:
-            self.positive_weight = keras.Variable(np.asarray(positive_weight), dtype=self.dtype, trainable=False)
-
-    def call(self, y_true, y_pred):
-        """Return the loss of each row, shape (batch_size,)."""
-        cells = ops.binary_crossentropy(y_true, y_pred, from_logits=self.from_logits)
-        if self.positive_weight is not None:
-            cells = cells * (1 + y_true * (self.positive_weight - 1))
-        return ops.mean(cells, axis=-1)
-
-    def get_config(self):
-        """Return the arguments of ``__init__``."""
-        weight = None if self.positive_weight is None else ops.convert_to_numpy(self.positive_weight).tolist()
-        return {"positive_weight": weight, "from_logits": self.from_logits, "name": self.name}
-
-    def trace_config(self):
-        """Return what of the config a traced training step depends on."""
-        return {"weighted": self.positive_weight is not None, "from_logits": self.from_logits}
-
-
-def auto_loss(target_type, positive_weight=None):
-    """Return the loss of a problem: binary cross-entropy, or categorical for more than two classes."""
-    if target_type == "multiclass":
-        return keras.losses.CategoricalCrossentropy(reduction="mean_with_sample_weight")
-    return MultiLabelCrossentropy(positive_weight)
 
 
 def has_logits(loss):

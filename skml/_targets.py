@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
-  - a 2-D array, sparse matrix or DataFrame of 0 and 1, one column per label: [[1, 1], [0, 1], [0, 0]]
+  - a 2-D array, sparse matrix or DataFrame of 0 and 1, one column per label: [[1, 1], [0, 1], [0, 0]];
+    NaN is a cell that is not known
   - a 1-D array of one label per row: ["a", "b", "a"]"""
 
 # Above this many cells the 0/1 matrix of label collections or classes is built as CSR.
@@ -98,12 +99,13 @@ class TargetEncoder(BaseEstimator):
         -------
         Y : ndarray or csr_array of shape (n_samples, n_outputs), uint8
             One column per label. One label per row gives one column for two classes (the second
-            class is 1) and one column per class for more.
+            class is 1) and one column per class for more. If an indicator has cells that are not
+            known, float32 with NaN there.
 
         Raises
         ------
         ValueError
-            If ``y`` has no known form, holds other values than 0 and 1 in an indicator, or a label
+            If ``y`` has no known form, holds other values than 0, 1 and NaN in an indicator, or a label
             that is not in ``classes_``.
         """
         Y, unknown = self._read(y)
@@ -116,7 +118,8 @@ class TargetEncoder(BaseEstimator):
 
         Returns
         -------
-        Y : ndarray or csr_array of shape (n_samples, n_outputs), uint8
+        Y : ndarray or csr_array of shape (n_samples, n_outputs)
+            As `transform` returns it.
         unknown : dict
             Row number -> list of the labels of that row that are not in ``classes_``.
         """
@@ -350,29 +353,29 @@ def _binary_cells(y):
         Y = sparse.csr_array(y, copy=True)
         Y.sum_duplicates()
         Y.eliminate_zeros()
-        _check_binary(Y.data)
-        return Y.astype(np.uint8)
+        return Y.astype(_checked_dtype(Y.data))
     cells = np.asarray(y)
     if cells.dtype == object:
         try:
             cells = cells.astype(np.float64)
         except (TypeError, ValueError):
             raise ValueError("An indicator y must hold 0 and 1; got values that are no numbers.\n" + FORMS) from None
-    _check_binary(cells)
-    return cells.astype(np.uint8)
+    return cells.astype(_checked_dtype(cells))
 
 
-def _check_binary(cells):
+def _checked_dtype(cells):
+    """Return the dtype for the cells of an indicator, after making sure that they hold 0, 1 and NaN only."""
     if cells.dtype.kind == "b":
-        return
+        return np.uint8
     if cells.dtype.kind not in "iuf":
         raise ValueError(f"An indicator y must hold 0 and 1; got dtype {cells.dtype}.\n" + FORMS)
     wrong = cells[(cells != 0) & (cells != 1)]
     if not wrong.size:
-        return
-    if np.isnan(wrong).any():
-        raise ValueError("y contains NaN. Unknown labels are not supported: leave the row out, or fill the cell.")
-    raise ValueError(f"An indicator y must hold 0 and 1; got {_shown(np.unique(wrong).tolist())}.\n" + FORMS)
+        return np.uint8
+    if np.isnan(wrong).all():
+        return np.float32
+    wrong = np.unique(wrong[~np.isnan(wrong)])
+    raise ValueError(f"An indicator y must hold 0 and 1; got {_shown(wrong.tolist())}.\n" + FORMS)
 
 
 def _single_labels(y):

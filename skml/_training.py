@@ -1,16 +1,40 @@
 """One fit: a network to start from, the data, and what comes out of training it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from skml import _engine, _keras_objects, _network
+from skml import _engine, _ensemble, _keras_objects, _losses, _network
 from skml._dense import DenseNetwork, initial_weights
 from skml._scikeras import Router
+
+# An epoch whose loss is at most so many times the best one is as good, and later ones are better calibrated.
+_AS_GOOD = 1.02
+
+_MAX_DENSITY = 0.01
+
+
+@dataclass
+class Problem:
+    """What is to be learned.
+
+    Parameters
+    ----------
+    meta : dict
+        What a builder gets as ``meta``.
+    positive_weight : ndarray of shape (n_labels,), or None
+        Weights of positive cells in the loss.
+    has_unknown : bool
+        Whether cells of Y are NaN.
+    """
+
+    meta: dict
+    positive_weight: object
+    has_unknown: bool
 
 
 @dataclass
@@ -20,11 +44,13 @@ class Plan:
     Parameters
     ----------
     X, Y : ndarray or csr_array
-    weight : ndarray of shape (n_samples,), or None
+    weight : ndarray of shape (n_samples,) or (n_samples, n_members), or None
     rows : ndarray of int32
         The rows to train on.
-    validation : tuple (X, Y, weight, rows) or None
-        What early stopping watches: other rows of the same arrays, or arrays of the same kinds.
+    validation : tuple (X, Y, weight, list of rows) or None
+        What early stopping watches: rows of the same arrays, or arrays of the same kinds.
+    cross_fitted : bool
+        Whether `validation` is one list of rows for each member of an ensemble, by its weights.
     epochs, batch_size, first_epoch, n_iter_no_change, verbose : int
     jit_compile : bool
     random_state : numpy.random.RandomState
@@ -35,6 +61,7 @@ class Plan:
     weight: object
     rows: np.ndarray
     validation: tuple
+    cross_fitted: bool
     epochs: int
     batch_size: int
     first_epoch: int
@@ -62,42 +89,51 @@ class DenseStart:
         Holds the weights to start from.
     arguments : dict
         Of ``Model.compile``: optimizer, loss and metrics.
+    cross_fitted : bool
+        Whether members are evaluated on a fold of rows each.
     random_state : numpy.random.RandomState
         Seeds dropout.
     """
 
-    def __init__(self, network, arguments, random_state):
+    def __init__(self, network, arguments, cross_fitted, random_state):
         self.arguments = arguments
         self._network = network
-        self._dtype = network.dtype
-        shape = (network.n_features, *network.widths)
-        kinds = (network.activation, network.dropout, network.head, network.sparse, network.dtype.name)
+        self._cross_fitted = cross_fitted
         # Hashable; equal where a session of an earlier fit can be used again.
-        self.description = ("dense", shape, *kinds)
-        n_dropouts = len(network.widths) - 1 if network.dropout else 0
+        self.description = ("dense", network.architecture, cross_fitted)
+        n_dropouts = bool(network.input_dropout) + bool(network.dropout) * (len(network.widths) - 1)
         self._seeds = random_state.randint(1, 2**31 - 1, size=n_dropouts)
 
     def rows_of(self, X):
         """Return X as the engine's rows, in the dtype of the network."""
-        return _engine.Rows(X.astype(self._dtype, copy=False), self._dtype.name, self._network.sparse)
+        dtype = self._network.dtype
+        return _engine.Rows(X.astype(dtype, copy=False), dtype.name, self._network.sparse)
 
     def make(self):
         """Return a new compiled model of this architecture."""
-        model = _network.build_dense(self._network, _network.has_logits(self.arguments["loss"]))
-        model.compile(**self.arguments)
+        model = _ensemble.build(self._network, _network.has_logits(self.arguments["loss"]))
+        optimizer = self.arguments["optimizer"]
+        if isinstance(model, _ensemble.Ensemble):
+            model.cross_fitted = self._cross_fitted
+            optimizer = _ensemble.fused(optimizer)
+        model.compile(**{**self.arguments, "optimizer": optimizer})
+        if tf.distribute.has_strategy():
+            cells = np.zeros((1, self._network.widths[-1]), self._network.dtype)
+            _ensemble.build_compiled(model, _targets_for(self.arguments["loss"], cells), cells)
         return model
 
     def load(self, model):
         """Put the weights and seeds of this start into a model; they are let go here."""
-        model.set_weights(self._network.weights)
-        self._network = self._network.with_weights(None)
+        _ensemble.load(self._network, model)
+        self._network = replace(self._network, weights=[_Shape(weight) for weight in self._network.weights])
         seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
         for variable, seed in zip(seeds, self._seeds, strict=True):
             variable.assign([seed, 0])
 
     def trained(self, model):
         """Return the trained network."""
-        return self._network.with_weights([_engine.as_array(variable) for variable in model.weights])
+        pairs = zip(model.trainable_variables, self._network.weights, strict=True)
+        return replace(self._network, weights=[_engine.as_array(v).reshape(weight.shape) for v, weight in pairs])
 
     def abandon(self):
         """Undo a training that did not end: nothing, as this start holds no model."""
@@ -143,7 +179,7 @@ class ModelStart:
             variable.assign(value)
 
 
-def start(params, X, meta, positive_weight, random_state):
+def start(params, X, problem, scaler, hidden, n_members, cross_fitted, random_state):
     """Return what the parameters describe, before training: a `DenseStart` or `ModelStart`.
 
     Raises
@@ -152,24 +188,25 @@ def start(params, X, meta, positive_weight, random_state):
         If the output of the user's model is not one probability (or logit) for each of
         ``meta["n_outputs_"]``, or ``class_weight`` cannot act through its loss.
     """
-    router = _router(params, meta, positive_weight)
+    meta = problem.meta
     if params["model"] is None:
-        hidden = np.atleast_1d(params["hidden_layer_sizes"]).tolist()
-        if not all(isinstance(width, int) and width > 0 for width in hidden):
-            raise ValueError(f"hidden_layer_sizes must hold positive integers; got {params['hidden_layer_sizes']!r}.")
-        weights = initial_weights([X.shape[1], *hidden, meta["n_outputs_"]], random_state, keras.config.floatx())
-        head = meta["output_activation_"]
-        is_sparse = sparse.issparse(X) and not tf.distribute.has_strategy()  # replicas take dense batches
-        network = DenseNetwork(weights, params["activation"], head, params["dropout"], is_sparse)
-        return _start_dense(network, router, positive_weight, meta["target_type_"], random_state)
+        network = DenseNetwork(
+            initial_weights([X.shape[1], *hidden, meta["n_outputs_"]], random_state, keras.config.floatx(), n_members),
+            head=meta["output_activation_"],
+            activation=params["activation"],
+            n_members=n_members,
+            sparse=_trains_sparse(X),
+        )
+        return _start_dense(network, params, problem, scaler, cross_fitted, random_state)
+    router = _router(params, problem)
     model = router.build(random_state.randint(1, 2**31 - 1))
     outputs = _build(model, X)
-    _compile(model, router, params, positive_weight, meta["target_type_"])
+    _compile(model, router, params, problem)
     _check_probe(model, outputs, meta)
     return ModelStart(model, meta["output_activation_"])
 
 
-def go_on(network, params, meta, positive_weight, random_state):
+def go_on(network, params, problem, scaler, random_state):
     """Return a start that goes on where a trained network stopped.
 
     Raises
@@ -177,21 +214,28 @@ def go_on(network, params, meta, positive_weight, random_state):
     ValueError
         If the parameters describe another network by now.
     """
-    router = _router(params, meta, positive_weight)
     if isinstance(network, DenseNetwork) != (params["model"] is None):
         raise ValueError("model was changed after the first fit; training cannot go on with another network.")
     if not isinstance(network, DenseNetwork):
-        _compile(network.model, router, params, positive_weight, meta["target_type_"])
+        _compile(network.model, _router(params, problem), params, problem)
         return ModelStart(network.model, network.head)
-    hidden = np.atleast_1d(params["hidden_layer_sizes"]).tolist()
-    if (hidden, params["activation"]) != (network.widths[:-1], network.activation):
-        raise ValueError(
-            f"The fitted network has hidden_layer_sizes={network.widths[:-1]} and activation={network.activation!r}; "
-            f"training cannot go on with {hidden} and {params['activation']!r}."
-        )
-    weights, head = network.weights, network.head
-    network = DenseNetwork(weights, network.activation, head, params["dropout"], network.sparse)
-    return _start_dense(network, router, positive_weight, meta["target_type_"], random_state)
+    fitted = {
+        "hidden_layer_sizes": network.widths[:-1],
+        "activation": network.activation,
+        "n_members": network.n_members,
+        "scale": None if network.scale is None else "auto",
+    }
+    for name, value in fitted.items():
+        given = np.atleast_1d(params[name]).tolist() if name == "hidden_layer_sizes" else params[name]
+        if given not in (value, "auto", ["auto"]):
+            raise ValueError(f"The fitted network has {name}={value!r}; training cannot go on with {given!r}.")
+    return _start_dense(network, params, problem, scaler, False, random_state)
+
+
+def _trains_sparse(X):
+    """Whether to train on sparse batches; of fuller rows TensorFlow multiplies dense batches sooner."""
+    is_sparse = sparse.issparse(X) and X.nnz <= _MAX_DENSITY * np.prod(X.shape, dtype=float)
+    return is_sparse and not tf.distribute.has_strategy()  # replicas take dense batches
 
 
 def callbacks(params):
@@ -223,15 +267,13 @@ def train(start, plan, callbacks, slots=None):
     # A callback of the user's own may keep the model, and a strategy is part of it.
     if None in described or tf.distribute.has_strategy() or not _keras_objects.are_keras(callbacks):
         key = None
-    validation = None
+    validation = _validation(plan, data, start)
     watchers = list(callbacks)
-    if plan.validation is not None:
-        *arrays, rows = plan.validation
-        is_holdout = arrays[0] is plan.X
-        validation = (data if is_holdout else _data_of(*arrays, start), rows)
-        watchers.append(
-            keras.callbacks.EarlyStopping("val_loss", patience=plan.n_iter_no_change, restore_best_weights=True)
-        )
+    if plan.cross_fitted and validation is not None:
+        watchers.append(LastGoodEpoch(plan.n_iter_no_change))
+    elif validation is not None:
+        stopping = keras.callbacks.EarlyStopping("val_loss", patience=plan.n_iter_no_change, restore_best_weights=True)
+        watchers.append(stopping)
     try:
         with _engine.pool.lend(key, lambda: _engine.Session(start.make(), data.layouts, plan.jit_compile)) as session:
             slots = _load(session, start, slots)
@@ -246,11 +288,67 @@ def train(start, plan, callbacks, slots=None):
             keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
 
 
+class LastGoodEpoch(keras.callbacks.Callback):
+    """Keep the weights of the last epoch whose ``val_loss`` is within 2 % of the best so far.
+
+    Parameters
+    ----------
+    patience : int
+        Training stops after so many epochs without one.
+    """
+
+    def __init__(self, patience):
+        super().__init__()
+        self._patience = patience
+        self._best = np.inf
+        self._waited = 0
+        self._weights = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep the weights, or count the epoch."""
+        loss = logs["val_loss"]
+        self._best = min(self._best, loss)
+        self._waited += 1
+        if loss <= _AS_GOOD * self._best:
+            self._waited = 0
+            self._weights = [_engine.as_array(variable) for variable in self.model.trainable_variables]
+        if self._waited >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """Restore the weights that were kept."""
+        for variable, weight in zip(self.model.trainable_variables, self._weights or [], strict=False):
+            variable.assign(weight)
+
+
+class _Shape:
+    """What is left of an array that was let go."""
+
+    def __init__(self, array):
+        self.shape, self.size, self.dtype = array.shape, array.size, array.dtype
+
+    def __len__(self):
+        return self.shape[0]
+
+
+def _validation(plan, data, start):
+    """Return what early stopping watches, as the engine takes it."""
+    if plan.validation is None:
+        return None
+    X, Y, weight, orders = plan.validation
+    if X is not plan.X:
+        return _data_of(X, Y, weight, start), orders
+    return (data if weight is plan.weight else data._replace(weight=_weight_rows(weight))), orders
+
+
 def _data_of(X, Y, weight, start):
-    floatx = keras.config.floatx()
     Y = _targets_for(start.arguments["loss"], Y)
-    weight = None if weight is None else _engine.Rows(weight.astype(floatx), floatx)
-    return _engine.Data(start.rows_of(X), _engine.Rows(Y, floatx), weight)
+    return _engine.Data(start.rows_of(X), _engine.Rows(Y, keras.config.floatx()), _weight_rows(weight))
+
+
+def _weight_rows(weight):
+    floatx = keras.config.floatx()
+    return None if weight is None else _engine.Rows(weight.astype(floatx), floatx)
 
 
 def _targets_for(loss, Y):
@@ -272,7 +370,7 @@ def _load(session, start, slots):
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
     start.load(session.model)
     loss = start.arguments["loss"]
-    if isinstance(loss, _network.MultiLabelCrossentropy) and loss.positive_weight is not None:
+    if _losses.has_nan_support(loss) and loss.positive_weight is not None:
         session.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
     known = slots is not None and slots.description == description
     session.reset_optimizer(slots.values if known else None)
@@ -281,19 +379,31 @@ def _load(session, start, slots):
     return Slots(description, learning_rate, [])
 
 
-def _router(params, meta, positive_weight):
-    if params["loss"] == "auto":
-        params = {**params, "loss": _network.auto_loss(meta["target_type_"], positive_weight)}
-    return Router(params, meta)
+def _router(params, problem, from_logits=False):
+    loss, meta, positive_weight = params["loss"], problem.meta, problem.positive_weight
+    if isinstance(loss, str) and loss == "auto":
+        loss = _losses.auto_loss(meta["target_type_"], positive_weight, from_logits)
+        return Router({**params, "loss": loss}, meta)
+    if not isinstance(loss, str) or loss not in _losses.NAMES:
+        return Router(params, meta)
+    if meta["target_type_"] == "multiclass":
+        raise ValueError(f'loss={loss!r} is for yes/no questions; for one of more than two classes use "auto".')
+    own = {name: value for name, value in params.items() if name.startswith("loss__")}
+    arguments = {"from_logits": from_logits, **{name.removeprefix("loss__"): value for name, value in own.items()}}
+    loss = _losses.named_loss(loss, positive_weight, **arguments)
+    return Router({name: value for name, value in params.items() if name not in own} | {"loss": loss}, meta)
 
 
-def _start_dense(network, router, positive_weight, target_type, random_state):
-    arguments = router.compile_arguments()
-    _check_loss(arguments["loss"], positive_weight, target_type)
-    return DenseStart(network, arguments, random_state)
+def _start_dense(network, params, problem, scaler, cross_fitted, random_state):
+    # An ensemble's metrics get probabilities all the same; those of a plain network get what the loss gets.
+    arguments = _router(params, problem, from_logits=network.n_members > 1).compile_arguments()
+    _check_loss(arguments["loss"], problem)
+    scaling = {} if scaler is None else {"shift": scaler.shift, "scale": scaler.scale}
+    network = replace(network, dropout=params["dropout"], input_dropout=params["input_dropout"], **scaling)
+    return DenseStart(network, arguments, cross_fitted, random_state)
 
 
-def _compile(model, router, params, positive_weight, target_type):
+def _compile(model, router, params, problem):
     """Compile the user's model; a compiled one keeps what our parameters leave at their defaults."""
     arguments = router.compile_arguments()
     if model.compiled:
@@ -301,21 +411,27 @@ def _compile(model, router, params, positive_weight, target_type):
         if params["optimizer"] == "adam" and not any(name.startswith("optimizer__") for name in params):
             arguments["optimizer"] = own["optimizer"]
             router.set_learning_rate(own["optimizer"])
-        if params["loss"] == "auto" and not isinstance(own["loss"], _network.MultiLabelCrossentropy):
+        if params["loss"] == "auto" and not isinstance(own["loss"], _losses.MultiLabelCrossentropy):
             arguments["loss"] = own["loss"]
         if params["metrics"] is None:
             arguments["metrics"] = own["metrics"]
         arguments = {**own, **arguments}
-    _check_loss(arguments["loss"], positive_weight, target_type)
+    _check_loss(arguments["loss"], problem)
     model.compile(**arguments)
 
 
-def _check_loss(loss, positive_weight, target_type):
+def _check_loss(loss, problem):
     """Make sure that a loss means what y and class_weight do."""
-    if positive_weight is not None and not isinstance(loss, _network.MultiLabelCrossentropy):
+    target_type = problem.meta["target_type_"]
+    if problem.positive_weight is not None and not _losses.has_nan_support(loss):
         raise ValueError(
-            'class_weight is part of the loss that loss="auto" stands for, but the network is compiled with '
+            "class_weight is part of the losses auto, focal and asymmetric, but the network is compiled with "
             f'{loss!r}. Leave class_weight=None, or the loss to loss="auto".'
+        )
+    if problem.has_unknown and not _losses.has_nan_support(loss):
+        raise ValueError(
+            "y holds NaN, which the losses auto, focal and asymmetric read as not known, but the network is compiled "
+            f'with {loss!r}. Leave the loss to loss="auto", or y without NaN.'
         )
     if target_type != "multiclass" and _is_named(loss, "sparse_categorical"):
         raise ValueError(f"loss={loss!r} is for exactly one of more than two classes per row; y is {target_type}.")

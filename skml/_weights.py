@@ -1,6 +1,7 @@
 """Weights of rows and of labels, and the rules that follow from them: arithmetic on arrays."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +14,8 @@ _BALANCED_BOUNDS = (0.01, 100.0)
 
 _UPDATES = 2000
 
+_MAX_WEIGHTS = 16_000_000
+
 
 def check_sample_weight(sample_weight, X):
     """Return ``sample_weight`` as a float64 array of shape (n_samples,), or None."""
@@ -22,6 +25,17 @@ def check_sample_weight(sample_weight, X):
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number; got only zeros.")
     return weight
+
+
+def without_unknown_rows(weight, Y):
+    """Return the weights with 0 for rows of which no cell is known."""
+    if Y.dtype.kind != "f":
+        return weight
+    unknown = np.asarray((Y != Y).sum(axis=1)).ravel()
+    is_known = unknown < Y.shape[1]
+    if not is_known.any():
+        raise ValueError("y holds no cell that is known: all are NaN.")
+    return is_known * (1.0 if weight is None else weight)
 
 
 def total_weight(weight, n_samples):
@@ -35,7 +49,7 @@ def positive_weights(class_weight, labels, Y, weight):
     Parameters
     ----------
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,)
-        "balanced" is negatives / positives of each label, within [0.01, 100].
+        "balanced" is negatives / positives of each label's known cells, within [0.01, 100].
     labels : list of length n_labels
     Y : ndarray or csr_array of shape (n_samples, n_labels)
     weight : ndarray of shape (n_samples,) or None
@@ -45,9 +59,9 @@ def positive_weights(class_weight, labels, Y, weight):
     ndarray of shape (n_labels,), float64
     """
     if isinstance(class_weight, str):
-        positives = _column_weights(Y, weight)
-        with np.errstate(divide="ignore"):
-            ratio = (total_weight(weight, Y.shape[0]) - positives) / positives
+        positives, negatives = _cell_weights(Y, weight)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(positives + negatives > 0, negatives / positives, 1.0)
         return np.clip(ratio, *_BALANCED_BOUNDS)
     return _explicit_weights(class_weight, labels)
 
@@ -76,6 +90,23 @@ def weights_by_class(class_weight, labels, codes, weight):
     return _explicit_weights(class_weight, labels)
 
 
+def auto_hidden_layer_sizes(n_features, n_outputs):
+    """Return two layers of 256 units, or of 128 or 64 where five such members have over 8 million weights."""
+    for width in (256, 128, 64):
+        if 5 * _count_weights([n_features, width, width, n_outputs]) <= _MAX_WEIGHTS // 2:
+            break
+    return [width, width]
+
+
+def auto_members(widths):
+    """Return 5 members, or as many as have at most 16 million weights, which every update goes through."""
+    return int(np.clip(_MAX_WEIGHTS // _count_weights(widths), 1, 5))
+
+
+def _count_weights(widths):
+    return sum(a * b for a, b in pairwise(widths))
+
+
 def auto_batch_size(total):
     """Return the power of two nearest to a thirtieth of the rows, within [32, 256]."""
     return int(2 ** np.clip(np.round(np.log2(max(total, 1) / 30)), 5, 8))
@@ -87,11 +118,18 @@ def auto_epochs(total, batch_size):
     return int(np.clip(np.ceil(_UPDATES / steps), 20, 150))
 
 
-def _column_weights(Y, weight):
-    if sparse.issparse(Y):
-        Y = Y.astype(np.float64)
-        return np.asarray(Y.sum(axis=0) if weight is None else Y.T @ weight).ravel()
-    return Y.sum(axis=0, dtype=np.float64) if weight is None else weight @ Y
+def _cell_weights(Y, weight):
+    """Return the weights of each label's positive and of its negative cells, as far as they are known."""
+    positives = _column_weights(Y == 1, weight)
+    unknown = _column_weights(Y != Y, weight) if Y.dtype.kind == "f" else 0.0
+    return positives, total_weight(weight, Y.shape[0]) - positives - unknown
+
+
+def _column_weights(cells, weight):
+    if sparse.issparse(cells):
+        cells = sparse.csr_array(cells).astype(np.float64)
+        return np.asarray(cells.sum(axis=0) if weight is None else cells.T @ weight).ravel()
+    return cells.sum(axis=0, dtype=np.float64) if weight is None else weight @ cells
 
 
 def _explicit_weights(class_weight, labels):

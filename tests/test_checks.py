@@ -28,6 +28,6 @@ def _float64():
 
 
 @pytest.mark.usefixtures("_float64")
-@parametrize_with_checks([KerasMultiLabelClassifier(dropout=0.0, early_stopping=False)])
+@parametrize_with_checks([KerasMultiLabelClassifier(n_members=1, dropout=0.0, input_dropout=0.0, early_stopping=False)])
 def test_estimator_checks_in_float64_without_dropout_and_holdout(estimator, check):
     check(estimator)

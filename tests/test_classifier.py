@@ -78,7 +78,8 @@ def test_feature_names_are_checked(X, Y):
 
 def test_partial_fit_goes_on_epoch_by_epoch(X, Y):
     # Without dropout the seeds do not matter; the order of rows goes on as in one fit.
-    params = {"hidden_layer_sizes": (8,), "dropout": 0.0, "random_state": 0, "early_stopping": False}
+    params = {"hidden_layer_sizes": (8,), "dropout": 0.0, "input_dropout": 0.0, "scale": None, "n_members": 1}
+    params |= {"random_state": 0, "early_stopping": False}
     whole = KerasMultiLabelClassifier(epochs=3, **params).fit(X, Y)
     steps = KerasMultiLabelClassifier(**params)
     for i in range(3):
@@ -185,7 +186,7 @@ BAD = {
     "1-D X": (lambda X, Y: (X[:, 0], Y), "Expected 2D array, got 1D"),
     "rows differ": (lambda X, Y: (X[:-1], Y), r"inconsistent numbers of samples: \[79, 80\]"),
     "no y": (lambda X, Y: (X, None), "requires y to be passed"),
-    "NaN in y": (lambda X, Y: (X, np.where(Y, np.nan, 0)), "y contains NaN"),
+    "nothing known in y": (lambda X, Y: (X, np.full(Y.shape, np.nan)), "no cell that is known"),
     "other values": (lambda X, Y: (X, Y + 1), "must hold 0 and 1; got 2"),
     "continuous y": (lambda X, Y: (X, X[:, 0]), "Unknown label type"),
     "3-D y": (lambda X, Y: (X, np.zeros((80, 2, 2))), "1 or 2 dimensions; got 3"),

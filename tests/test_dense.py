@@ -15,7 +15,7 @@ def network_of(widths, activation="relu", head="sigmoid"):
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_forward_pass_is_that_of_keras(activation, head):
-    from skml._network import rebuild
+    from skml._ensemble import rebuild
 
     network = network_of([7, 16, 9, 4], activation, head)
     X = np.random.RandomState(1).randn(50, 7).astype(np.float32)
@@ -62,15 +62,20 @@ def test_saturated_probabilities_stay_inside_the_open_interval(X, Y):
     assert np.isfinite(log_odds(proba)).all()
 
 
-def test_initial_weights_are_glorot_uniform():
-    kernel, bias = initial_weights([300, 200], np.random.RandomState(0), np.float64)
-    limit = np.sqrt(6 / 500)
-    assert limit * 0.99 < np.abs(kernel).max() <= limit
-    np.testing.assert_allclose(kernel.std(), limit / np.sqrt(3), rtol=0.01)
-    assert not bias.any()
+def test_initial_weights_are_he_normal_for_each_member():
+    from scipy.stats import kstest, truncnorm
+
+    first, first_bias, last, last_bias = initial_weights([300, 200, 50], np.random.RandomState(0), np.float64, 3)
+    assert [w.shape for w in (first, first_bias, last, last_bias)] == [(300, 600), (600,), (3, 200, 50), (3, 50)]
+    for kernel, fan_in in ((first, 300), (last, 200)):
+        np.testing.assert_allclose(kernel.std(), np.sqrt(2 / fan_in), rtol=0.01)
+        cut = truncnorm(-2, 2)
+        assert kstest(kernel.ravel() / kernel.std() * cut.std(), cut.cdf).pvalue > 0.01
+    assert not first_bias.any()
+    assert not last_bias.any()
 
 
 def test_the_default_network_is_rebuilt_in_keras(X, Y):
-    clf = KerasMultiLabelClassifier(hidden_layer_sizes=(8, 6), epochs=3).fit(X, Y)
+    clf = KerasMultiLabelClassifier(hidden_layer_sizes=(8, 6), n_members=1, epochs=3).fit(X, Y)
     assert [layer.units for layer in clf.model_.layers if hasattr(layer, "units")] == [8, 6, 3]
     np.testing.assert_allclose(clf.model_.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)

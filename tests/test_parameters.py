@@ -64,6 +64,9 @@ CHANGES = {
     "hidden_layer_sizes": (9, 9),
     "activation": "tanh",
     "dropout": 0.7,
+    "input_dropout": 0.6,
+    "scale": None,
+    "n_members": 2,
     "optimizer": "sgd",
     "learning_rate": 0.1,
     "loss": "mse",
@@ -85,7 +88,7 @@ def test_each_parameter_of_training_changes_the_model(name, X, Y):
 def test_early_stopping_stops_and_keeps_the_best_epoch():
     rng = np.random.RandomState(0)
     X, Y = rng.randn(200, 20), rng.randint(0, 2, (200, 3))  # noise: the holdout's loss soon rises
-    params = {"hidden_layer_sizes": (50,), "epochs": 100, "learning_rate": 0.01, "random_state": 0}
+    params = {"hidden_layer_sizes": (50,), "n_members": 1, "epochs": 100, "learning_rate": 0.01, "random_state": 0}
     clf = KerasMultiLabelClassifier(n_iter_no_change=3, **params).fit(X, Y)
     losses = clf.history_["val_loss"]
     best = int(np.argmin(losses))
@@ -97,7 +100,7 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
 def test_the_holdout_takes_its_fraction_and_none_if_small():
     rng = np.random.RandomState(0)
     X, Y = rng.randn(200, 3), rng.randint(0, 2, (200, 2))
-    base = {"epochs": 1, "hidden_layer_sizes": (2,)}
+    base = {"epochs": 1, "hidden_layer_sizes": (2,), "n_members": 1}
     assert "val_loss" in KerasMultiLabelClassifier(**base).fit(X, Y).history_
     assert "val_loss" not in KerasMultiLabelClassifier(early_stopping=False, **base).fit(X, Y).history_
     assert "val_loss" not in KerasMultiLabelClassifier(validation_fraction=0.04, **base).fit(X, Y).history_
@@ -193,7 +196,7 @@ def test_routed_parameters_that_nothing_takes_are_refused(name, X, Y):
 
 def test_metrics_given_as_classes_keep_their_name(X, Y):
     for _ in range(2):
-        assert set(fit(X, Y, metrics=[keras.metrics.AUC]).history_) == {"loss", "auc"}
+        assert set(fit(X, Y, metrics=[keras.metrics.AUC]).history_) == {"loss", "auc", "val_loss", "val_auc"}
 
 
 @pytest.mark.parametrize(

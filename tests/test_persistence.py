@@ -125,7 +125,7 @@ def test_training_goes_on_after_pickling_as_without(X, Y):
 def test_a_pickle_is_no_larger_than_that_of_mlpclassifier(X, Y):
     from sklearn.neural_network import MLPClassifier
 
-    ours = KerasMultiLabelClassifier(epochs=2).fit(X, Y)
+    ours = KerasMultiLabelClassifier(hidden_layer_sizes=(100,), n_members=1, epochs=2).fit(X, Y)
     theirs = MLPClassifier(max_iter=2).fit(X, Y)
     assert len(pickle.dumps(ours)) <= len(pickle.dumps(theirs))
 

@@ -5,7 +5,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from skml import KerasMultiLabelClassifier, _weights
 
-PLAIN = {"hidden_layer_sizes": (8,), "dropout": 0.0, "early_stopping": False, "epochs": 4, "random_state": 0}
+PLAIN = {"hidden_layer_sizes": (8,), "n_members": 1, "dropout": 0.0, "input_dropout": 0.0}
+PLAIN |= {"early_stopping": False, "epochs": 4, "random_state": 0}
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
@@ -34,7 +35,7 @@ def test_single_label_class_weight_is_scikit_learns():
 def test_loss_is_the_weighted_cross_entropy():
     import keras
 
-    from skml._network import MultiLabelCrossentropy
+    from skml._losses import MultiLabelCrossentropy
 
     rng = np.random.RandomState(0)
     y, p = (rng.rand(5, 3) > 0.5).astype(float), rng.rand(5, 3)
@@ -53,7 +54,7 @@ def test_loss_is_the_weighted_cross_entropy():
 def test_loss_is_stable_where_the_sigmoid_saturates():
     import tensorflow as tf
 
-    from skml._network import MultiLabelCrossentropy, keras
+    from skml._losses import MultiLabelCrossentropy, keras
 
     logits = tf.Variable([[40.0, -40.0]])
 
@@ -117,7 +118,7 @@ def test_bad_class_weights_are_refused(class_weight, message, X, label_sets):
 
 
 def test_class_weight_needs_our_own_loss(X, Y):
-    with pytest.raises(ValueError, match='class_weight is part of the loss that loss="auto"'):
+    with pytest.raises(ValueError, match="class_weight is part of the losses auto, focal and asymmetric"):
         KerasMultiLabelClassifier(class_weight="balanced", loss="binary_crossentropy").fit(X, Y)
 
 

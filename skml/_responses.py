@@ -1,0 +1,175 @@
+"""The truth and an estimator's answers as two matrices of one shape, whatever the form of either."""
+
+import warnings
+
+import numpy as np
+from scipy import sparse
+
+from skml._targets import TargetEncoder
+
+
+def holder_of(estimator, *names):
+    """Return the estimator that has one of the fitted attributes, inside Pipelines and searches; None if none has."""
+    while estimator is not None and not any(hasattr(estimator, name) for name in names):
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            estimator = getattr(estimator, "best_estimator_", getattr(estimator, "estimator_", None))
+    return estimator
+
+
+def truth_and_responses(estimator, X, y, *wanted):
+    """Return ``y`` and what a fitted estimator answers for ``X``.
+
+    One label per row becomes one column per class, for two classes as well. A label of ``y`` that the
+    estimator does not know becomes a column of its own at the end, with decision 0 and a score below the
+    others (probability 0), and a warning names it.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        One that has a ``target_encoder_``, somewhere inside of it, reads ``y`` as in its fit. For any other
+        the columns of an indicator are its outputs by position, and label collections name its ``classes_``.
+    X : what the estimator predicts from
+    y : any form of target, n_samples in all
+    *wanted : tuple of str
+        Names of methods, of which the first that the estimator has is called.
+
+    Returns
+    -------
+    Y : ndarray or csr_array of shape (n_samples, n_labels)
+        0 and 1, and NaN where ``y`` is not known.
+    responses : list of ndarray or csr_array of shape (n_samples, n_labels)
+        For each of `wanted` the decisions of `predict`, or probabilities or scores.
+    classes : list of length n_labels
+
+    Raises
+    ------
+    AttributeError
+        If the estimator has none of the methods.
+    """
+    answers = [_answer(estimator, X, methods) for methods in wanted]
+    encoder = _encoder(estimator, y)
+    Y, unknown = _indicator(encoder, y)
+    responses = [
+        _indicator(encoder, answer)[0] if method == "predict" else as_scores(answer, estimator)
+        for method, answer in answers
+    ]
+    if any(response.shape != Y.shape for response in responses):
+        raise ValueError(f"y has the shape {Y.shape} as a matrix of labels, but the answers {responses[0].shape}.")
+    classes = encoder.classes_.tolist()
+    if not unknown:
+        return Y, responses, classes
+    new = list(dict.fromkeys(label for row in unknown.values() for label in row))
+    message = f"y holds labels that the estimator does not know, which count as never predicted: {new!r}."
+    warnings.warn(message, stacklevel=3)
+    Y = _beside(Y, _cells_of(unknown, new, Y.shape[0]))
+    return Y, [_with_low(response, len(new)) for response in responses], classes + new
+
+
+def truth(y, classes=None):
+    """Return ``y`` as a matrix of one column per label, and the labels, those of ``classes`` if given."""
+    encoder = TargetEncoder(classes).fit(y)
+    encoder.transform(y)  # refuses labels that are not in classes
+    return _indicator(encoder, y)[0], encoder.classes_.tolist()
+
+
+def threshold_in_force(estimator, n_labels):
+    """Return the threshold of a fitted estimator for each label: 0.5 if it has none.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    n_labels : int
+        Labels that the estimator does not know, at the end, included.
+
+    Returns
+    -------
+    ndarray of shape (n_labels,), float64
+        NaN where the most probable of several classes is predicted, and for labels that have none. Of two
+        classes of single labels the first has what the second leaves.
+    """
+    holder = holder_of(estimator, "best_threshold_", "threshold_")
+    value = 0.5 if holder is None else getattr(holder, "best_threshold_", getattr(holder, "threshold_", None))
+    value = np.asarray(np.nan if value is None else value, dtype=np.float64)
+    threshold = np.full(n_labels, np.nan)
+    threshold[: len(value) if value.ndim else None] = value
+    reader = holder_of(estimator, "target_encoder_")
+    if reader is not None and reader.target_encoder_.target_type_ == "binary":
+        threshold[0] = 1 - threshold[1]
+    return threshold
+
+
+def _answer(estimator, X, methods):
+    method = next((name for name in methods if hasattr(estimator, name)), None)
+    if method is None:
+        raise AttributeError(f"{type(estimator).__name__} has none of the methods {', '.join(methods)}.")
+    return method, getattr(estimator, method)(X)
+
+
+def as_scores(answers, estimator=None):
+    """Return what predict_proba or decision_function gives as one array of shape (n_samples, n_labels).
+
+    Parameters
+    ----------
+    answers : ndarray of shape (n_samples,) or (n_samples, n_labels), or list of n_labels such arrays
+        A list (of forests, neighbours, MultiOutputClassifier) holds (n_samples, n_classes) for each label.
+    estimator : fitted classifier, default=None
+        Its ``classes_`` tell which column of an item of the list is that of 1; without them the last is.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_labels)
+    """
+    if isinstance(answers, list):
+        classes = getattr(estimator, "classes_", None) or [None] * len(answers)
+        return np.column_stack([_column_of_one(*pair) for pair in zip(answers, classes, strict=True)])
+    scores = np.asarray(answers)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+
+
+def _column_of_one(proba, classes):
+    if classes is None:
+        return proba[:, -1]
+    (column,) = np.nonzero(np.asarray(classes) == 1)
+    return proba[:, column[0]] if column.size else np.zeros(len(proba))  # a label that never occurred in fit
+
+
+def _encoder(estimator, y):
+    """Return the encoder that the estimator was fitted with, or one made for y."""
+    holder = holder_of(estimator, "target_encoder_")
+    if holder is not None:
+        return holder.target_encoder_
+    classes = getattr(estimator, "classes_", None)
+    if isinstance(classes, list):  # one array for each label
+        classes = range(len(classes))
+    return TargetEncoder(None if hasattr(y, "columns") else classes).fit(y)
+
+
+def _indicator(encoder, y):
+    Y, unknown = encoder.transform_known(y)
+    if encoder.target_type_ == "binary":
+        Y = np.hstack([1 - Y, Y])
+        Y[list(unknown)] = 0
+    return Y, unknown
+
+
+def _cells_of(unknown, labels, n_samples):
+    """Return the 0/1 matrix of the labels, given as row -> labels."""
+    index = {label: j for j, label in enumerate(labels)}
+    cells = [(i, index[label]) for i, row in unknown.items() for label in set(row)]
+    rows, columns = zip(*cells, strict=True)
+    return sparse.csr_array((np.ones(len(cells), np.uint8), (rows, columns)), shape=(n_samples, len(labels)))
+
+
+def _with_low(responses, n_new):
+    if sparse.issparse(responses):
+        return _beside(responses, sparse.csr_array((responses.shape[0], n_new), dtype=responses.dtype))
+    low = min(0, responses.min())
+    return np.hstack([responses, np.full((len(responses), n_new), low, dtype=responses.dtype)])
+
+
+def _beside(left, right):
+    if not sparse.issparse(left):
+        return np.hstack([left, right.toarray()])
+    return sparse.hstack([left, right], format="csr")

@@ -1,0 +1,87 @@
+"""How the default network scales its input: weighted statistics of the training rows."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import gen_batches
+
+# Added to a variance of typical size 1, as BatchNormalization does: it damps columns that hardly vary.
+_DAMPING = 1e-3
+
+# Root mean square norm of a sparse row after scaling; tf-idf rows, of norm 1, move a network too little.
+_SPARSE_NORM = 8.0
+
+_CHUNK_CELLS = 2**22
+
+
+class DenseScaler:
+    """Standardise columns: ``(x - shift) * scale``.
+
+    The variance of a column is damped by a thousandth of the median variance, or of 1 if that is less,
+    so that a nearly constant column is not blown up.
+    """
+
+    def __init__(self):
+        self._statistics = StandardScaler()
+
+    def update(self, X, rows, weight=None):
+        """Take in rows of X.
+
+        Parameters
+        ----------
+        X : ndarray or CSR of shape (n_samples, n_features)
+        rows : ndarray of int
+        weight : ndarray of shape (n_samples,), default=None
+        """
+        for chunk in gen_batches(len(rows), max(1, _CHUNK_CELLS // X.shape[1])):
+            part = X[rows[chunk]]
+            part = part.toarray() if sparse.issparse(part) else part
+            self._statistics.partial_fit(part, sample_weight=None if weight is None else weight[rows[chunk]])
+
+    @property
+    def shift(self):
+        """What is subtracted, shape (n_features,), float64."""
+        return self._statistics.mean_
+
+    @property
+    def scale(self):
+        """What the rest is multiplied by, shape (n_features,), float64."""
+        variance = self._statistics.var_
+        varying = variance[variance > 0]
+        typical = np.median(varying) if varying.size else 1.0
+        return 1 / np.sqrt(variance + _DAMPING * min(1.0, typical))
+
+
+class SparseScaler:
+    """Divide columns by their largest absolute value, where it exceeds 1, then all by one number.
+
+    That number makes the root mean square norm of the rows 8. Zeros stay zeros.
+    """
+
+    shift = None
+
+    def __init__(self):
+        self._largest = self._squares = self._total = 0.0
+
+    def update(self, X, rows, weight=None):
+        """Take in rows of X.
+
+        Parameters
+        ----------
+        X : ndarray or CSR of shape (n_samples, n_features)
+        rows : ndarray of int
+        weight : ndarray of shape (n_samples,), default=None
+        """
+        part = sparse.csr_array(X[rows])
+        weight = np.ones(len(rows)) if weight is None else weight[rows]
+        self._largest = np.maximum(self._largest, abs(part).max(axis=0).toarray().ravel())
+        part.data = part.data.astype(np.float64) ** 2
+        self._squares = self._squares + part.T @ weight
+        self._total += weight.sum()
+
+    @property
+    def scale(self):
+        """What X is multiplied by, shape (n_features,), float64."""
+        by_column = 1 / np.maximum(self._largest, 1.0)
+        mean_square = (self._squares * by_column**2).sum() / self._total
+        return by_column * (_SPARSE_NORM / np.sqrt(mean_square) if mean_square > 0 else 1.0)

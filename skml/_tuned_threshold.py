@@ -1,0 +1,339 @@
+"""A classifier around any other, with thresholds tuned on probabilities that were predicted out of fold."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import logit
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context
+from sklearn.utils import Bunch, _safe_indexing, get_tags, indexable
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted
+
+from skml._decisions import decide
+from skml._thresholds import SCORINGS, check_rule, score, tune
+from skml.metrics import get_scorer
+from skml.model_selection import encoder_for, fitted, label_columns, out_of_fold, resolve_cv
+
+# The thresholds of which store_cv_results keeps the scores.
+_GRID = np.linspace(0, 1, 101)
+
+
+class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Classifier whose thresholds are tuned on probabilities predicted out of fold.
+
+    scikit-learn's `TunedThresholdClassifierCV` for multi-label problems. Probabilities are predicted once
+    by cross-validation, thresholds found from them without any further fit, and the estimator is fitted to all rows.
+
+    Parameters
+    ----------
+    estimator : classifier with `predict_proba`
+        Any that takes an indicator, alone or as last step of a Pipeline: `KerasMultiLabelClassifier`,
+        `MLPClassifier`, ``OneVsRestClassifier(LogisticRegression())``, forests. For one label per row any
+        binary classifier. Only `KerasMultiLabelClassifier` can learn from cells that are not known (NaN).
+    scoring : str or callable, default="f1_macro"
+        - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
+          for each label, for the mean over labels;
+        - "f1_micro": one threshold for all labels, or with `shrinkage` other than "auto" one for each;
+        - "f1_samples": one threshold for all labels;
+        - "top_k": each row gets its k most probable labels, with the k that is best for micro-F1;
+        - "proportion": each label gets the threshold that so many of the rows reach as have the label;
+        - a callable ``scoring(Y, Y_pred) -> float`` of 0/1 matrices, also given ``sample_weight=`` if `fit` got
+          one: the best of up to 100 thresholds for all labels.
+    shrinkage : "auto", None or float > 0, default="auto"
+        For the macro scores and "f1_micro". None takes the exact optimum of each label, which overfits labels
+        with few positives. A number m draws the threshold of a label with n positives toward the best one for
+        all labels: on the scale of log-odds, it has the weight n / (n + m). "auto" is one threshold for
+        all labels for "f1_micro"; for the macro scores it calibrates the probabilities and takes
+        the thresholds that are best if they are true.
+    cv : int, float, splitter, iterable of splits, "prefit" or "oof", default=None
+        None means 5, an int is the number of folds of `MultiLabelStratifiedKFold`, a float the share of
+        one stratified holdout. "prefit" tunes a fitted estimator on the X and y given (which it should not have
+        seen) and needs ``refit=False``. "oof" fits the estimator once and takes its ``oof_proba_``, which is there
+        after a fit of `KerasMultiLabelClassifier` with ``n_members`` above 1.
+    refit : bool, default=True
+        Whether to fit the estimator to all rows in the end. False keeps the one fitted to the training part
+        of the only split.
+    n_jobs : int, default=None
+        Folds to fit in parallel, as in scikit-learn.
+    random_state : int, RandomState instance or None, default=None
+        For the folds, unless `cv` makes its own.
+    store_cv_results : bool, default=False
+        Whether to keep ``cv_results_``.
+
+    Attributes
+    ----------
+    best_threshold_ : float or ndarray of shape (n_labels,)
+        A label is predicted where its probability is at least this.
+    best_k_ : int or None
+        The number of labels of each row for ``scoring="top_k"``.
+    best_score_ : float
+        The score of the tuned thresholds on the out-of-fold probabilities; micro-F1 for "top_k" and "proportion".
+    estimator_ : classifier
+        The fitted estimator.
+    classes_ : ndarray of shape (n_labels,)
+        The labels, in the order of the columns of `predict_proba`.
+    cv_results_ : dict
+        "thresholds" is an array of 0, 0.01, ..., 1, and "scores" what each of them gives as the one threshold of
+        all labels: what tuning has to beat.
+    target_encoder_ : object
+        Reads ``y`` into a 0/1 matrix (``transform``) and back (``inverse_transform``).
+    n_features_in_ : int
+        Number of columns of X in fit, if the estimator has it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, if the estimator has them.
+
+    Notes
+    -----
+    Thresholds per label, per rank and by proportion are the SCut, RCut and PCut of Yang (2001); "auto" is after Platt
+    (1999) and Lipton et al. (2014), a number for `shrinkage` after Cestnik (1990). For a macro score, a label
+    without a positive gets by None a threshold above all its probabilities, by a number the one for all
+    labels; "auto" trusts its probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.multiclass import OneVsRestClassifier
+    >>> from skml import TunedThresholdMultiLabelClassifierCV
+    >>> X = np.random.RandomState(0).randn(200, 2)
+    >>> y = [{name for name, x in zip(["left", "up"], row) if x > 1} for row in X]
+    >>> clf = TunedThresholdMultiLabelClassifierCV(OneVsRestClassifier(LogisticRegression()), random_state=0)
+    >>> clf.fit(X, y).predict([[2, 0], [2, 2]])
+    array([('left',), ('left', 'up')], dtype=object)
+    >>> clf.best_threshold_.shape
+    (2,)
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "scoring": [StrOptions(set(SCORINGS)), callable],
+        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), None],
+        "cv": ["cv_object", StrOptions({"prefit", "oof"}), Interval(RealNotInt, 0, 1, closed="neither")],
+        "refit": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "store_cv_results": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        scoring="f1_macro",
+        shrinkage="auto",
+        cv=None,
+        refit=True,
+        n_jobs=None,
+        random_state=None,
+        store_cv_results=False,
+    ):
+        self.estimator = estimator
+        self.scoring = scoring
+        self.shrinkage = shrinkage
+        self.cv = cv
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.store_cv_results = store_cv_results
+
+    @_fit_context(prefer_skip_nested_validation=False)  # the estimator validates its own parameters
+    def fit(self, X, y, **params):
+        """Tune the thresholds and fit the estimator.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, sparse matrix or list of n_samples items
+            As the estimator takes it.
+        y : label collections, indicator, or one label per row, n_samples in all
+            As in `KerasMultiLabelClassifier.fit`. One label per row must be of two classes; the threshold is that
+            of the second.
+        **params : dict
+            Passed to the `fit` of the estimator, in a fold with its rows. ``sample_weight`` (or
+            ``step__sample_weight``) also weighs the rows in tuning. With metadata routing enabled, routed as
+            requested by the estimator and by `cv`.
+
+        Returns
+        -------
+        self : TunedThresholdMultiLabelClassifierCV
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is not as described.
+        """
+        check_rule(self.scoring, self.shrinkage)
+        X, y = indexable(X, y)
+        encoder = encoder_for(self.estimator, y, is_fitted=isinstance(self.cv, str) and self.cv == "prefit")
+        self._check_target(encoder)
+        Y = encoder.transform(y)
+        routed = self._routed(params)
+        estimator, rows, proba = self._probabilities(X, y, encoder, routed)
+        tuning = Y[rows], proba if encoder.is_multilabel else proba[:, 1:]
+        weight = _sample_weight(routed.estimator.fit, rows)
+        tuned = tune(*tuning, self.scoring, self.shrinkage, weight)
+        if self.store_cv_results:
+            scores = [score(*tuning, self.scoring, threshold, weight) for threshold in _GRID]
+            self.cv_results_ = {"thresholds": _GRID.copy(), "scores": np.array(scores)}
+        is_one = not encoder.is_multilabel and np.ndim(tuned.threshold) == 1
+        self.best_threshold_ = float(tuned.threshold[0]) if is_one else tuned.threshold
+        self.best_k_, self.best_score_ = tuned.k, tuned.score
+        self.estimator_, self.target_encoder_, self.classes_ = estimator, encoder, encoder.classes_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
+        return self
+
+    def predict(self, X):
+        """Predict labels in the form of the ``y`` given to `fit`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
+            For label collections an object array of tuples, in the order of ``classes_``.
+        """
+        decisions = self._decisions(X)
+        is_multilabel = self.target_encoder_.is_multilabel
+        return self.target_encoder_.inverse_transform(decisions if is_multilabel else decisions.ravel().astype(np.intp))
+
+    def predict_proba(self, X):
+        """Predict the probability of each label by the fitted estimator.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_labels)
+            Columns as in ``classes_``; with one label per row those of the two classes.
+        """
+        check_is_fitted(self)
+        return label_columns(self.estimator_.predict_proba(X), self.estimator_, self.target_encoder_)
+
+    def decision_function(self, X):
+        """Predict log-odds, those of `predict_proba`; the thresholds have no part in them.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels)
+            With one label per row (n_samples,), for the second class.
+        """
+        proba = self.predict_proba(X)
+        limits = np.finfo(proba.dtype)
+        scores = logit(np.clip(proba, limits.tiny, 1 - limits.epsneg))
+        return scores if self.target_encoder_.is_multilabel else scores[:, 1]
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows whose labels are all predicted right (subset accuracy).
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            A row of ``y`` is right if its known cells are. One with a label that is not in ``classes_`` counts as
+            wrong, with a warning.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        if not self.target_encoder_.is_multilabel:
+            return super().score(X, y, sample_weight)
+        return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
+
+    def get_metadata_routing(self):
+        """Return how metadata are routed: by `fit` to the `fit` of the estimator and the `split` of `cv`.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        router = MetadataRouter(owner=self)
+        router.add(estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit"))
+        return router.add(splitter=self.cv, method_mapping=MethodMapping().add(callee="split", caller="fit"))
+
+    def _check_target(self, encoder):
+        if encoder.is_multilabel:
+            return
+        if encoder.target_type_ == "multiclass":
+            raise ValueError(
+                f"Only binary classification is supported with one label per row; got {len(encoder.classes_)} classes, "
+                "of which the most probable one is predicted, and there is no threshold to tune."
+            )
+        if isinstance(self.scoring, str) and self.scoring == "top_k":
+            raise ValueError("scoring='top_k' has no meaning for one label per row; take 'f1_macro'.")
+
+    def _routed(self, params):
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params)
+        return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
+
+    def _probabilities(self, X, y, encoder, routed):
+        """Return the fitted estimator, the rows to tune on and their probabilities."""
+        params = routed.estimator.fit
+        if isinstance(self.cv, str):
+            take = self._prefit if self.cv == "prefit" else self._with_oof
+            return take(X, y, encoder, params)
+        splits = list(resolve_cv(self.cv, self.random_state).split(X, y, **routed.splitter.split))
+        if self.refit:
+            rows, proba = out_of_fold(self.estimator, X, y, encoder, splits, params, self.n_jobs)
+            return fitted(self.estimator, X, y, encoder, params), rows, proba
+        if len(splits) > 1:
+            raise ValueError(
+                f"refit=False keeps the estimator of the only split, but cv={self.cv!r} makes {len(splits)}; take "
+                "refit=True, or a float, the share of one holdout."
+            )
+        ((train, rows),) = splits
+        estimator = fitted(self.estimator, X, y, encoder, params, train)
+        return estimator, rows, label_columns(estimator.predict_proba(_safe_indexing(X, rows)), estimator, encoder)
+
+    def _prefit(self, X, y, encoder, params):
+        if self.refit:
+            raise ValueError("cv='prefit' tunes on a fitted estimator and never fits it: pass refit=False.")
+        check_is_fitted(self.estimator)
+        return self.estimator, slice(None), label_columns(self.estimator.predict_proba(X), self.estimator, encoder)
+
+    def _with_oof(self, X, y, encoder, params):
+        estimator = fitted(self.estimator, X, y, encoder, params)
+        last = estimator
+        while not hasattr(last, "oof_proba_") and hasattr(last, "steps"):
+            last = last.steps[-1][1]
+        proba = getattr(last, "oof_proba_", None)
+        if proba is None:
+            raise ValueError(
+                f"cv='oof' takes the out-of-fold probabilities of a fit, but {last!r} has no oof_proba_. It is "
+                "there after a fit of KerasMultiLabelClassifier with n_members > 1, unless y is very large; for others "
+                "take cv=5."
+            )
+        return estimator, slice(None), label_columns(proba, last, encoder)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = inner.classifier_tags is not None and inner.classifier_tags.multi_label
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        return tags
+
+    def _decisions(self, X):
+        proba = self.predict_proba(X)
+        columns = proba if self.target_encoder_.is_multilabel else proba[:, 1:]
+        return decide(columns, self.best_threshold_, self.best_k_ or 0, self.best_k_)
+
+
+def _sample_weight(params, rows):
+    """Return the weights of the rows to tune on, from what `fit` of the estimator gets."""
+    weight = next((value for name, value in params.items() if name.rpartition("__")[2] == "sample_weight"), None)
+    return None if weight is None else np.asarray(weight)[rows]

@@ -1,0 +1,337 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, f1_score, fbeta_score, hamming_loss, jaccard_score
+
+from skml import _thresholds
+from skml._decisions import decide
+from skml._thresholds import score, tune
+
+SCORES = {
+    "f1_macro": lambda y, d: f1_score(y, d, zero_division=0),
+    "f2_macro": lambda y, d: fbeta_score(y, d, beta=2, zero_division=0),
+    "f0.5_macro": lambda y, d: fbeta_score(y, d, beta=0.5, zero_division=0),
+    "jaccard_macro": lambda y, d: jaccard_score(y, d, zero_division=0),
+    "balanced_accuracy_macro": balanced_accuracy_score,
+}
+RULES = [(scoring, shrinkage) for scoring in [*SCORES, "f1_micro"] for shrinkage in ("auto", None, 3.0)]
+RULES += [(scoring, "auto") for scoring in ("f1_samples", "top_k", "proportion")]
+
+
+@pytest.fixture(scope="module")
+def data():
+    """60 rows of 5 labels, with equal probabilities; the last two labels are never and always there."""
+    rng = np.random.RandomState(0)
+    Y = (rng.rand(60, 5) < [0.5, 0.2, 0.1, 0, 1]).astype(np.uint8)
+    return Y, np.round(expit(2 * Y - 1.5 + rng.randn(60, 5)), 2)
+
+
+def cuts(p):
+    """Return all thresholds that differ in what they predict."""
+    return [*np.unique(p), 2.0]
+
+
+@pytest.mark.parametrize("scoring", SCORES)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+def test_each_label_gets_its_best_threshold(scoring, data):
+    Y, proba = data
+    tuned = tune(Y, proba, scoring, shrinkage=None)
+    best = []
+    for y, p, threshold in zip(Y.T, proba.T, tuned.threshold, strict=True):
+        scores = {t: SCORES[scoring](y, p >= t) for t in cuts(p)}
+        best.append(max(scores.values()))
+        assert SCORES[scoring](y, p >= threshold) == pytest.approx(best[-1])
+        highest = max(t for t, value in scores.items() if value == pytest.approx(best[-1]))
+        assert (p >= threshold).sum() == (p >= highest).sum()
+    assert tuned.score == pytest.approx(np.mean(best))
+
+
+@pytest.mark.parametrize(("scoring", "average"), [("f1_micro", "micro"), ("f1_samples", "samples")])
+def test_the_best_threshold_for_all_labels_is_found(scoring, average, data):
+    Y, proba = data
+    tuned = tune(Y, proba, scoring)
+    scores = [f1_score(Y, proba >= t, average=average, zero_division=0) for t in cuts(proba)]
+    assert isinstance(tuned.threshold, float)
+    assert tuned.score == pytest.approx(max(scores))
+    assert f1_score(Y, proba >= tuned.threshold, average=average, zero_division=0) == pytest.approx(max(scores))
+
+
+def test_thresholds_lie_half_way_between_probabilities():
+    Y, proba = np.array([[1], [1], [0]]), np.array([[0.75], [0.5], [0.25]])
+    assert tune(Y, proba, "f1_macro", None).threshold == [0.375]
+    assert tune(Y, proba, "f1_micro").threshold == 0.375
+    assert tune(1 - Y, proba, "f1_macro", None).threshold == [0.125]  # all rows
+    assert tune(0 * Y, proba, "f1_macro", None).threshold == [0.875]  # none
+
+
+def test_neighbouring_floats_are_parted():
+    high = 0.3
+    low = np.nextafter(high, 0)
+    tuned = tune(np.array([[1], [0]]), np.array([[high], [low]]), "f1_macro", None)
+    assert tuned.threshold == [high]
+    assert tuned.score == 1.0
+
+
+def test_float32_probabilities_are_compared_in_float64(data):
+    Y, proba = data
+    proba = proba.astype(np.float32)
+    tuned = tune(Y, proba, "f1_macro", None)
+    assert tuned.score == f1_score(Y, decide(proba, tuned.threshold), average="macro", zero_division=0)
+    np.testing.assert_array_equal(tuned.threshold, tune(Y, proba.astype(np.float64), "f1_macro", None).threshold)
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+@pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
+def test_the_score_is_that_of_the_decisions(scoring, shrinkage, data):
+    Y, proba = data
+    tuned = tune(Y, proba, scoring, shrinkage)
+    decisions = decide(proba, tuned.threshold, tuned.k or 0, tuned.k)
+    if scoring in SCORES:
+        expected = np.mean([SCORES[scoring](y, d) for y, d in zip(Y.T, decisions.T, strict=True)])
+    else:
+        average = "samples" if scoring == "f1_samples" else "micro"
+        expected = f1_score(Y, decisions, average=average, zero_division=0)
+    assert tuned.score == pytest.approx(expected)
+    assert np.all((np.asarray(tuned.threshold) >= 0) & (np.asarray(tuned.threshold) <= 1))
+
+
+def test_micro_f1_is_the_best_of_all_combinations_of_thresholds(data):
+    Y, proba = data[0][:30, :3], np.round(data[1][:30, :3], 1)
+    best = max(
+        f1_score(Y, proba >= thresholds, average="micro", zero_division=0)
+        for thresholds in itertools.product(*map(cuts, proba.T))
+    )
+    assert tune(Y, proba, "f1_micro", shrinkage=None).score == pytest.approx(best)
+
+
+def test_the_best_number_of_labels_is_found(data):
+    Y, proba = data
+    scores = [f1_score(Y, decide(proba, 0.5, k, k), average="micro", zero_division=0) for k in range(6)]
+    tuned = tune(Y, proba, "top_k")
+    assert tuned.k == np.argmax(scores)
+    assert tuned.score == pytest.approx(max(scores))
+
+
+def test_proportional_thresholds_give_each_label_its_share():
+    rng = np.random.RandomState(0)
+    Y, proba = rng.rand(50, 3) < [0.5, 0.1, 0], rng.rand(50, 3)
+    decisions = proba >= tune(Y, proba, "proportion").threshold
+    np.testing.assert_array_equal(decisions.sum(axis=0), Y.sum(axis=0))
+
+
+def test_a_function_gets_the_best_threshold_of_a_grid(data):
+    Y, proba = data[0][:, :2], data[1][:, :2]
+    tuned = tune(Y, proba, lambda Y, decisions: 1 - hamming_loss(Y, decisions))
+    assert tuned.score == pytest.approx(max(1 - hamming_loss(Y, proba >= t) for t in cuts(proba)))
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_a_function_gets_matrices_that_can_be_subtracted_and_weights(container, data):
+    Y, proba = data
+    weight = np.arange(60.0)
+    seen = []
+
+    def scoring(Y_true, Y_pred, sample_weight=None):
+        seen.append(sample_weight)
+        return -abs(Y_true - Y_pred).sum(axis=1) @ (np.ones(60) if sample_weight is None else sample_weight)
+
+    assert tune(container(Y), proba, scoring).score == -((proba >= tune(Y, proba, scoring).threshold) != Y).sum()
+    assert seen[0] is None
+    tune(container(Y), proba, scoring, sample_weight=1 + weight)
+    np.testing.assert_array_equal(seen[-1], 1 + weight)
+
+
+def test_many_candidates_of_a_function_are_thinned_out():
+    rng = np.random.RandomState(0)
+    Y, proba = np.ones((500, 1), dtype=int), rng.rand(500, 1)
+    calls = []
+    tune(Y, proba, lambda Y, decisions: calls.append(decisions.mean()) or 0.0)
+    assert len(calls) == 101  # and one for the score
+    assert max(calls) == 1
+    assert min(calls) == 0
+
+
+def calibrated(Y, proba):
+    slope, shift = _thresholds._calibrate(_thresholds._cells(Y, proba, None))
+    return expit(slope * logit(proba) + shift)
+
+
+EXPECTED = {
+    "f1_macro": lambda q, d: 2 * q[d].sum() / (q.sum() + d.sum()),
+    "f2_macro": lambda q, d: 5 * q[d].sum() / (4 * q.sum() + d.sum()),
+    "f0.5_macro": lambda q, d: 1.25 * q[d].sum() / (0.25 * q.sum() + d.sum()),
+    "jaccard_macro": lambda q, d: q[d].sum() / (q.sum() + (1 - q[d]).sum()),
+    "balanced_accuracy_macro": lambda q, d: (q[d].sum() / q.sum() + (1 - q[~d]).sum() / (1 - q).sum()) / 2,
+}
+
+
+@pytest.mark.parametrize("scoring", EXPECTED)
+def test_auto_thresholds_are_best_if_the_calibrated_probabilities_are_true(scoring):
+    rng = np.random.RandomState(0)
+    proba = expit(2 * rng.randn(80, 4) - 2)
+    Y = rng.rand(80, 4) < expit(0.5 * logit(proba) - 0.5)
+    thresholds = tune(Y, proba, scoring).threshold
+    for p, q, threshold in zip(proba.T, calibrated(Y, proba).T, thresholds, strict=True):
+        best = max(EXPECTED[scoring](q, p >= t) for t in np.unique(p))
+        assert EXPECTED[scoring](q, p >= threshold) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_auto_threshold_for_f1_is_half_the_best_f1():
+    rng = np.random.RandomState(0)
+    proba = expit(2 * rng.randn(80, 1) - 2)
+    Y = rng.rand(80, 1) < proba
+    q = calibrated(Y, proba)
+    best = max(EXPECTED["f1_macro"](q, q >= t) for t in np.unique(q))
+    cells = _thresholds._cells(Y, proba, None)
+    slope, shift = _thresholds._calibrate(cells)
+    assert expit(slope * logit(tune(Y, proba).threshold[0]) + shift) == pytest.approx(best / 2)
+
+
+def test_calibration_is_logistic_regression_on_log_odds():
+    rng = np.random.RandomState(0)
+    proba = expit(2 * rng.randn(5000, 2) - 1)
+    Y = rng.rand(5000, 2) < expit(0.6 * logit(proba) - 0.4)
+    model = LogisticRegression(C=1e6).fit(logit(proba).reshape(-1, 1), Y.ravel())
+    slope, shift = _thresholds._calibrate(_thresholds._cells(Y, proba, None))
+    assert slope == pytest.approx(model.coef_[0, 0], rel=1e-2)
+    assert shift == pytest.approx(model.intercept_[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("n_positive", [10, 0])
+def test_probabilities_that_fall_or_have_no_positive_are_not_calibrated(n_positive):
+    proba, Y = np.linspace(0.1, 0.9, 20)[:, None], np.arange(20)[:, None] < n_positive
+    assert _thresholds._calibrate(_thresholds._cells(Y, proba, None)) == (1, 0)
+    assert 0 < tune(Y, proba).threshold[0] < 0.5
+
+
+def test_where_probabilities_are_all_one_each_row_is_predicted():
+    assert 0 < tune(np.arange(20)[:, None] < 10, np.full((20, 1), 0.3)).threshold[0] < 0.3
+
+
+def test_separated_and_extreme_probabilities_are_calibrated():
+    Y = np.arange(20)[:, None] < 10
+    tuned = tune(Y, Y.astype(float))
+    assert tuned.score == 1
+    assert 0 < tuned.threshold[0] < 1
+
+
+def test_a_label_without_a_positive_is_not_predicted_where_each_label_is_fitted():
+    Y, proba = np.array([[1, 0], [0, 0], [1, 0]]), np.array([[0.8, 0.6], [0.3, 0.1], [0.7, 0.2]])
+    assert tune(Y, proba, "f1_macro", None).threshold.tolist() == [0.5, 0.8]
+    common = tune(Y, proba, "f1_micro").threshold
+    assert tune(Y, proba, "f1_macro", 5.0).threshold[1] == pytest.approx(common)
+    assert 0 < tune(Y, proba, "f1_macro").threshold[1] < 0.5
+
+
+def test_no_threshold_lies_above_a_probability_of_1():
+    Y, proba = np.array([[0], [0]]), np.array([[1.0], [0.5]])
+    for scoring, shrinkage in RULES[:-3]:
+        tuned = tune(Y, proba, scoring, shrinkage)
+        assert np.all(np.asarray(tuned.threshold) <= 1)
+    assert tune(Y, proba, "balanced_accuracy_macro", None).score == 0.5  # the first row cannot be left out
+
+
+@pytest.mark.parametrize("m", [0.5, 5.0])
+def test_thresholds_are_drawn_toward_the_common_one(m, data):
+    Y, proba = data
+    own = tune(Y, proba, "f1_macro", None).threshold
+    common = tune(Y, proba, "f1_micro").threshold
+    share = Y.sum(axis=0) / (Y.sum(axis=0) + m)
+    expected = expit(share * logit(own) + (1 - share) * logit(common))
+    np.testing.assert_allclose(tune(Y, proba, "f1_macro", m).threshold, expected)
+
+
+def same(first, second):
+    np.testing.assert_allclose(first.threshold, second.threshold, atol=1e-9)
+    assert first.score == pytest.approx(second.score)
+    assert first.k == second.k
+
+
+@pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
+def test_weights_are_repetitions(scoring, shrinkage, data):
+    Y, proba = data
+    weight = np.random.RandomState(1).randint(0, 4, len(Y))
+    repeated = tune(np.repeat(Y, weight, axis=0), np.repeat(proba, weight, axis=0), scoring, shrinkage)
+    same(tune(Y, proba, scoring, shrinkage, weight), repeated)
+    assert score(Y, proba, scoring, 0.3, weight) == pytest.approx(
+        score(np.repeat(Y, weight, axis=0), np.repeat(proba, weight, axis=0), scoring, 0.3)
+    )
+
+
+@pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
+def test_sparse_and_dense_agree_and_blocks_make_no_difference(scoring, shrinkage, data, monkeypatch):
+    Y, proba = data
+    expected = tune(Y, proba, scoring, shrinkage)
+    monkeypatch.setattr(_thresholds, "_CHUNK_CELLS", 130)
+    sizes = []
+    dense = _thresholds._dense
+    monkeypatch.setattr(_thresholds, "_dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
+    same(tune(sparse.csr_array(Y), proba, scoring, shrinkage), expected)
+    assert max(sizes) <= 130
+
+
+def with_unknown(Y):
+    Y = Y.astype(np.float32)
+    Y[np.random.RandomState(2).rand(*Y.shape) < 0.3] = np.nan
+    return Y
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
+def test_unknown_cells_count_as_if_deleted(scoring, shrinkage, container, data):
+    Y, proba = with_unknown(data[0][:, :1]), data[1][:, :1]
+    known = ~np.isnan(Y[:, 0])
+    same(tune(container(Y), proba, scoring, shrinkage), tune(Y[known].astype(int), proba[known], scoring, shrinkage))
+
+
+def test_unknown_cells_of_several_labels_count_as_if_deleted(data):
+    Y, proba = with_unknown(data[0]), data[1]
+    known = ~np.isnan(Y)
+    each = [tune(Y[k, [j]][:, None], proba[k, [j]][:, None], "f1_macro", None) for j, k in enumerate(known.T)]
+    tuned = tune(Y, proba, "f1_macro", None)
+    np.testing.assert_array_equal(tuned.threshold, [one.threshold[0] for one in each])
+    assert tuned.score == pytest.approx(np.mean([one.score for one in each]))
+    same(tune(Y, proba, "f1_micro"), tune(Y[known][:, None], proba[known][:, None], "f1_micro"))
+
+    def f1_of_rows(t):
+        positive, predicted = Y == 1, known & (proba >= t)
+        counts = (positive.sum(axis=1) + predicted.sum(axis=1))[known.any(axis=1)]
+        return np.mean(2 * (positive & predicted).sum(axis=1)[known.any(axis=1)] / np.maximum(counts, 1))
+
+    assert tune(Y, proba, "f1_samples").score == pytest.approx(max(map(f1_of_rows, cuts(proba))))
+
+
+def test_a_label_without_a_known_cell_gets_one_half_and_no_part_in_the_score():
+    Y, proba = np.array([[1, np.nan], [0, np.nan]]), np.array([[0.8, 0.6], [0.3, 0.1]])
+    for shrinkage in ("auto", None):
+        tuned = tune(Y, proba, "f1_macro", shrinkage)
+        assert tuned.threshold[1] == 0.5
+        assert tuned.score == 1
+
+
+BAD = {
+    "scoring": ({"scoring": "f1"}, r"scoring must be one of 'f1_macro', .* or a callable; got 'f1'"),
+    "no number": ({"shrinkage": "none"}, "shrinkage must be 'auto', None or a number above 0; got 'none'"),
+    "zero": ({"shrinkage": 0}, "number above 0; got 0"),
+    "bool": ({"shrinkage": True}, "number above 0; got True"),
+    "no meaning": ({"scoring": "top_k", "shrinkage": 3}, "shrinkage=3 has no meaning for scoring='top_k'"),
+    "shape": ({"proba": np.zeros((2, 3))}, r"the shape of Y, \(2, 2\); got \(2, 3\)"),
+    "NaN": ({"proba": np.full((2, 2), np.nan)}, "proba contains NaN"),
+    "weights": ({"sample_weight": [0, 0]}, "non-zero"),
+}
+
+
+@pytest.mark.parametrize(("params", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_parameters_are_refused(params, message):
+    with pytest.raises(ValueError, match=message):
+        tune(**{"Y": np.eye(2), "proba": np.eye(2)} | params)
+
+
+def test_keras_is_not_imported(run_python):
+    modules = "skml._thresholds, skml._tuned_threshold, skml.model_selection"
+    code = f"import sys, {modules}; print({{'keras', 'tensorflow'}} & set(sys.modules))"
+    assert run_python(code).strip() == "set()"
