@@ -450,7 +450,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         self._check_unknown(encoder, Y)
         weight, positive_weight, by_class = self._weigh(X, Y, encoder, sample_weight)
         rng = copy.deepcopy(self._random_state) if goes_on else self._new_random_state()
-        hidden = None if self.model is not None else self._hidden(X, encoder)
+        hidden = None if self.model is not None else self._hidden(X, encoder, weight)
         n_members = self._count_members(X, encoder, hidden, goes_on)
         split = self._split(Y, weight, n_members, rng, partial, has_given=validation[0] is not None)
         watched = split.watched(X, Y) if self.early_stopping else None
@@ -646,10 +646,11 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
         return _times(weight, by_class, Y), positive_weight, by_class
 
-    def _hidden(self, X, encoder):
+    def _hidden(self, X, encoder, weight):
         """Return the widths of the hidden layers of the default network."""
         if isinstance(self.hidden_layer_sizes, str):
-            return _weights.auto_hidden_layer_sizes(X.shape[1], encoder.n_outputs)
+            total = _weights.total_weight(weight, X.shape[0])
+            return _weights.auto_hidden_layer_sizes(X.shape[1], encoder.n_outputs, total)
         hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
         if not all(isinstance(width, int) and width > 0 for width in hidden):
             raise ValueError(f"hidden_layer_sizes must hold positive integers; got {self.hidden_layer_sizes!r}.")

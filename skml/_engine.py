@@ -19,7 +19,7 @@ from scipy import sparse
 
 # Between two calls of the graph Python can handle a Ctrl-C.
 _SECONDS_PER_CALL = 0.3
-_FIRST_STEPS = 16
+_FIRST_BATCHES = 16
 # Cells that one step of validation or prediction holds.
 _CHUNK_CELLS = 2**22
 # What a row counts for at least: its hidden units.
@@ -198,24 +198,24 @@ class Session:
             self.model.reset_metrics()
             return 0
 
-        def run(order, batch_size, is_first, *tensors):
+        def run(order, bounds, is_first, *tensors):
             parts, tensors = [], list(tensors)
             for layout, spec in zip(self.layouts, specs, strict=True):
                 if layout is not None:
                     parts.append((layout, [tensors.pop(0) for _ in spec]))
-            n_rows = tf.size(order)
+            n_batches = tf.size(bounds) - 1
             if self._resets_inside:
                 tf.cond(is_first, reset, lambda: 0)
 
-            def body(start):
-                index = order[start : start + batch_size]
+            def body(i):
+                index = order[bounds[i] : bounds[i + 1]]
                 step(tuple(_gather(layout, part, index) for layout, part in parts))
-                return start + batch_size
+                return i + 1
 
-            tf.while_loop(lambda start: start < n_rows, body, [0], parallel_iterations=1)
+            tf.while_loop(lambda i: i < n_batches, body, [0], parallel_iterations=1)
             return self.model.get_metrics_result()
 
-        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "int32"), tf.TensorSpec((), "bool")]
+        signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "bool")]
         signature += [spec for part in specs for spec in part]
         # A concrete function spares the canonical form of arguments at every call.
         return tf.function(run, autograph=False, input_signature=signature).get_concrete_function()
@@ -299,28 +299,32 @@ class _Runner:
         self._function = function
         self._tensors = data.tensors
         self._batch_size = batch_size
-        self._batch_size_tensor = tf.constant(batch_size, "int32")
-        self._steps = _FIRST_STEPS
+        self._n_batches = _FIRST_BATCHES
         self._flags = tf.constant(False), tf.constant(True)
 
     def __call__(self, orders):
-        is_first = True
-        for order in orders:
-            start = 0
-            while start < len(order):
-                stop = start + self._steps * self._batch_size
-                logs = self._run(order[start:stop], is_first)
-                start, is_first = stop, False
+        order, bounds = tf.convert_to_tensor(np.concatenate(orders)), self._bounds(orders)
+        start = 0
+        while start < len(bounds) - 1:
+            stop = start + self._n_batches
+            logs = self._run(order, bounds[start : stop + 1], start == 0)
+            start = stop
         return logs
 
-    def _run(self, order, is_first):
+    def _bounds(self, orders):
+        """Return where batches begin and end; none joins rows of two orders."""
+        bounds, start = [0], 0
+        for order in orders:
+            bounds += [*range(start + self._batch_size, start + len(order), self._batch_size), start + len(order)]
+            start += len(order)
+        return np.array(bounds, dtype=np.int32)
+
+    def _run(self, order, bounds, is_first):
         began = time.perf_counter()
-        part = tf.convert_to_tensor(order)
-        logs = self._function(part, self._batch_size_tensor, self._flags[is_first], *self._tensors)
+        logs = self._function(order, tf.convert_to_tensor(bounds), self._flags[is_first], *self._tensors)
         logs = {name: value.numpy().tolist() for name, value in logs.items()}
-        seconds = time.perf_counter() - began
-        steps = len(order) / self._batch_size * _SECONDS_PER_CALL / seconds
-        self._steps = max(_FIRST_STEPS, int(min(steps, 100 * self._steps)))
+        n_batches = (len(bounds) - 1) * _SECONDS_PER_CALL / (time.perf_counter() - began)
+        self._n_batches = max(_FIRST_BATCHES, int(min(n_batches, 100 * self._n_batches)))
         return logs
 
 

@@ -16,6 +16,8 @@ _UPDATES = 2000
 
 _MAX_WEIGHTS = 16_000_000
 
+_FEW_ROWS = 300
+
 
 def check_sample_weight(sample_weight, X):
     """Return ``sample_weight`` as a float64 array of shape (n_samples,), or None."""
@@ -90,9 +92,12 @@ def weights_by_class(class_weight, labels, codes, weight):
     return _explicit_weights(class_weight, labels)
 
 
-def auto_hidden_layer_sizes(n_features, n_outputs):
-    """Return two layers of 256 units, or of 128 or 64 where five such members have over 8 million weights."""
-    for width in (256, 128, 64):
+def auto_hidden_layer_sizes(n_features, n_outputs, total):
+    """Return two layers of 256 units, of 128 for fewer than 300 rows.
+
+    They have 128 or 64 where five such members have over 8 million weights.
+    """
+    for width in (256, 128, 64)[total < _FEW_ROWS :]:
         if 5 * _count_weights([n_features, width, width, n_outputs]) <= _MAX_WEIGHTS // 2:
             break
     return [width, width]
