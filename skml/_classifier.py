@@ -7,6 +7,7 @@ import inspect
 import pickle
 import sys
 import warnings
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
@@ -30,6 +31,25 @@ _CHUNK_CELLS = 2**22
 _MAX_KEPT_CELLS = 2**25
 
 
+@dataclass
+class _Task:
+    """What one call of fit works on."""
+
+    X: object
+    Y: object
+    weight: np.ndarray | None
+    encoder: TargetEncoder
+    positive_weight: np.ndarray | None
+    by_class: np.ndarray | None
+    random_state: np.random.RandomState
+    goes_on: bool
+    partial: bool
+    hidden: list | None = None
+    n_members: int = 1
+    split: _split.Split | None = None
+    given: tuple | None = None
+
+
 class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     """Neural multi-label classifier: one sigmoid unit per label, trained with binary cross-entropy.
 
@@ -47,32 +67,49 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Of a
         keras.Model each fit trains a copy that starts from its weights. A compiled model keeps its own
         loss, optimizer and metrics where the parameters here are at their defaults.
-    hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of each hidden layer of the default network.
+    hidden_layer_sizes : "auto", int or sequence of int, default="auto"
+        Units of each hidden layer of a member of the default network; a layer as wide as the one before it
+        has a residual connection (He et al., 2016). "auto" is (256, 256); (128, 128) for fewer than 300 rows,
+        and narrower, down to (64, 64), where five members would have more than 8 million weights.
     activation : str, default="relu"
         Activation of the hidden layers of the default network: "elu", "gelu", "linear", "relu", "selu",
         "sigmoid", "silu", "softplus" or "tanh".
-    dropout : float in [0, 1), default=0.2
+    dropout : float in [0, 1), default=0.5
         Share of each hidden layer's units that a training step leaves out (Srivastava et al., 2014).
+    input_dropout : float in [0, 1), default=0.3
+        Share of the input's cells that a training step of the default network leaves out.
+    scale : "auto" or None, default="auto"
+        "auto" scales X inside the default network: dense columns are standardised; sparse ones are divided by
+        their largest absolute value, where that exceeds 1, and then all by one number, so that zeros stay zeros.
+        None takes X as it is.
+    n_members : int or "auto", default="auto"
+        Networks in the default ensemble, whose probabilities are averaged (Hansen and Salamon, 1990). Each
+        leaves out its own fold of the rows in training, and predicts it: see ``oof_proba_``. "auto" is 5, or
+        as many as have at most 16 million weights. 1 is a plain network with a holdout.
     optimizer : str, keras.Optimizer or class of one, default="adam"
         Names and classes take routed parameters, such as ``optimizer__weight_decay=0.01``.
     learning_rate : float, default=None
         None keeps the optimizer's own.
     loss : "auto", str, callable, keras.Loss or class of one, default="auto"
         "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight;
-        for one of more than two classes per row it is categorical cross-entropy. Names, functions and
-        objects are used as Keras uses them.
+        for one of more than two classes per row it is categorical cross-entropy. "focal" (Lin et al., 2017)
+        and "asymmetric" (Ridnik et al., 2021) count cells that are right already for less, and take
+        ``loss__gamma``, ``loss__gamma_negative`` and the like; tune the threshold with them, as their
+        probabilities are shifted. Other names, functions and objects are used as Keras uses them.
     metrics : list, default=None
-        Keras metrics, recorded in ``history_``.
+        Keras metrics of the (averaged) probabilities, recorded in ``history_``.
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
         Weight of a label's positive cells in the loss. "balanced" is negatives / positives of each label,
         within [0.01, 100]. With one label per row it weighs rows, as scikit-learn's ``class_weight``.
     classes : array-like of shape (n_labels,), default=None
         The label space, for data in which a label may not occur. None takes it from ``y``.
-    threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=0.5
+    threshold : float, array-like of shape (n_labels,), mapping label -> float, "f1_micro" or "f1_macro", default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
         mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
         follows ``set_params``. With two classes a float applies to the second one; with more it has no meaning.
+        The two names are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
+        fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
+        rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999).
     min_labels : int, default=0
         A row with fewer predicted labels gets those with the largest ``proba - threshold``.
     max_labels : int, default=None
@@ -82,10 +119,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     batch_size : int or "auto", default="auto"
         Rows of one update. "auto" is the power of two nearest to n_samples / 30, within [32, 256].
     early_stopping : bool, default=True
-        Whether to stop when the loss on a holdout (or on ``X_val``, ``y_val``) no longer falls, and to keep
-        the weights of the best epoch. There is no holdout if it would have fewer than 10 rows.
+        Whether to stop when the loss of rows that were not learned from no longer falls. With several members
+        it is the out-of-fold loss, and the last epoch within 2 % of the best one is kept. Otherwise it is
+        that on ``X_val``, ``y_val`` or on a holdout, and the best epoch is kept; there is no holdout if it would
+        have fewer than 10 rows, and none in `partial_fit`.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the training rows that the holdout takes, at random.
+        Share of the training rows that the holdout takes, stratified by label (Sechidis et al., 2011).
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
@@ -94,9 +133,10 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     jit_compile : bool, default=False
         Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
     warm_start : bool, default=False
-        Whether `fit` goes on from the fitted weights and optimizer state, in the fitted label space.
+        Whether `fit` goes on from the fitted weights and optimizer state, in the fitted label space. Then all
+        members learn from all rows but those of a holdout.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, dropout, holdout and the order of rows. The same int gives the same model, bit for
+        Seeds weights, dropout, folds, holdout and the order of rows. The same int gives the same model, bit for
         bit on one CPU.
     verbose : int, default=0
         As in ``keras.Model.fit``: 0 is silent, 1 a progress bar, 2 a line for each epoch.
@@ -110,6 +150,10 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
         The threshold in force; None with more than two classes of single labels.
+    oof_proba_ : ndarray of shape (n_samples, n_labels)
+        Out-of-fold probabilities of the training rows, as `predict_proba` gives them: of each row by the member
+        that did not learn from it. There after `fit` with several members and at least 20 rows (4 for each
+        member), unless it would have more than 33 million cells; not pickled.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -117,7 +161,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     n_iter_ : int
         Epochs run.
     history_ : dict of list of float
-        For each epoch the loss, the metrics and, with a holdout, their ``val_`` twins.
+        For each epoch the loss, the metrics and, with early stopping, their ``val_`` twins.
     model_ : keras.Model
         The trained network. The default one is made when it is first asked for, and not compiled.
     callbacks_ : list of keras.callbacks.Callback
@@ -127,6 +171,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
+    The default network is an ensemble that cross-fits itself: ``n_members`` networks of
+    ``hidden_layer_sizes`` in one Keras model, each trained on the rows outside its own fold. One fit gives their
+    average, and for every training row an honest probability, by which training stops and thresholds are tuned.
+
+    Unknown cells of an indicator (NaN, pd.NA) add nothing to the loss, weights, thresholds or `score`.
+
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.
 
@@ -238,12 +288,13 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             Floats. With a `model` of your own also arrays of more dimensions, integers or strings.
         y : label collections, indicator, or one label per row, n_samples in all
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
-            shape (n_samples, n_labels); or an array-like of shape (n_samples,). Lists of one length that
-            hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
+            shape (n_samples, n_labels), NaN where a cell is not known; or an array-like of shape (n_samples,).
+            Lists of one length that hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight 0 is the same as leaving the row out, weight 2 as having it twice.
         X_val, y_val : as X and y, default=None
-            Data for early stopping, in place of a holdout.
+            Data for early stopping, in place of out-of-fold probabilities or a holdout. A Pipeline transforms
+            X_val with ``transform_input=["X_val"]``.
 
         Returns
         -------
@@ -341,7 +392,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X, y : as in `fit`
-            A row of ``y`` with a label that is not in ``classes_`` counts as wrong, with a warning.
+            A row of ``y`` with a label that is not in ``classes_`` counts as wrong, with a warning; one of
+            which nothing is known does not count.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -442,93 +494,116 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             raise
 
     def _fit(self, X, y, sample_weight, validation, goes_on, partial=False, classes=None):
+        task = self._read(X, y, sample_weight, goes_on, partial, classes)
+        self._split(task, validation)
+        self._check_can_tune(task)
+        self._keep(task, *self._train(task))
+        self._predict_unlearned(task)
+        return self
+
+    def _read(self, X, y, sample_weight, goes_on, partial, classes):
+        """Return X and y as arrays, with weights and the random state, checked."""
         X = self._check_X(X, reset=not goes_on)
         encoder = self._encoder(y, goes_on, partial, classes)
         Y = encoder.transform(y)
         check_consistent_length(X, Y)
         self._check_decisions(encoder)
         self._check_unknown(encoder, Y)
-        weight, positive_weight, by_class = self._weigh(X, Y, encoder, sample_weight)
+        weight = _weights.check_sample_weight(sample_weight, X)
+        weight = _weights.without_unknown_rows(weight, Y)
+        positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
         rng = copy.deepcopy(self._random_state) if goes_on else self._new_random_state()
-        hidden = None if self.model is not None else self._hidden(X, encoder, weight)
-        n_members = self._count_members(X, encoder, hidden, goes_on)
-        split = self._split(Y, weight, n_members, rng, partial, has_given=validation[0] is not None)
-        watched = split.watched(X, Y) if self.early_stopping else None
-        given = self._given_validation(X, Y, weight, encoder, validation, by_class)
-        self._check_can_tune(split, given)
+        return _Task(X, Y, _times(weight, by_class, Y), encoder, positive_weight, by_class, rng, goes_on, partial)
 
+    def _split(self, task, validation):
+        """Decide which rows train, for which members, and which watch."""
+        task.given = self._given_validation(task, validation)
+        task.hidden = None if self.model is not None else self._hidden(task)
+        task.n_members = self._count_members(task)
+        has_folds = not (task.partial or self.warm_start)
+        has_holdout = self.early_stopping and not (task.partial or task.given is not None)
+        task.split = _split.Split(
+            task.Y,
+            task.weight,
+            task.n_members if has_folds else 1,
+            self.validation_fraction if has_holdout else None,
+            task.random_state,
+        )
+
+    def _train(self, task):
+        """Return the trained network, its history, the optimizer's slots, the scaler and callbacks."""
         from skml import _training
 
-        params = self.get_params(deep=False)
-        problem = _training.Problem(self._meta(X, encoder), positive_weight, Y.dtype.kind == "f")
-        scaler = self._scale(X, split.rows, weight, goes_on)
-        cross_fitted = split.fold is not None and given is None and watched is not None
-        if goes_on:
-            start = _training.go_on(self._network, params, problem, scaler, rng)
+        split, params = task.split, self.get_params(deep=False)
+        watched = split.watched(task.X, task.Y) if self.early_stopping and not task.partial else None
+        cross_fitted = split.fold is not None and watched is not None and task.given is None
+        problem = _training.Problem(self._meta(task), task.positive_weight, task.Y.dtype.kind == "f")
+        scaler = self._scale(task)
+        if task.goes_on:
+            start = _training.go_on(self._network, params, problem, scaler, task.random_state)
         else:
-            start = _training.start(params, X, problem, scaler, hidden, n_members, cross_fitted, rng)
-        batch_size, epochs = self._budget(weight, split.rows)
+            network = (task.hidden, task.n_members, cross_fitted)
+            start = _training.start(params, task.X, problem, scaler, *network, task.random_state)
+        batch_size, epochs = self._budget(task)
         plan = _training.Plan(
-            X=X,
-            Y=Y,
+            X=task.X,
+            Y=task.Y,
             weight=split.training_weight(),
             rows=split.rows,
-            validation=watched if given is None else split.as_given(*given),
+            validation=watched if task.given is None else split.as_given(*task.given),
             cross_fitted=cross_fitted,
-            epochs=1 if partial else epochs,
+            epochs=1 if task.partial else epochs,
             batch_size=batch_size,
-            first_epoch=self.n_iter_ if goes_on else 0,
+            first_epoch=self.n_iter_ if task.goes_on else 0,
             n_iter_no_change=self.n_iter_no_change,
             verbose=int(self.verbose),
             jit_compile=self.jit_compile,
-            random_state=rng,
+            random_state=task.random_state,
         )
         callbacks = _training.callbacks(params)
-        network, history, slots = _training.train(start, plan, callbacks, self._slots if goes_on else None)
+        trained = _training.train(start, plan, callbacks, self._slots if task.goes_on else None)
+        return *trained, scaler, callbacks
 
-        earlier = self.history_ if goes_on else {}
+    def _keep(self, task, network, history, slots, scaler, callbacks):
+        """Set the fitted attributes."""
+        earlier, n_iter = (self.history_, self.n_iter_) if task.goes_on else ({}, 0)
         self.history_ = {name: earlier.get(name, []) + values for name, values in history.items()}
-        self.n_iter_ = plan.first_epoch + len(history["loss"])
-        self.target_encoder_ = encoder
-        self.classes_ = encoder.classes_
+        self.n_iter_ = n_iter + len(history["loss"])
+        self.target_encoder_ = task.encoder
+        self.classes_ = task.encoder.classes_
         self.callbacks_ = callbacks
         self._network = network
         self._slots = slots
         self._scaler = scaler
-        self._random_state = rng
-        self._keeps_slots = partial or self.warm_start
-        vars(self).pop("_rebuilt_model", None)
-        vars(self).pop("oof_proba_", None)
-        self._tuned = vars(self).get("_tuned", {})
-        self._predict_unlearned(X, Y, weight, split, given)
-        return self
+        self._random_state = task.random_state
+        self._keeps_slots = task.partial or self.warm_start
+        self._tuned = self._tuned if task.goes_on else {}
+        for name in ("_rebuilt_model", "oof_proba_"):
+            vars(self).pop(name, None)
 
-    def _predict_unlearned(self, X, Y, weight, split, given):
-        """Set what follows from probabilities of rows that the network did not learn from."""
+    def _predict_unlearned(self, task):
+        """Set what follows from the probabilities of rows that no network, or not all members, learned from."""
+        X, Y, weight, split = task.X, task.Y, task.weight, task.split
+        is_tuned = _decisions.is_tuned(self.threshold)
         if split.fold is not None:
-            n_kept = max(1, _MAX_KEPT_CELLS // Y.shape[1])
-            rows = np.arange(X.shape[0])
-            if n_kept < len(rows):
-                rows = np.sort(self._random_state.choice(split.rows, n_kept, replace=False))
+            rows, keeps_all = np.arange(X.shape[0]), Y.shape[0] * Y.shape[1] <= _MAX_KEPT_CELLS
+            if not keeps_all:
+                rows = np.sort(task.random_state.choice(split.rows, max(1, _MAX_KEPT_CELLS // Y.shape[1]), False))
             proba = self._network.out_of_fold_proba(X[rows], split.fold[rows])
-            if n_kept >= X.shape[0]:
-                self.oof_proba_ = self._by_class(proba)
-        elif not _decisions.is_tuned(self.threshold):
-            return
-        elif given is not None:
-            X, Y, weight, (rows,) = given
+            if keeps_all:
+                self.oof_proba_ = self._by_class(proba.copy())
+        elif is_tuned and task.given is not None:
+            X, Y, weight, (rows,) = task.given
             proba = self._network.proba(X)
-        elif split.held_out is not None:
+        elif is_tuned and split.held_out is not None:
             rows = split.held_out
             proba = self._network.proba(X[rows])
         else:
             return
-        if _decisions.is_tuned(self.threshold):
+        if is_tuned:
             weight = None if weight is None else weight[rows]
             threshold = _thresholds.tune(Y[rows], proba, self.threshold, sample_weight=weight).threshold
-            self._tuned = {
-                self.threshold: threshold if self.target_encoder_.is_multilabel else np.ravel(threshold).item()
-            }
+            self._tuned = {self.threshold: threshold if task.encoder.is_multilabel else np.ravel(threshold).item()}
 
     def _check_routed(self):
         """Refuse routed parameters that nothing takes: a grid over them would compare equal models."""
@@ -608,10 +683,10 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
                 f"y holds only NaN for the labels {unknown.tolist()!r}: nothing is learned of them.", stacklevel=4
             )
 
-    def _check_can_tune(self, split, given):
-        if not _decisions.is_tuned(self.threshold) or self.threshold in vars(self).get("_tuned", {}):
+    def _check_can_tune(self, task):
+        if not _decisions.is_tuned(self.threshold) or (task.goes_on and self.threshold in self._tuned):
             return
-        if split.fold is None and split.held_out is None and given is None:
+        if task.split.fold is None and task.split.held_out is None and task.given is None:
             raise ValueError(
                 f"threshold={self.threshold!r} is tuned on rows that a network has not learned from, and there are "
                 "none: it needs fit (not partial_fit alone) with at least 20 rows for the members of the default "
@@ -639,39 +714,26 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
     def _new_random_state(self):
         return np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _weigh(self, X, Y, encoder, sample_weight):
-        """Return the weights of rows, of positive cells, and of rows by class; each may be None."""
-        weight = _weights.check_sample_weight(sample_weight, X)
-        weight = _weights.without_unknown_rows(weight, Y)
-        positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
-        return _times(weight, by_class, Y), positive_weight, by_class
-
-    def _hidden(self, X, encoder, weight):
+    def _hidden(self, task):
         """Return the widths of the hidden layers of the default network."""
         if isinstance(self.hidden_layer_sizes, str):
-            total = _weights.total_weight(weight, X.shape[0])
-            return _weights.auto_hidden_layer_sizes(X.shape[1], encoder.n_outputs, total)
+            total = _weights.total_weight(task.weight, task.X.shape[0])
+            return _weights.auto_hidden_layer_sizes(task.X.shape[1], task.encoder.n_outputs, total)
         hidden = np.atleast_1d(self.hidden_layer_sizes).tolist()
         if not all(isinstance(width, int) and width > 0 for width in hidden):
             raise ValueError(f"hidden_layer_sizes must hold positive integers; got {self.hidden_layer_sizes!r}.")
         return hidden
 
-    def _count_members(self, X, encoder, hidden, goes_on):
-        if goes_on:
+    def _count_members(self, task):
+        if task.goes_on:
             return getattr(self._network, "n_members", 1)
         if self.model is not None:
             return 1
         if self.n_members != "auto":
             return int(self.n_members)
-        return _weights.auto_members([X.shape[1], *hidden, encoder.n_outputs])
+        return _weights.auto_members([task.X.shape[1], *task.hidden, task.encoder.n_outputs])
 
-    def _split(self, Y, weight, n_members, rng, partial, has_given):
-        has_folds = not (partial or self.warm_start)
-        has_holdout = self.early_stopping and not (partial or has_given)
-        fraction = self.validation_fraction if has_holdout else None
-        return _split.Split(Y, weight, n_members if has_folds else 1, fraction, rng)
-
-    def _given_validation(self, X, Y, weight, encoder, validation, by_class):
+    def _given_validation(self, task, validation):
         """Return X_val, y_val, their weights and rows as the network takes them, or None."""
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
@@ -681,30 +743,32 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         if not self.early_stopping:
             raise ValueError("X_val and y_val are for early stopping, but early_stopping=False.")
         X_val = self._check_X(X_val)
-        Y_val = encoder.transform(y_val)
+        Y_val = task.encoder.transform(y_val)
         check_consistent_length(X_val, Y_val)
-        weight_val = _weights.without_unknown_rows(None if weight is None else np.ones(X_val.shape[0]), Y_val)
-        weight_val = _times(weight_val, by_class, Y_val)
+        weight = None if task.weight is None else np.ones(X_val.shape[0])
+        weight = _times(_weights.without_unknown_rows(weight, Y_val), task.by_class, Y_val)
         rows = np.arange(X_val.shape[0], dtype=np.int32)
-        return _as_kind_of(X_val, X), _as_kind_of(Y_val, Y), weight_val, [rows]
+        return _as_kind_of(X_val, task.X), _as_kind_of(Y_val, task.Y), weight, [rows]
 
-    def _scale(self, X, rows, weight, goes_on):
+    def _scale(self, task):
         """Return the statistics of the columns that scaling needs, or None."""
-        scaler = copy.deepcopy(self._scaler) if goes_on else None
-        if not goes_on and self.model is None and self.scale is not None:
-            scaler = SparseScaler() if sparse.issparse(X) else DenseScaler()
+        scaler = copy.deepcopy(self._scaler) if task.goes_on else None
+        if not task.goes_on and self.model is None and self.scale is not None:
+            scaler = SparseScaler() if sparse.issparse(task.X) else DenseScaler()
         if scaler is not None:
-            scaler.update(X, rows, weight)
+            scaler.update(task.X, task.split.rows, task.weight)
         return scaler
 
-    def _budget(self, weight, rows):
+    def _budget(self, task):
         """Return the size of a batch and the number of epochs."""
-        total = _weights.total_weight(None if weight is None else weight[rows], len(rows))
+        rows = task.split.rows
+        total = _weights.total_weight(None if task.weight is None else task.weight[rows], len(rows))
         batch_size = _weights.auto_batch_size(total) if self.batch_size == "auto" else int(self.batch_size)
         epochs = _weights.auto_epochs(total, batch_size) if self.epochs == "auto" else int(self.epochs)
         return batch_size, epochs
 
-    def _meta(self, X, encoder):
+    def _meta(self, task):
+        X, encoder = task.X, task.encoder
         return {
             "n_features_in_": getattr(self, "n_features_in_", None),
             "n_classes_": len(encoder.classes_),
