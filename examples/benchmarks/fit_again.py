@@ -5,12 +5,11 @@ import warnings
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from timing import compare, dense_problem, one_blas_thread, show
+from timing import PLAIN, compare, dense_problem, one_blas_thread, show
 
 warnings.simplefilter("ignore")
 
 SIZES = [((600, 72, 6), 32, 20, 1.0), ((2400, 103, 14), 32, 10, 0.65), ((20_000, 500, 50), 200, 3, 0.50)]
-PLAIN = {"hidden_layer_sizes": (100,), "dropout": 0.0, "early_stopping": False}
 
 for shape, batch_size, epochs, aim in SIZES:
     X, Y = dense_problem(*shape)

@@ -3,7 +3,7 @@
 import statistics
 import sys
 
-from timing import dense_problem, in_fresh_process, seconds, show
+from timing import PLAIN, dense_problem, in_fresh_process, seconds, show
 
 SIZES = [((600, 72, 6), 32, 20, 0.50), ((2400, 103, 14), 32, 10, 0.27), ((20_000, 500, 50), 200, 3, 0.75)]
 
@@ -11,9 +11,7 @@ SIZES = [((600, 72, 6), 32, 20, 0.50), ((2400, 103, 14), 32, 10, 0.27), ((20_000
 def by_skml(X, Y, batch_size, epochs):
     from skml import KerasMultiLabelClassifier
 
-    KerasMultiLabelClassifier(
-        hidden_layer_sizes=(100,), dropout=0.0, early_stopping=False, batch_size=batch_size, epochs=epochs
-    ).fit(X, Y)
+    KerasMultiLabelClassifier(batch_size=batch_size, epochs=epochs, **PLAIN).fit(X, Y)
 
 
 def by_keras(X, Y, batch_size, epochs):

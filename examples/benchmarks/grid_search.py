@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from timing import compare, dense_problem, one_blas_thread, show
+from timing import PLAIN, compare, dense_problem, one_blas_thread, show
 
 warnings.simplefilter("ignore")
 
@@ -27,9 +27,7 @@ def search(estimator, name):
 
 
 ours = search(
-    KerasMultiLabelClassifier(
-        hidden_layer_sizes=(100,), dropout=0.0, early_stopping=False, batch_size=32, epochs=10, random_state=0
-    ),
+    KerasMultiLabelClassifier(batch_size=32, epochs=10, random_state=0, **PLAIN),
     "learning_rate",
 )
 mlp = search(MLPClassifier((100,), batch_size=32, max_iter=10, random_state=0), "learning_rate_init")

@@ -10,7 +10,7 @@ from scikeras.wrappers import KerasClassifier
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from timing import compare, dense_problem, show
+from timing import PLAIN, compare, dense_problem, show
 
 warnings.simplefilter("ignore")
 
@@ -23,7 +23,7 @@ def network(meta):
     return keras.Model(inputs, keras.layers.Dense(Y.shape[1], "sigmoid")(hidden))
 
 
-ours = KerasMultiLabelClassifier(epochs=1).fit(X, Y)
+ours = KerasMultiLabelClassifier(epochs=1, **PLAIN).fit(X, Y)
 scikeras = KerasClassifier(network, loss="binary_crossentropy", optimizer="adam", epochs=1, verbose=0).fit(X, Y)
 mlp = MLPClassifier((100,), max_iter=1).fit(X, Y)
 

@@ -6,13 +6,12 @@ import keras
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from timing import compare, dense_problem, one_blas_thread, show
+from timing import PLAIN, compare, dense_problem, one_blas_thread, show
 
 warnings.simplefilter("ignore")
 
 X, Y = dense_problem(100_000, 103, 14)
-base = {"epochs": 1, "dropout": 0.0, "early_stopping": False}
-ours = KerasMultiLabelClassifier(hidden_layer_sizes=(100,), **base).fit(X[:2400], Y[:2400])
+ours = KerasMultiLabelClassifier(epochs=1, **PLAIN).fit(X[:2400], Y[:2400])
 mlp = MLPClassifier((100,), max_iter=1).fit(X[:2400], Y[:2400])
 
 
@@ -21,7 +20,7 @@ def network(meta):
     return keras.Sequential([keras.layers.Dense(100, "relu"), keras.layers.BatchNormalization(), head])
 
 
-other = KerasMultiLabelClassifier(network, **base).fit(X[:2400], Y[:2400])
+other = KerasMultiLabelClassifier(network, epochs=1, early_stopping=False).fit(X[:2400], Y[:2400])
 model = other.model_
 
 for n_rows, calls, aim in [(1, 500, 1.0), (100, 200, 1.0), (100_000, 1, 0.75)]:

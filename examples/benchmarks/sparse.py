@@ -5,7 +5,7 @@ import statistics
 import sys
 import warnings
 
-from timing import in_fresh_process, seconds, show, sparse_matrix
+from timing import PLAIN, in_fresh_process, seconds, show, sparse_matrix
 
 SIZES = {
     "X 20,000 x 50,000 (0.1 %), 100 labels": (50_000, 50, 100, 3, 0.45, 220),
@@ -33,9 +33,7 @@ def estimator(side, epochs):
     if side == "skml":
         from skml import KerasMultiLabelClassifier
 
-        return KerasMultiLabelClassifier(
-            hidden_layer_sizes=(100,), dropout=0.0, early_stopping=False, batch_size=200, epochs=epochs
-        )
+        return KerasMultiLabelClassifier(batch_size=200, epochs=epochs, **PLAIN)
     from sklearn.neural_network import MLPClassifier
 
     return MLPClassifier((100,), batch_size=200, max_iter=epochs)

@@ -12,6 +12,10 @@ import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+# The network of MLPClassifier: one layer, one member, nothing around it.
+PLAIN = {"hidden_layer_sizes": (100,), "n_members": 1, "dropout": 0.0, "input_dropout": 0.0, "scale": None}
+PLAIN["early_stopping"] = False
+
 
 def seconds(function):
     """Return how long one call takes."""
