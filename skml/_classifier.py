@@ -594,7 +594,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
                 self.oof_proba_ = self._by_class(proba.copy())
         elif is_tuned and task.given is not None:
             X, Y, weight, (rows,) = task.given
-            proba = self._network.proba(X)
+            proba = self._network.proba(X[rows])
         elif is_tuned and split.held_out is not None:
             rows = split.held_out
             proba = self._network.proba(X[rows])
@@ -745,9 +745,11 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         X_val = self._check_X(X_val)
         Y_val = task.encoder.transform(y_val)
         check_consistent_length(X_val, Y_val)
-        weight = None if task.weight is None else np.ones(X_val.shape[0])
-        weight = _times(_weights.without_unknown_rows(weight, Y_val), task.by_class, Y_val)
-        rows = np.arange(X_val.shape[0], dtype=np.int32)
+        if Y_val.dtype.kind == "f":
+            task.Y = task.Y.astype(Y_val.dtype)
+        known = _weights.without_unknown_rows(np.ones(X_val.shape[0]), Y_val)
+        weight = None if task.weight is None else _times(known, task.by_class, Y_val)
+        rows = np.flatnonzero(known).astype(np.int32)
         return _as_kind_of(X_val, task.X), _as_kind_of(Y_val, task.Y), weight, [rows]
 
     def _scale(self, task):

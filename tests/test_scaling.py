@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+
+from skml import KerasMultiLabelClassifier
+from skml._scaling import DenseScaler, SparseScaler
+
+SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 2, "epochs": 3, "random_state": 0}
+ALL = np.arange(80)
+
+
+@pytest.fixture
+def sparse_X(X):
+    """Columns on scales from 0.1 to 1,000, half of the cells zero."""
+    return sparse.csr_array(np.where(X > 0, X, 0) * [0.1, 1, 10, 100, 1000])
+
+
+def scaled(scaler, X):
+    return (X.toarray() if sparse.issparse(X) else X - scaler.shift) * scaler.scale
+
+
+def test_dense_columns_are_standardised(X):
+    X = X * [0.5, 1, 10, 100, 1000] + 7
+    scaler = DenseScaler()
+    scaler.update(X, ALL)
+    np.testing.assert_allclose(scaled(scaler, X), StandardScaler().fit_transform(X), atol=0.01)
+
+
+def test_nearly_constant_columns_are_damped_and_constant_ones_are_zero(X):
+    X = X.copy()
+    X[:, 0] *= 1e-4
+    X[:, 1] = 3.0
+    scaler = DenseScaler()
+    scaler.update(X, ALL)
+    Z = scaled(scaler, X)
+    np.testing.assert_allclose(Z[:, 0].std(), X[:, 0].std() / np.sqrt(X[:, 0].var() + 0.001 * 0.9), rtol=0.2)
+    assert not Z[:, 1].any()
+
+
+def test_columns_that_are_all_small_are_not_damped_away(X):
+    scaler = DenseScaler()
+    scaler.update(X * 1e-6, ALL)
+    np.testing.assert_allclose(scaled(scaler, X * 1e-6).std(axis=0), 1, rtol=0.01)
+
+
+def test_sparse_columns_are_divided_by_their_maximum_and_rows_have_norm_8(sparse_X):
+    scaler = SparseScaler()
+    scaler.update(sparse_X, ALL)
+    dense = sparse_X.toarray()
+    by_hand = dense / np.maximum(dense.max(axis=0), 1)
+    by_hand *= 8 / np.sqrt((by_hand**2).sum(axis=1).mean())
+    np.testing.assert_allclose(scaled(scaler, sparse_X), by_hand)
+    assert scaler.shift is None
+
+
+def test_sparse_rows_of_nothing_are_left_as_they_are():
+    scaler = SparseScaler()
+    scaler.update(sparse.csr_array((80, 5)), ALL)
+    assert scaler.scale.tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("kind", [DenseScaler, SparseScaler])
+def test_weights_are_repeats_and_parts_are_the_whole(kind, X, sparse_X):
+    X = X if kind is DenseScaler else sparse_X
+    weight = np.tile([0.0, 1.0, 2.0, 1.0], 20)
+    rows = np.flatnonzero(weight)
+    weighted, repeated, in_parts = kind(), kind(), kind()
+    weighted.update(X, rows, weight)
+    repeated.update(X, np.repeat(ALL, weight.astype(int)))
+    for part in (rows[:20], rows[20:]):
+        in_parts.update(X, part, weight)
+    for other in (repeated, in_parts):
+        np.testing.assert_allclose(other.scale, weighted.scale)
+        if kind is DenseScaler:
+            np.testing.assert_allclose(other.shift, weighted.shift, atol=1e-12)
+
+
+def test_the_scale_of_columns_does_not_change_the_model(X, Y):
+    one = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
+    other = KerasMultiLabelClassifier(**SMALL).fit(X * 1000 + 500, Y)
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X * 1000 + 500), atol=0.01)
+    unscaled = KerasMultiLabelClassifier(scale=None, **SMALL).fit(X * 1000 + 500, Y)
+    assert np.abs(unscaled.predict_proba(X * 1000 + 500) - one.predict_proba(X)).max() > 0.1
+
+
+def test_partial_fit_takes_the_statistics_of_all_calls(X, Y):
+    clf = KerasMultiLabelClassifier(**SMALL)
+    for rows in (slice(0, 30), slice(30, 80)):
+        clf.partial_fit(X[rows], Y[rows])
+    np.testing.assert_allclose(clf._network.shift, X.mean(axis=0), rtol=1e-4)
