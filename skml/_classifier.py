@@ -160,6 +160,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         Names of the columns of X, where it had names that are all strings.
     n_iter_ : int
         Epochs run.
+    kept_epoch_ : int
+        The epoch, from 1, whose weights early stopping kept; the last without it.
     history_ : dict of list of float
         For each epoch the loss, the metrics and, with early stopping, their ``val_`` twins.
     model_ : keras.Model
@@ -433,6 +435,11 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             raise AttributeError(str(error)) from error
 
     def __getattr__(self, name):
+        if name == "oof_proba_":
+            raise AttributeError(
+                "oof_proba_ is there after a fit (not partial_fit) with n_members > 1, at least 4 rows for each member "
+                "and warm_start=False; it is not pickled."
+            )
         # Not a property: scikit-learn's display reads those, and must neither import Keras nor build a network.
         if name != "model_" or "_network" not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -564,11 +571,12 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         trained = _training.train(start, plan, callbacks, self._slots if task.goes_on else None)
         return *trained, scaler, callbacks
 
-    def _keep(self, task, network, history, slots, scaler, callbacks):
+    def _keep(self, task, network, history, slots, kept, scaler, callbacks):
         """Set the fitted attributes."""
         earlier, n_iter = (self.history_, self.n_iter_) if task.goes_on else ({}, 0)
         self.history_ = {name: earlier.get(name, []) + values for name, values in history.items()}
         self.n_iter_ = n_iter + len(history["loss"])
+        self.kept_epoch_ = self.n_iter_ if kept is None else n_iter + kept
         self.target_encoder_ = task.encoder
         self.classes_ = task.encoder.classes_
         self.callbacks_ = callbacks

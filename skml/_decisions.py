@@ -53,7 +53,10 @@ def resolve_threshold(threshold, labels):
             f"threshold must be a float, an array of {len(labels)} floats, a mapping label -> float, or one of "
             f"{', '.join(map(repr, TUNED))}; got {threshold!r}."
         )
-    values = np.asarray(threshold, dtype=np.float64)
+    try:
+        values = np.asarray(threshold, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"threshold must hold numbers in [0, 1]; got {threshold!r}.") from None
     if values.ndim and values.shape != (len(labels),):
         raise ValueError(
             f"threshold must be one float or hold one for each of the {len(labels)} labels; "

@@ -9,6 +9,9 @@ import numpy as np
 # More rows than this have neither numbers in their cells nor a name each.
 MAX_NAMED_ROWS = 40
 
+# Up to so many rows are named, in smaller letters.
+_MAX_SMALL_NAMES = 80
+
 
 def import_optional(name):
     """Import a module of a package that is not among the requirements; say how to install it if it is missing."""
@@ -56,11 +59,11 @@ def map_height(n_rows):
 
 
 def draw_map(ax, values, names, cmap, **kwargs):
-    """Draw values in [0, 1], a row for each name, and return the image. Of more than 40 rows some are named."""
+    """Draw values in [0, 1], a row for each name, and return the image. Of more than 80 rows some are named."""
     cmap = import_optional("matplotlib.pyplot").get_cmap(cmap).with_extremes(bad="0.85")
     image = ax.imshow(values, cmap=cmap, vmin=0, vmax=1, aspect="auto", interpolation="nearest", **kwargs)
-    step = math.ceil(len(names) / MAX_NAMED_ROWS)
-    ax.set_yticks(range(0, len(names), step), names[::step], fontsize=9 if step == 1 else 7)
+    step = 1 if len(names) <= _MAX_SMALL_NAMES else math.ceil(len(names) / MAX_NAMED_ROWS)
+    ax.set_yticks(range(0, len(names), step), names[::step], fontsize=9 if len(names) <= MAX_NAMED_ROWS else 7)
     return image
 
 

@@ -52,6 +52,7 @@ class Router(BaseWrapper):
         callbacks = list(callbacks) if isinstance(callbacks, tuple) else callbacks
         own["callbacks"] = _keras_objects.map_leaves(_copy_callback, callbacks)
         self._params = {**params, **own}
+        self._given = {name: params[name] for name in _OBJECTS}
         self._meta = meta
         self._random_state = None
         self.build_fn = None
@@ -96,8 +97,8 @@ class Router(BaseWrapper):
         try:
             arguments = self._get_compile_kwargs()
         except (TypeError, ValueError) as error:
-            given = {name: self._params[name] for name in _OBJECTS}
-            shown = ", ".join(f"{name}={v!r}" for name, v in given.items() if not _is_ours(v))
+            given = {name: v for name, v in self._given.items() if not _is_ours(v) and v not in ("adam", "auto")}
+            shown = ", ".join(f"{name}={v!r}" for name, v in given.items())
             raise ValueError(
                 f"{error}\nGot {shown}. Each takes a name that Keras knows, a class or an instance, and routed "
                 "parameters only for a name or class. In a grid, pass classes or functions in place of instances of "
@@ -132,6 +133,12 @@ class Router(BaseWrapper):
         TypeError
             If something in ``callbacks`` is no Keras callback.
         """
+        given = self._params["callbacks"]
+        for part in given if isinstance(given, list) else [given]:
+            if isinstance(part, str):
+                raise TypeError(
+                    f"callbacks holds the name {part!r}; pass the class keras.callbacks.{part}, or an instance."
+                )
         self._initialize_callbacks()
         callbacks = self._fit_callbacks
         return [item for part in callbacks for item in (part if isinstance(part, list) else [part])]

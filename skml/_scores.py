@@ -396,9 +396,25 @@ def _truth_and_scores(Y_true, scores, sample_weight):
 
 def _cells(Y):
     """Return a matrix of 0, 1 and NaN as CSR, after making sure that it is one."""
+    if not (hasattr(Y, "columns") or sparse.issparse(Y)):
+        Y = _as_array(Y)
     # As sparse it is an indicator, also with one column.
     Y = Y if hasattr(Y, "columns") else sparse.csr_array(Y)
     return sparse.csr_array(TargetEncoder().fit_transform(Y))
+
+
+def _as_array(Y):
+    try:
+        cells = np.asarray(Y)
+    except ValueError:  # lists of different lengths
+        cells = np.empty(0)
+    if cells.ndim != 2 or cells.dtype.kind not in "biufO":
+        raise ValueError(
+            "The functions of skml.metrics take matrices of 0, 1 and NaN, of shape (n_samples, n_labels). For label "
+            "sets use a scorer, get_scorer('f1_micro')(clf, X, y), or clf.target_encoder_.transform(y) and "
+            "transform(clf.predict(X))."
+        )
+    return cells
 
 
 def _row_weights(sample_weight, Y):

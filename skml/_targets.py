@@ -1,5 +1,6 @@
 """The one door for ``y``: every form that a target may take becomes one 0/1 matrix, and back."""
 
+import warnings
 from collections.abc import Sequence, Set
 from numbers import Number
 
@@ -184,6 +185,7 @@ class TargetEncoder(BaseEstimator):
 
     def _fit_single(self, y, labels):
         values = _single_labels(y)
+        _warn_of_joined_labels(values)
         self.dtype_ = values.dtype
         self.classes_ = np.unique(values if labels is None else _labels_like(values, _sorted_labels(labels)))
         self._labels = self.classes_.tolist()
@@ -386,6 +388,21 @@ def _single_labels(y):
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)
     return values
+
+
+def _warn_of_joined_labels(values):
+    """Warn if most of the labels look like several, joined by commas or the like."""
+    labels = (
+        [value for value in np.unique(values).tolist() if isinstance(value, str)] if values.dtype.kind in "OUS" else []
+    )
+    for separator in ",;|":
+        joined = [label for label in labels if separator in label]
+        if 2 * len(joined) > len(labels):
+            warnings.warn(
+                f"y holds strings such as {joined[0]!r}, each read as one label. If they are label sets, pass "
+                f"[row.split({separator!r}) for row in y].",
+                stacklevel=6,
+            )
 
 
 def _labels_like(values, labels):

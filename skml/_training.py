@@ -260,6 +260,8 @@ def train(start, plan, callbacks, slots=None):
     network : DenseNetwork or KerasNetwork
     history : dict of list
     slots : Slots
+    kept : int or None
+        The epoch of this training, from 1, whose weights early stopping kept.
     """
     described = [start.description, *map(_keras_objects.describe_object, start.arguments.values())]
     data = _data_of(plan.X, plan.Y, plan.weight, start)
@@ -279,13 +281,25 @@ def train(start, plan, callbacks, slots=None):
             slots = _load(session, start, slots)
             history = session.fit(data, validation, plan, watchers)
             slots.values = session.optimizer_state()
-            return start.trained(session.model), history, slots
+            return start.trained(session.model), history, slots, _kept_epoch(history, plan)
     except BaseException:
         start.abandon()
         raise
     finally:
         for callback in watchers:
             keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
+
+
+def _kept_epoch(history, plan):
+    if plan.validation is None:
+        return None
+    losses = np.array(history["val_loss"])
+    if plan.cross_fitted:
+        (epochs,) = np.nonzero(losses <= _AS_GOOD * np.fmin.accumulate(losses))
+    else:
+        (epochs,) = np.nonzero(losses == np.fmin.reduce(losses))
+        epochs = epochs[:1]
+    return int(epochs[-1]) + 1 if len(epochs) else None
 
 
 class LastGoodEpoch(keras.callbacks.Callback):

@@ -264,6 +264,11 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         return router.add(splitter=self.cv, method_mapping=MethodMapping().add(callee="split", caller="fit"))
 
     def _check_target(self, encoder):
+        if hasattr(self.scoring, "set_score_request"):
+            raise ValueError(
+                f"scoring={self.scoring!r} is a scorer, which takes an estimator; pass one of {sorted(SCORINGS)}, or a "
+                "function scoring(Y, Y_pred) of two 0/1 matrices."
+            )
         if encoder.is_multilabel:
             return
         if encoder.target_type_ == "multiclass":
@@ -302,6 +307,12 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if self.refit:
             raise ValueError("cv='prefit' tunes on a fitted estimator and never fits it: pass refit=False.")
         check_is_fitted(self.estimator)
+        known = list(getattr(self.estimator, "classes_", encoder.classes_))
+        if encoder.form_ == "collections" and known != encoder.classes_.tolist():
+            raise ValueError(
+                f"The fitted estimator has classes_ {known!r}, but y holds the labels {encoder.classes_.tolist()!r}: "
+                "which column is which label cannot be told. Pass y as the indicator that the estimator was fitted to."
+            )
         return self.estimator, slice(None), label_columns(self.estimator.predict_proba(X), self.estimator, encoder)
 
     def _with_oof(self, X, y, encoder, params):

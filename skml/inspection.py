@@ -191,7 +191,7 @@ class LabelReportDisplay:
         sort_by : str, default="support"
             Column of the report by which labels are sorted, the largest first. None keeps their order.
         max_labels : int, default=None
-            Only the first so many labels are drawn. None draws all; of more than 40 only some are named.
+            Only the first so many labels are drawn. None draws all; of more than 80 only some are named.
         cmap : str or matplotlib Colormap, default="viridis"
         colorbar : bool, default=True
 
@@ -199,6 +199,8 @@ class LabelReportDisplay:
         -------
         display : LabelReportDisplay
         """
+        if sort_by is not None and sort_by not in self.frame:
+            raise ValueError(f"sort_by must be None or one of {list(self.frame)!r}; got {sort_by!r}.")
         frame = self.frame if sort_by is None else self.frame.sort_values(sort_by, ascending=False, kind="stable")
         frame = frame.iloc[:max_labels]
         names = [f"{short(label)}  ({n:,})" for label, n in zip(frame.index, frame["support"], strict=True)]
@@ -301,9 +303,11 @@ class ThresholdCurveDisplay:
         -------
         display : ThresholdCurveDisplay
         """
+        if isinstance(labels, str):
+            raise ValueError(f"labels must be a list of labels; got {labels!r}. Write [{labels!r}].")
         unknown = [label for label in labels or [] if label not in self.curves]
         if unknown:
-            raise ValueError(f"labels must occur among the known rows of y; got {unknown!r}.")
+            raise ValueError(f"labels must occur in y, which holds {list(self.curves)!r}; got {unknown!r}.")
         as_map = labels is None and len(self.curves) > _MAX_PANELS
         chosen = [] if as_map else list(self.curves) if labels is None else labels
         if as_map and ax is None:
@@ -353,6 +357,8 @@ class TrainingCurveDisplay:
     ----------
     history : dict of str -> list of float
         For each epoch the loss, metrics and, as ``"val_..."``, their values on what early stopping watches.
+    kept_epoch : int, default=None
+        The epoch, from 1, whose weights were kept. None marks the lowest ``val_loss``.
 
     Attributes
     ----------
@@ -368,8 +374,9 @@ class TrainingCurveDisplay:
     ['loss']
     """
 
-    def __init__(self, history):
+    def __init__(self, history, kept_epoch=None):
         self.history = history
+        self.kept_epoch = kept_epoch
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -388,7 +395,7 @@ class TrainingCurveDisplay:
         holder = holder_of(estimator, "history_")
         if holder is None:
             raise ValueError(f"{type(estimator).__name__} has no history_: fit it, and draw what trains in epochs.")
-        return cls(holder.history_).plot(ax=ax)
+        return cls(holder.history_, getattr(holder, "kept_epoch_", None)).plot(ax=ax)
 
     def plot(self, ax=None):
         """Draw the curves.
@@ -413,8 +420,10 @@ class TrainingCurveDisplay:
             panel.set(title=name, xlabel="epoch")
             panel.xaxis.get_major_locator().set_params(integer=True)
             if name == "loss" and self.history.get("val_loss"):
-                best = int(np.argmin(self.history["val_loss"])) + 1
-                panel.axvline(best, color="0.3", linewidth=1.2, label=f"lowest: epoch {best}")
+                kept = self.kept_epoch
+                epoch = int(np.argmin(self.history["val_loss"])) + 1 if kept is None else kept
+                label = f"{'lowest' if kept is None else 'kept'}: epoch {epoch}"
+                panel.axvline(epoch, color="0.3", linewidth=1.2, label=label)
             panel.legend(fontsize="small")
         self.figure_ = self.axes_[0].figure
         return self
@@ -424,7 +433,10 @@ def _checked(y, proba, threshold, classes):
     Y, labels = truth(y, classes)
     proba = check_array(proba, input_name="proba")
     if proba.shape != Y.shape:
-        raise ValueError(f"y has the shape {Y.shape} as a matrix of labels, but proba {proba.shape}.")
+        raise ValueError(
+            f"y has the shape {Y.shape} as a matrix of labels, but proba {proba.shape}. If labels are missing from "
+            "this y, pass classes=clf.classes_."
+        )
     return Y, proba, np.broadcast_to(resolve_threshold(threshold, labels), len(labels)), labels
 
 

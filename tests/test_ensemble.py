@@ -231,7 +231,7 @@ def test_thresholds_are_tuned_on_a_holdout_or_given_rows_where_there_are_no_fold
     params = {**SMALL, "n_members": 1, "threshold": "f1_micro"}
     assert 0 < KerasMultiLabelClassifier(**params).fit(X, Y).threshold_ < 1
     clf = KerasMultiLabelClassifier(**params).fit(X, Y, X_val=X[:50], y_val=Y[:50])
-    assert clf.threshold_ == tune(Y[:50], clf.predict_proba(X[:50]), "f1_micro").threshold
+    np.testing.assert_allclose(clf.threshold_, tune(Y[:50], clf.predict_proba(X[:50]), "f1_micro").threshold, rtol=1e-6)
 
 
 def test_one_label_per_row_of_two_classes_has_one_tuned_threshold(X, Y):
@@ -305,3 +305,18 @@ def test_an_ensemble_is_saved_by_keras_and_comes_back(X, Y, fitted, tmp_path):
     fitted.model_.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.predict(X, verbose=0), fitted.predict_proba(X), atol=1e-6)
+
+
+def test_the_kept_epoch_is_told(X, Y):
+    params = {**SMALL, "epochs": 200, "learning_rate": 0.02, "dropout": 0.0, "input_dropout": 0.0}
+    clf = KerasMultiLabelClassifier(**params, n_iter_no_change=3).fit(X, Y)
+    assert clf.kept_epoch_ == clf.n_iter_ - 3
+    assert KerasMultiLabelClassifier(**SMALL, early_stopping=False).fit(X, Y).kept_epoch_ == 5
+    clf = KerasMultiLabelClassifier(**{**params, "n_members": 1}).fit(np.vstack([X, X]), np.vstack([Y, Y]))
+    assert clf.kept_epoch_ == np.argmin(clf.history_["val_loss"]) + 1
+
+
+def test_why_there_are_no_out_of_fold_probabilities_is_said(X, Y):
+    clf = KerasMultiLabelClassifier(**{**SMALL, "n_members": 1}).fit(X, Y)
+    with pytest.raises(AttributeError, match="with n_members > 1"):
+        clf.oof_proba_  # noqa: B018

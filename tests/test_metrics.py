@@ -509,3 +509,8 @@ def test_cross_validation_with_unknown_cells(tiny, X, Y):
     results = cross_validate(tiny, X, truth, scoring=scoring, cv=KFold(2), return_estimator=True, error_score="raise")
     proba = results["estimator"][0].predict_proba(X[:40])
     assert results["test_neg_log_loss"][0] == pytest.approx(-metrics.log_loss(truth[:40], proba))
+
+
+def test_functions_say_that_they_take_matrices():
+    with pytest.raises(ValueError, match="take matrices of 0, 1 and NaN"):
+        metrics.f1_score([{"a"}, {"b"}], [("a",), ("b",)], average="micro")

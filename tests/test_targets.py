@@ -252,3 +252,8 @@ def test_labels_outside_classes_are_refused_and_known_ones_read():
     Y, unknown = encoder.transform_known([{"a", "x"}, {"b"}])
     assert Y.tolist() == [[1, 0], [0, 1]]
     assert unknown == {0: ["x"]}
+
+
+def test_strings_that_look_like_joined_labels_are_warned_of():
+    with pytest.warns(UserWarning, match=r"such as 'a,b', each read as one label.*row.split\(','\)"):
+        TargetEncoder().fit(["a,b", "b,c", "a"])

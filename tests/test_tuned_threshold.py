@@ -138,7 +138,7 @@ def test_cv_makes_the_folds(cv, X, Y):
     np.testing.assert_allclose(tuned(cv=cv).fit(X, Y).best_threshold_, expected)
 
 
-@pytest.mark.parametrize("form", ["array", "sets"])
+@pytest.mark.parametrize("form", ["array", "DataFrame"])
 def test_prefit_tunes_a_fitted_estimator(form, X, Y):
     estimator = clone(BASE).fit(X[:40], Y[:40])
     clf = tuned(estimator, cv="prefit", refit=False).fit(X[40:], FORMS[form](Y[40:]))
@@ -306,3 +306,24 @@ def test_what_has_no_meaning_for_one_label_per_row_is_refused(X, Y):
 def test_unknown_cells_are_refused_for_others(X, Y):
     with pytest.raises(ValueError, match=r"not known \(NaN\), from which OneVsRestClassifier cannot learn"):
         tuned().fit(X, np.where(X[:, :1] > 0, np.nan, Y))
+
+
+def test_prefit_refuses_labels_that_cannot_be_told_apart():
+    X, Y = np.random.RandomState(0).randn(60, 3), np.random.RandomState(1).randint(0, 2, (60, 3))
+    fitted = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
+    y = [{"zyx"[j] for j in np.flatnonzero(row)} for row in Y]
+    tuned = TunedThresholdMultiLabelClassifierCV(fitted, cv="prefit", refit=False)
+    with pytest.raises(ValueError, match="which column is which label cannot be told"):
+        tuned.fit(X, y)
+    assert tuned.fit(X, Y).best_threshold_.shape == (3,)
+
+
+def test_a_scorer_is_no_scoring():
+    from skml.metrics import get_scorer
+
+    X, Y = np.random.RandomState(0).randn(60, 3), np.random.RandomState(1).randint(0, 2, (60, 3))
+    tuned = TunedThresholdMultiLabelClassifierCV(
+        OneVsRestClassifier(LogisticRegression()), scoring=get_scorer("f1_micro")
+    )
+    with pytest.raises(ValueError, match="is a scorer, which takes an estimator"):
+        tuned.fit(X, Y)
