@@ -13,6 +13,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
@@ -37,6 +38,7 @@ class _Task:
 
     X: object
     Y: object
+    sample_weight: np.ndarray | None
     weight: np.ndarray | None
     encoder: TargetEncoder
     positive_weight: np.ndarray | None
@@ -420,6 +422,11 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             right[list(unknown)] = False
         if not known.all():
             sample_weight = (known > 0) * (1.0 if sample_weight is None else np.asarray(sample_weight))
+        if sample_weight is not None and not np.any(sample_weight):
+            warnings.warn(
+                "The score is NaN: no row has a weight and a known cell.", UndefinedMetricWarning, stacklevel=2
+            )
+            return np.nan
         return float(np.average(right, weights=sample_weight))
 
     @property
@@ -520,7 +527,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         weight = _weights.without_unknown_rows(weight, Y)
         positive_weight, by_class = self._apply_class_weight(encoder, Y, weight)
         rng = copy.deepcopy(self._random_state) if goes_on else self._new_random_state()
-        return _Task(X, Y, _times(weight, by_class, Y), encoder, positive_weight, by_class, rng, goes_on, partial)
+        by_row = _times(weight, by_class, Y)
+        return _Task(X, Y, weight, by_row, encoder, positive_weight, by_class, rng, goes_on, partial)
 
     def _split(self, task, validation):
         """Decide which rows train, for which members, and which watch."""
@@ -591,7 +599,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _predict_unlearned(self, task):
         """Set what follows from the probabilities of rows that no network, or not all members, learned from."""
-        X, Y, weight, split = task.X, task.Y, task.weight, task.split
+        X, Y, weight, split = task.X, task.Y, task.sample_weight, task.split
         is_tuned = _decisions.is_tuned(self.threshold)
         if split.fold is not None:
             rows, keeps_all = np.arange(X.shape[0]), Y.shape[0] * Y.shape[1] <= _MAX_KEPT_CELLS
@@ -601,7 +609,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             if keeps_all:
                 self.oof_proba_ = self._by_class(proba.copy())
         elif is_tuned and task.given is not None:
-            X, Y, weight, (rows,) = task.given
+            X, Y, _, (rows,) = task.given
+            weight = None
             proba = self._network.proba(X[rows])
         elif is_tuned and split.held_out is not None:
             rows = split.held_out
@@ -681,14 +690,17 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         """Refuse metrics that would be NaN, and name labels of which nothing is known."""
         if Y.dtype.kind != "f":
             return
-        if self.metrics is not None:
-            raise ValueError(
-                "y holds NaN for cells that are not known, which metrics of Keras do not leave out. Leave metrics=None."
-            )
+        self._check_metrics()
         unknown = encoder.classes_[np.asarray((Y != Y).sum(axis=0)).ravel() == Y.shape[0]]
         if len(unknown):
             warnings.warn(
                 f"y holds only NaN for the labels {unknown.tolist()!r}: nothing is learned of them.", stacklevel=4
+            )
+
+    def _check_metrics(self):
+        if self.metrics is not None:
+            raise ValueError(
+                "y holds NaN for cells that are not known, which metrics of Keras do not leave out. Leave metrics=None."
             )
 
     def _check_can_tune(self, task):
@@ -697,7 +709,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         if task.split.fold is None and task.split.held_out is None and task.given is None:
             raise ValueError(
                 f"threshold={self.threshold!r} is tuned on rows that a network has not learned from, and there are "
-                "none: it needs fit (not partial_fit alone) with at least 20 rows for the members of the default "
+                "none: it needs fit (not partial_fit alone) with at least 4 rows for each member of the default "
                 "network, a holdout (early_stopping=True and at least 100 rows), or X_val and y_val."
             )
 
@@ -754,6 +766,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         Y_val = task.encoder.transform(y_val)
         check_consistent_length(X_val, Y_val)
         if Y_val.dtype.kind == "f":
+            self._check_metrics()
             task.Y = task.Y.astype(Y_val.dtype)
         known = _weights.without_unknown_rows(np.ones(X_val.shape[0]), Y_val)
         weight = None if task.weight is None else _times(known, task.by_class, Y_val)

@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
-# Added to a variance of typical size 1, as BatchNormalization does: it damps columns that hardly vary.
+# Added to the variance of a column of range 1: it damps columns of few values that differ from the rest.
 _DAMPING = 1e-3
 
 # Root mean square norm of a sparse row after scaling; tf-idf rows, of norm 1, move a network too little.
@@ -17,12 +17,13 @@ _CHUNK_CELLS = 2**22
 class DenseScaler:
     """Standardise columns: ``(x - shift) * scale``.
 
-    The variance of a column is damped by a thousandth of the median variance, or of 1 if that is less,
-    so that a nearly constant column is not blown up.
+    The variance is damped by a thousandth of the squared range of the column, in whatever unit that is, so that
+    a column of few values that differ from the rest is not blown up. A constant column becomes 0.
     """
 
     def __init__(self):
         self._statistics = StandardScaler()
+        self._lowest, self._highest = np.inf, -np.inf
 
     def update(self, X, rows, weight=None):
         """Take in rows of X.
@@ -37,6 +38,8 @@ class DenseScaler:
             part = X[rows[chunk]]
             part = part.toarray() if sparse.issparse(part) else part
             self._statistics.partial_fit(part, sample_weight=None if weight is None else weight[rows[chunk]])
+            self._lowest = np.minimum(self._lowest, part.min(axis=0).astype(np.float64))
+            self._highest = np.maximum(self._highest, part.max(axis=0).astype(np.float64))
 
     @property
     def shift(self):
@@ -46,10 +49,11 @@ class DenseScaler:
     @property
     def scale(self):
         """What the rest is multiplied by, shape (n_features,), float64."""
-        variance = self._statistics.var_
-        varying = variance[variance > 0]
-        typical = np.median(varying) if varying.size else 1.0
-        return 1 / np.sqrt(variance + _DAMPING * min(1.0, typical))
+        spread = self._highest - self._lowest
+        # Of a constant column the mean is off by rounding, and the variance too, which may fall below 0.
+        varies = spread > 0
+        variance = np.maximum(self._statistics.var_, 0) + _DAMPING * spread**2
+        return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0)
 
 
 class SparseScaler:

@@ -33,7 +33,7 @@ class Split:
     n_members : int
         How many folds to make; 1 makes none.
     fraction : float or None
-        Share of the rows to hold out, if there are no folds.
+        Share of the rows to hold out, if there are no folds, or too few rows for them.
     random_state : numpy.random.RandomState
     """
 
@@ -44,7 +44,7 @@ class Split:
         self.rows = rows if weight is None else rows[weight > 0]
         self.held_out = None
         self.fold = folds(self.rows, Y, n_members, random_state)
-        if n_members == 1 and fraction is not None:
+        if self.fold is None and fraction is not None:
             self.rows, self.held_out = holdout(self.rows, Y, fraction, random_state)
 
     def training_weight(self):

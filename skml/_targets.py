@@ -358,8 +358,9 @@ def _binary_cells(y):
         return Y.astype(_checked_dtype(Y.data))
     cells = np.asarray(y)
     if cells.dtype == object:
+        is_missing = np.array([type(value).__name__ == "NAType" for value in cells.flat]).reshape(cells.shape)
         try:
-            cells = cells.astype(np.float64)
+            cells = np.where(is_missing, np.nan, cells).astype(np.float64)
         except (TypeError, ValueError):
             raise ValueError("An indicator y must hold 0 and 1; got values that are no numbers.\n" + FORMS) from None
     return cells.astype(_checked_dtype(cells))

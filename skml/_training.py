@@ -133,7 +133,13 @@ class DenseStart:
     def trained(self, model):
         """Return the trained network."""
         pairs = zip(model.trainable_variables, self._network.weights, strict=True)
-        return replace(self._network, weights=[_engine.as_array(v).reshape(weight.shape) for v, weight in pairs])
+        weights = [_engine.as_array(variable).reshape(weight.shape) for variable, weight in pairs]
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise ValueError(
+                "Training diverged: the weights are not finite. Take a smaller learning_rate, and look for very large "
+                "values in X."
+            )
+        return replace(self._network, weights=weights)
 
     def abandon(self):
         """Undo a training that did not end: nothing, as this start holds no model."""
@@ -195,7 +201,7 @@ def start(params, X, problem, scaler, hidden, n_members, cross_fitted, random_st
             head=meta["output_activation_"],
             activation=params["activation"],
             n_members=n_members,
-            sparse=_trains_sparse(X),
+            sparse=_trains_sparse(X, params["jit_compile"]),
         )
         return _start_dense(network, params, problem, scaler, cross_fitted, random_state)
     router = _router(params, problem)
@@ -232,10 +238,10 @@ def go_on(network, params, problem, scaler, random_state):
     return _start_dense(network, params, problem, scaler, False, random_state)
 
 
-def _trains_sparse(X):
+def _trains_sparse(X, jit_compile):
     """Whether to train on sparse batches; of fuller rows TensorFlow multiplies dense batches sooner."""
     is_sparse = sparse.issparse(X) and X.nnz <= _MAX_DENSITY * np.prod(X.shape, dtype=float)
-    return is_sparse and not tf.distribute.has_strategy()  # replicas take dense batches
+    return is_sparse and not jit_compile and not tf.distribute.has_strategy()  # XLA and replicas take dense batches
 
 
 def callbacks(params):
@@ -403,6 +409,8 @@ def _router(params, problem, from_logits=False):
     if meta["target_type_"] == "multiclass":
         raise ValueError(f'loss={loss!r} is for yes/no questions; for one of more than two classes use "auto".')
     own = {name: value for name, value in params.items() if name.startswith("loss__")}
+    if "loss__positive_weight" in own:
+        raise ValueError("loss__positive_weight is the parameter class_weight of the estimator; set that.")
     arguments = {"from_logits": from_logits, **{name.removeprefix("loss__"): value for name, value in own.items()}}
     loss = _losses.named_loss(loss, positive_weight, **arguments)
     return Router({name: value for name, value in params.items() if name not in own} | {"loss": loss}, meta)

@@ -171,7 +171,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         routed = self._routed(params)
         estimator, rows, proba = self._probabilities(X, y, encoder, routed)
         tuning = Y[rows], proba if encoder.is_multilabel else proba[:, 1:]
-        weight = _sample_weight(routed.estimator.fit, rows)
+        weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
         tuned = tune(*tuning, self.scoring, self.shrinkage, weight)
         if self.store_cv_results:
             scores = [score(*tuning, self.scoring, threshold, weight) for threshold in _GRID]
@@ -344,7 +344,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         return decide(columns, self.best_threshold_, self.best_k_ or 0, self.best_k_)
 
 
-def _sample_weight(params, rows):
-    """Return the weights of the rows to tune on, from what `fit` of the estimator gets."""
-    weight = next((value for name, value in params.items() if name.rpartition("__")[2] == "sample_weight"), None)
+def _sample_weight(estimator, params, rows):
+    """Return the weights of the rows to tune on, from what `fit` of the estimator gets: those of the last step."""
+    names = [name for name in params if name.rpartition("__")[2] == "sample_weight"]
+    last = f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
+    weight = params[last if last in names else names[0]] if names else None
     return None if weight is None else np.asarray(weight)[rows]

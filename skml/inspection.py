@@ -208,6 +208,7 @@ class LabelReportDisplay:
         if ax is None:
             (ax,) = new_axes(1, size=(6.2 + 0.07 * max(map(len, names)), map_height(len(names))))
         self.im_ = draw_map(ax, values, names, cmap)
+        ax.set_ylabel("label (rows that have it)")
         ax.set_xticks(range(len(_SHADED)), [name.replace("_", "\n") for name in _SHADED])
         ax.xaxis.tick_top()
         ax.axvline(0.5, color="white", linewidth=3)  # thresholds are no scores

@@ -27,6 +27,9 @@ __all__ = ["MultiLabelStratifiedKFold", "MultiLabelStratifiedShuffleSplit", "cro
 _MAX_STEPS = 2**34
 _STEPS_PER_ROW = 40_000
 
+# Larger indicators reach a classifier as CSR, which few take.
+_MAX_DENSE_CELLS = 2**25
+
 # Data for early stopping are the same in each fold, also if they happen to have as many rows as X.
 _NOT_SPLIT = ("X_val", "y_val")
 
@@ -127,7 +130,7 @@ def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_sta
         Its `predict_proba` gives one array of shape (n_samples, n_labels), or a list of n_labels arrays as
         those of forests and `MultiOutputClassifier`. A `KerasMultiLabelClassifier`, alone or as last step of a
         Pipeline, gets ``y`` as a matrix and ``classes=``; any other gets an int64 indicator, and CSR if ``y``
-        is sparse.
+        is sparse and has more than 33 million cells.
     X : array-like, DataFrame, sparse matrix or list of n_samples items
     y : label collections, indicator, or one label per row, n_samples in all
         As in `KerasMultiLabelClassifier.fit`.
@@ -289,7 +292,7 @@ def _matrix_for(estimator, y, encoder):
             "leave the rows out, or take KerasMultiLabelClassifier."
         )
     Y = Y.astype(np.int64)
-    if encoder.form_ == "sparse" and Y.shape[1] > 1:
+    if encoder.form_ == "sparse" and np.prod(Y.shape, dtype=float) > _MAX_DENSE_CELLS:
         return encoder.sparse_container_(Y)
     Y = Y.toarray() if sparse.issparse(Y) else Y
     return Y if Y.shape[1] > 1 else Y.ravel()

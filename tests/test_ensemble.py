@@ -320,3 +320,26 @@ def test_why_there_are_no_out_of_fold_probabilities_is_said(X, Y):
     clf = KerasMultiLabelClassifier(**{**SMALL, "n_members": 1}).fit(X, Y)
     with pytest.raises(AttributeError, match="with n_members > 1"):
         clf.oof_proba_  # noqa: B018
+
+
+def test_more_members_than_folds_can_be_made_for_have_a_holdout(X, Y):
+    X, Y = np.vstack([X, X]), np.vstack([Y, Y])
+    clf = KerasMultiLabelClassifier(**{**SMALL, "n_members": 50, "threshold": "f1_micro"}).fit(X, Y)
+    assert "val_loss" in clf.history_
+    assert not hasattr(clf, "oof_proba_")
+
+
+def test_a_training_that_diverges_is_refused(X, Y):
+    with pytest.raises(ValueError, match="Training diverged"):
+        KerasMultiLabelClassifier(**{**SMALL, "learning_rate": 1e30}).fit(X, Y)
+
+
+def test_class_weight_does_not_weigh_the_f1_that_is_tuned(X, Y):
+    params = {**SMALL, "threshold": "f1_micro", "class_weight": {0: 1, 1: 20}}
+    clf = KerasMultiLabelClassifier(**params).fit(X, Y[:, 2])
+    assert clf.threshold_ == tune(Y[:, [2]], clf.oof_proba_[:, [1]], "f1_micro").threshold
+
+
+def test_what_loss_would_take_twice_is_refused(X, Y):
+    with pytest.raises(ValueError, match="is the parameter class_weight"):
+        KerasMultiLabelClassifier(loss="focal", loss__positive_weight=[1, 2, 3]).fit(X, Y)

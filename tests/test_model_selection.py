@@ -232,11 +232,13 @@ def recorded(X, y, **kwargs):
     return Recorder.calls
 
 
+@pytest.mark.parametrize("max_cells", [0, 10**6])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
-def test_classifiers_get_an_int64_indicator(form, X, Y):
+def test_classifiers_get_an_int64_indicator(form, max_cells, X, Y, monkeypatch):
+    monkeypatch.setattr("skml.model_selection._MAX_DENSE_CELLS", max_cells)
     for (_, y, _), (train, _) in zip(recorded(X, form(Y)), KFold(4).split(X), strict=True):
         assert y.dtype == np.int64
-        assert sparse.issparse(y) == sparse.issparse(form(Y))
+        assert sparse.issparse(y) == (sparse.issparse(form(Y)) and max_cells == 0)
         np.testing.assert_array_equal(y.toarray() if sparse.issparse(y) else y, Y[train])
 
 

@@ -24,24 +24,33 @@ def test_dense_columns_are_standardised(X):
     X = X * [0.5, 1, 10, 100, 1000] + 7
     scaler = DenseScaler()
     scaler.update(X, ALL)
-    np.testing.assert_allclose(scaled(scaler, X), StandardScaler().fit_transform(X), atol=0.01)
+    np.testing.assert_allclose(scaled(scaler, X), StandardScaler().fit_transform(X), rtol=0.03)
 
 
-def test_nearly_constant_columns_are_damped_and_constant_ones_are_zero(X):
-    X = X.copy()
-    X[:, 0] *= 1e-4
-    X[:, 1] = 3.0
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_columns_of_few_values_that_differ_are_damped_in_any_unit(unit):
+    X = np.zeros((1000, 1))
+    X[0] = unit
     scaler = DenseScaler()
-    scaler.update(X, ALL)
-    Z = scaled(scaler, X)
-    np.testing.assert_allclose(Z[:, 0].std(), X[:, 0].std() / np.sqrt(X[:, 0].var() + 0.001 * 0.9), rtol=0.2)
-    assert not Z[:, 1].any()
+    scaler.update(X, np.arange(1000))
+    np.testing.assert_allclose(scaled(scaler, X).max(), 0.999 / np.sqrt(0.001 * 0.999 + 0.001))
 
 
-def test_columns_that_are_all_small_are_not_damped_away(X):
+@pytest.mark.parametrize("weight", [None, np.random.RandomState(0).rand(80)])
+def test_constant_columns_are_zero_whatever_rounding_leaves_of_them(weight, X):
+    X = np.column_stack([np.full((80, 3), 0.1), X])
     scaler = DenseScaler()
-    scaler.update(X * 1e-6, ALL)
-    np.testing.assert_allclose(scaled(scaler, X * 1e-6).std(axis=0), 1, rtol=0.01)
+    for _ in range(5):
+        scaler.update(X, ALL, weight)
+    assert scaler.scale[:3].tolist() == [0, 0, 0]
+    assert (scaler.scale[3:] < 3).all()
+
+
+def test_a_column_counts_the_same_in_any_unit(X, Y):
+    units = np.array([1e-4, 1, 1, 1e4, 1])
+    one = KerasMultiLabelClassifier(**SMALL).fit(X, Y).predict_proba(X)
+    other = KerasMultiLabelClassifier(**SMALL).fit(X * units, Y).predict_proba(X * units)
+    np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 def test_sparse_columns_are_divided_by_their_maximum_and_rows_have_norm_8(sparse_X):

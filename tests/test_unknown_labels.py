@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss
 
 from skml import KerasMultiLabelClassifier, _weights
@@ -130,3 +131,16 @@ def test_losses_by_name_train_with_unknown_cells_and_class_weight(loss, X, unkno
     assert np.isfinite(clf.history_["loss"]).all()
     plain = KerasMultiLabelClassifier(class_weight="balanced", **SMALL).fit(X, unknown)
     assert np.abs(clf.predict_proba(X) - plain.predict_proba(X)).max() > 1e-3
+
+
+def test_missing_cells_of_object_arrays_and_metrics_of_x_val(X, Y, unknown):
+    cells = pd.DataFrame(unknown).astype("Int64").to_numpy()
+    np.testing.assert_array_equal(TargetEncoder().fit_transform(cells), unknown.astype(np.float32))
+    with pytest.raises(ValueError, match="Leave metrics=None"):
+        KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, Y, X_val=X, y_val=unknown)
+
+
+def test_a_score_of_nothing_known_is_nan(X, Y):
+    clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
+    with pytest.warns(UndefinedMetricWarning):
+        assert np.isnan(clf.score(X[:1], np.full((1, 3), np.nan)))
