@@ -415,7 +415,7 @@ class Predictor:
     def _function(self, layout):
         if layout not in self._functions:
             specs = _specs(layout)
-            state = [tf.TensorSpec(value.shape, value.dtype) for value in _state_of(self._model)]
+            state = [tf.TensorSpec((), tf.resource) for _ in self._model.variables]
             forward = tf.function(
                 lambda *tensors: self._forward(layout, tensors[: len(specs)], tensors[len(specs) :]),
                 autograph=False,
@@ -433,13 +433,20 @@ class Predictor:
         if not self._shared:
             return self._model(batch, training=False)
         model = self._model
-        value = {id(variable): tensor for variable, tensor in zip(model.variables, state, strict=True)}
+        value = {id(variable): _read(handle, variable) for variable, handle in zip(model.variables, state, strict=True)}
         states = [[value[id(v)] for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
         return model.stateless_call(*states, batch, training=False)[0]
 
 
 def _state_of(model):
-    return [variable.value for variable in model.variables]
+    """Return what a graph reads the model's variables by; to read them before costs more than a small network."""
+    return [variable.value.handle for variable in model.variables]
+
+
+def _read(handle, variable):
+    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.value.dtype)
+    value.set_shape(variable.shape)
+    return value
 
 
 def rows_of(X, model):
@@ -468,7 +475,8 @@ _predictors_lock = threading.Lock()
 
 def predictor(model, description, copy_model):
     """Return the `Predictor` of a model, shared with others of the same description if that is not None."""
-    if description is None:
+    is_distributed = any(isinstance(v.value, tf.distribute.DistributedValues) for v in model.variables)
+    if description is None or is_distributed:
         return Predictor(model, shared=False)
     with _predictors_lock:
         if description not in _predictors:

@@ -251,6 +251,15 @@ def test_a_strategy_trains_and_leaves_no_trace_behind(container, X, Y):
     np.testing.assert_allclose(inside, before, atol=1e-5)
 
 
+def test_a_network_of_ones_own_that_was_trained_under_a_strategy_predicts(X, Y):
+    import tensorflow as tf
+    from custom import network
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        clf = KerasMultiLabelClassifier(network, epochs=2, random_state=0).fit(X, Y)
+    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+
+
 def test_the_dtype_policy_of_keras_leaves_no_trace_behind(X, Y):
     before = KerasMultiLabelClassifier(build, epochs=2, random_state=0).fit(X, Y).predict_proba(X)
     keras.config.set_dtype_policy("mixed_bfloat16")
