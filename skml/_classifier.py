@@ -370,7 +370,8 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             In the dtype of the network, inside (0, 1), columns as in ``classes_``. With one label per row
             (n_samples, n_classes), rows summing to 1.
         """
-        check_is_fitted(self, "_network")
+        if "_network" not in vars(self):  # check_is_fitted takes longer than a row through the network
+            check_is_fitted(self, "_network")
         return self._proba(self._check_X(X))
 
     def decision_function(self, X):

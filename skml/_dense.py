@@ -107,41 +107,51 @@ class DenseNetwork:
     def proba(self, X):
         """Return the probabilities of the output units, the members' mean, shape (n_samples, n_outputs)."""
         link = expit if self.head == "sigmoid" else partial(softmax, axis=-1)
-        return self._outputs(X, lambda logits: link(logits).mean(axis=0))
+        return self._outputs(X, link if self.n_members == 1 else lambda logits: link(logits).mean(axis=0))
 
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
+        if self.n_members == 1:
+            return self._outputs(X, partial(log_proba_of_logits, head=self.head))
         return self._outputs(X, _log_odds_of_mean if self.head == "sigmoid" else _log_of_mean)
 
     def _outputs(self, X, combine):
         is_sparse = issparse(X)
-        chunk = max(1, _CHUNK_CELLS // max(1 if is_sparse else X.shape[1], *(self.n_members * w for w in self.widths)))
+        widest = self.n_members * max(self.widths)
+        chunk = max(1, _CHUNK_CELLS // (widest if is_sparse else max(widest, X.shape[1])))
         weights = self._wide_weights(is_sparse)
+        if X.shape[0] <= chunk:
+            return combine(self._logits(X, weights)).astype(self.dtype)
         outputs = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for start in range(0, X.shape[0], chunk):
             outputs[start : start + chunk] = combine(self._logits(X[start : start + chunk], weights))
         return outputs
 
     def _wide_weights(self, is_sparse):
-        """Return the weights in float64, bar a first kernel for sparse rows."""
+        """Return the weights in float64, bar a first kernel for sparse rows; those of one member are not stacked."""
         kernel, bias, *others = self.weights
         bias = bias.astype(np.float64)
         if is_sparse and self.shift is not None:
             bias -= (self.shift * self.scale) @ kernel
         first = kernel if is_sparse else kernel.astype(np.float64)
-        return [first, bias, *(weight.astype(np.float64) for weight in others)]
+        if self.n_members == 1:
+            return [first, bias, *(weight[0].astype(np.float64) for weight in others)]
+        others = [weight.astype(np.float64) for weight in others]
+        others[1::2] = [bias[:, None] for bias in others[1::2]]
+        return [first, bias, *others]
 
     def _logits(self, X, weights):
-        """Return the logits of each member, shape (n_members, n_samples, n_outputs)."""
+        """Return the logits, shape (n_samples, n_outputs), after an axis of members if there are several."""
         kernel, bias, *others = weights
-        hidden = (self._scaled(X) @ kernel).astype(np.float64, copy=False)
-        hidden += bias
-        logits = hidden.reshape(len(hidden), self.n_members, -1).swapaxes(0, 1)
+        logits = (self._scaled(X) @ kernel).astype(np.float64, copy=False)
+        logits += bias
+        if self.n_members > 1:
+            logits = logits.reshape(len(logits), self.n_members, -1).swapaxes(0, 1)
         activate, hidden = ACTIVATIONS[self.activation], None
         for kernel, bias in zip(others[::2], others[1::2], strict=True):
             hidden = _with_residual(activate(logits), hidden)
             logits = hidden @ kernel
-            logits += bias[:, None]
+            logits += bias
         return logits
 
     def _scaled(self, X):
@@ -160,8 +170,6 @@ def _with_residual(outputs, inputs):
 
 def _log_odds_of_mean(logits):
     """Return the log-odds of the mean over the first axis of the sigmoids of logits."""
-    if len(logits) == 1:
-        return logits[0]
     return logsumexp(log_expit(logits), axis=0) - logsumexp(log_expit(-logits), axis=0)
 
 

@@ -164,7 +164,7 @@ def test_grid_search_over_an_argument_of_the_builder_builds_networks_of_that_wid
 
 def test_grid_search_over_weight_decay_shrinks_the_weights(X, Y):
     def norm(clf, X, y):
-        return np.linalg.norm(clf.model_.get_weights()[0])
+        return np.linalg.norm(clf.model_.trainable_weights[0].numpy())
 
     clf = small(optimizer="adamw", epochs=20)
     search = GridSearchCV(clf, {"optimizer__weight_decay": [0.0, 5.0]}, scoring=norm, cv=2).fit(X, Y)
