@@ -253,6 +253,7 @@ def test_a_strategy_trains_and_leaves_no_trace_behind(container, X, Y):
 
 def test_a_network_of_ones_own_that_was_trained_under_a_strategy_predicts(X, Y):
     import tensorflow as tf
+
     from custom import network
 
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
