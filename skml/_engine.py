@@ -127,6 +127,7 @@ class Session:
         model.optimizer.build(model.trainable_variables)
         self._initial = [(variable, _constant_or_array(variable)) for variable in model.optimizer.variables]
         self._is_new = True
+        self.n_cells = sum(int(np.prod(v.shape)) for v in [*model.variables, *model.optimizer.variables])
         train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
         self._train = functools.cache(lambda: self._trace(train_step))
         self._test = functools.cache(lambda: self._trace(model.test_step))
@@ -348,10 +349,13 @@ class SessionPool:
     Parameters
     ----------
     max_sessions : int, default=8
+    max_cells : int, default=2**25
+        Weights and slots that idle sessions may hold in all; 128 MB in float32.
     """
 
-    def __init__(self, max_sessions=8):
+    def __init__(self, max_sessions=8, max_cells=2**25):
         self._max_sessions = max_sessions
+        self._max_cells = max_cells
         self._idle = OrderedDict()
         self._lock = threading.Lock()
 
@@ -370,11 +374,15 @@ class SessionPool:
         with self._lock:
             self._idle.setdefault(key, []).append(session)
             self._idle.move_to_end(key)
-            while sum(map(len, self._idle.values())) > self._max_sessions:
+            while self._is_too_full():
                 oldest = next(iter(self._idle))
                 self._idle[oldest].pop()
                 if not self._idle[oldest]:
                     del self._idle[oldest]
+
+    def _is_too_full(self):
+        sessions = [session for stack in self._idle.values() for session in stack]
+        return len(sessions) > self._max_sessions or sum(s.n_cells for s in sessions) > self._max_cells
 
     def clear(self):
         """Forget all sessions."""

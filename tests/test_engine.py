@@ -279,28 +279,42 @@ def test_the_pool_is_bounded_and_drops_the_oldest():
 
     def make(name):
         made.append(name)
-        return name
+        return SimpleNamespace(name=name, n_cells=1)
 
     for key in "abcab":
         with pool.lend(key, lambda key=key: make(key)):
             pass
     assert made == ["a", "b", "c", "a", "b"]
     with pool.lend("b", lambda: make("again")) as session:
-        assert session == "b"
+        assert session.name == "b"
+
+
+def test_large_sessions_are_kept_as_long_as_they_fit():
+    pool = _engine.SessionPool(max_cells=10)
+    made = []
+    for key, n_cells in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
+        with pool.lend(key, lambda n_cells=n_cells: SimpleNamespace(n_cells=n_cells)) as session:
+            made.append(session)
+    assert made[2] is made[0]  # both fit
+    assert made[4] is not made[1]  # "c" pushed "b" out
+    assert made[6] is not made[5]
 
 
 def test_a_lent_session_is_lent_once():
     pool = _engine.SessionPool()
-    with pool.lend("key", object) as first, pool.lend("key", object) as second:
+    with (
+        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as first,
+        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as second,
+    ):
         assert first is not second
 
 
 def test_a_session_that_failed_is_not_kept():
     pool = _engine.SessionPool()
-    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: "broken"):
+    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as broken:
         raise KeyboardInterrupt
-    with pool.lend("key", lambda: "new") as session:
-        assert session == "new"
+    with pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as session:
+        assert session is not broken
 
 
 def test_threads_fit_at_the_same_time(X, Y):
