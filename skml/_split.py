@@ -58,6 +58,7 @@ class Split:
         if self.fold is None:
             return None
         orders = [self.rows[self.fold[self.rows] == j] for j in range(self._n_members)]
+        orders = [order for order in orders if len(order)]  # stratification may leave a fold empty
         return X, Y, fold_weights(self._weight, self.fold, self._n_members), orders
 
     def as_given(self, X, Y, weight, orders):

@@ -343,3 +343,10 @@ def test_class_weight_does_not_weigh_the_f1_that_is_tuned(X, Y):
 def test_what_loss_would_take_twice_is_refused(X, Y):
     with pytest.raises(ValueError, match="is the parameter class_weight"):
         KerasMultiLabelClassifier(loss="focal", loss__positive_weight=[1, 2, 3]).fit(X, Y)
+
+
+def test_an_empty_fold_is_no_trouble(X, Y, monkeypatch):
+    monkeypatch.setattr(_split, "folds", lambda rows, Y, n_members, random_state: np.arange(len(rows)) % 3)
+    clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
+    assert np.isfinite(clf.history_["val_loss"]).all()
+    assert clf.oof_proba_.shape == (80, 3)
