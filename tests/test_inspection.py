@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -311,8 +309,11 @@ def test_what_was_not_trained_in_epochs_has_no_curve(X, Y):
 @pytest.mark.parametrize("package", ["pandas", "matplotlib"])
 def test_a_missing_package_is_named(package, monkeypatch, Y, proba):
     report = label_report(Y, proba)
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setitem(sys.modules, f"{package}.pyplot", None)
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr("skml._drawing.importlib.import_module", missing)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         LabelReportDisplay(report).plot() if package == "matplotlib" else label_report(Y, proba)
 
