@@ -106,7 +106,7 @@ class DenseNetwork:
 
     def proba(self, X):
         """Return the probabilities of the output units, the members' mean, shape (n_samples, n_outputs)."""
-        link = expit if self.head == "sigmoid" else partial(softmax, axis=-1)
+        link = partial(proba_of_logits, head=self.head)
         return self._outputs(X, link if self.n_members == 1 else lambda logits: link(logits).mean(axis=0))
 
     def log_proba(self, X):
@@ -245,4 +245,4 @@ def log_proba_of_logits(logits, head):
 
 def proba_of_logits(logits, head):
     """Return what `DenseNetwork.proba` does from the logits of any network."""
-    return expit(logits) if head == "sigmoid" else softmax(logits, axis=1)
+    return expit(logits) if head == "sigmoid" else softmax(logits, axis=-1)

@@ -325,9 +325,7 @@ def _member_layers(network, inputs):
     if not widths:
         return Split(k, dtype=dtype)(keras.layers.Dense(k * n_outputs, dtype=dtype)(inputs))
     first = keras.layers.Dense(k * widths[0], network.activation, dtype=dtype)(inputs)
-    hidden = Split(k, dtype=dtype)(
-        keras.layers.Dropout(network.dropout, dtype=dtype)(first) if network.dropout else first
-    )
+    hidden = Split(k, dtype=dtype)(keras.layers.Dropout(network.dropout, dtype=dtype)(first))
     for width in widths[1:]:
         has_residual = width == hidden.shape[-1]
         outputs = StackedDense(width, network.activation, has_residual, dtype=dtype)(hidden)

@@ -91,7 +91,7 @@ def folds(rows, Y, n_members, random_state):
         from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
         splitter = MultilabelStratifiedKFold(n_members, shuffle=True, random_state=random_state)
-        for j, (_, own) in enumerate(splitter.split(rows, _cells(rows, Y))):
+        for j, (_, own) in enumerate(splitter.split(rows, strata(Y[rows]))):
             fold[rows[own]] = j
     else:
         fold[random_state.permutation(rows)] = np.arange(len(rows)) % n_members
@@ -147,7 +147,7 @@ def _drawn(rows, Y, n_held_out, random_state):
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
     splitter = MultilabelStratifiedShuffleSplit(1, test_size=n_held_out, random_state=random_state)
-    ((_, drawn),) = splitter.split(rows, _cells(rows, Y))
+    ((_, drawn),) = splitter.split(rows, strata(Y[rows]))
     return rows[drawn]
 
 
@@ -155,11 +155,10 @@ def _can_be_stratified(rows, Y):
     return len(rows) * Y.shape[1] <= _MAX_STRATIFIED_CELLS
 
 
-def _cells(rows, Y):
-    """Return the cells by which to stratify, of two classes both; what is not known counts as 0."""
-    cells = Y[rows].toarray() if sparse.issparse(Y) else Y[rows]
-    cells = (cells == 1).astype(np.uint8)
-    return np.hstack([cells, 1 - cells]) if Y.shape[1] == 1 else cells
+def strata(Y):
+    """Return the cells by which to stratify, dense and bool: of one label both sides; what is not known counts as 0."""
+    cells = (Y.toarray() if sparse.issparse(Y) else Y) == 1
+    return np.hstack([cells, ~cells]) if Y.shape[1] == 1 else cells
 
 
 def _needed_in_training(rows, Y, is_held_out):

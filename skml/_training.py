@@ -98,6 +98,7 @@ class DenseStart:
     def __init__(self, network, arguments, cross_fitted, random_state):
         self.arguments = arguments
         self._network = network
+        self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack one member
         self._cross_fitted = cross_fitted
         # Hashable; equal where a session of an earlier fit can be used again.
         self.description = ("dense", network.architecture, cross_fitted)
@@ -125,15 +126,15 @@ class DenseStart:
     def load(self, model):
         """Put the weights and seeds of this start into a model; they are let go here."""
         _ensemble.load(self._network, model)
-        self._network = replace(self._network, weights=[_Shape(weight) for weight in self._network.weights])
+        self._network = replace(self._network, weights=None)
         seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
         for variable, seed in zip(seeds, self._seeds, strict=True):
             variable.assign([seed, 0])
 
     def trained(self, model):
         """Return the trained network."""
-        pairs = zip(model.trainable_variables, self._network.weights, strict=True)
-        weights = [_engine.as_array(variable).reshape(weight.shape) for variable, weight in pairs]
+        pairs = zip(model.trainable_variables, self._shapes, strict=True)
+        weights = [_engine.as_array(variable).reshape(shape) for variable, shape in pairs]
         if not all(np.isfinite(weight).all() for weight in weights):
             raise ValueError(
                 "Training diverged: the weights are not finite. Take a smaller learning_rate, and look for very large "
@@ -339,16 +340,6 @@ class LastGoodEpoch(keras.callbacks.Callback):
         """Restore the weights that were kept."""
         for variable, weight in zip(self.model.trainable_variables, self._weights or [], strict=False):
             variable.assign(weight)
-
-
-class _Shape:
-    """What is left of an array that was let go."""
-
-    def __init__(self, array):
-        self.shape, self.size, self.dtype = array.shape, array.size, array.dtype
-
-    def __len__(self):
-        return self.shape[0]
 
 
 def _validation(plan, data, start):

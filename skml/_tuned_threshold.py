@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skml._decisions import decide
 from skml._thresholds import SCORINGS, check_rule, score, tune
 from skml.metrics import get_scorer
-from skml.model_selection import encoder_for, fitted, label_columns, out_of_fold, resolve_cv
+from skml.model_selection import encoder_for, fitted, label_columns, last_step, out_of_fold, resolve_cv
 
 # The thresholds of which store_cv_results keeps the scores.
 _GRID = np.linspace(0, 1, 101)
@@ -317,9 +317,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     def _with_oof(self, X, y, encoder, params):
         estimator = fitted(self.estimator, X, y, encoder, params)
-        last = estimator
-        while not hasattr(last, "oof_proba_") and hasattr(last, "steps"):
-            last = last.steps[-1][1]
+        last = last_step(estimator)
         proba = getattr(last, "oof_proba_", None)
         if proba is None:
             raise ValueError(

@@ -19,6 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skml._responses import as_scores
+from skml._split import strata
 from skml._targets import TargetEncoder
 
 __all__ = ["MultiLabelStratifiedKFold", "MultiLabelStratifiedShuffleSplit", "cross_val_predict_proba"]
@@ -220,6 +221,13 @@ def fitted(estimator, X, y, encoder, params, rows=None):
     return _fitted(estimator, X, y if is_own else _matrix_for(estimator, y, encoder), encoder, params, rows)
 
 
+def last_step(estimator):
+    """Return what a Pipeline ends in; any other estimator as it is."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
 def label_columns(proba, estimator, encoder):
     """Return what a fitted estimator gives as probabilities with one column for each of the encoder's classes.
 
@@ -244,16 +252,16 @@ def label_columns(proba, estimator, encoder):
 
 def _split(y, params, by_label, by_class, by_chance):
     """Return the splits of the library's class `by_label`, or of another one where that cannot work."""
-    strata, n_samples = _strata(y)
+    groups, n_samples = _strata(y)
     plain = by_chance(**params)
-    if strata is None:
+    if groups is None:
         return plain.split(np.zeros(n_samples))
-    if strata.ndim == 1:
-        return by_class(**params).split(strata, strata)
+    if groups.ndim == 1:
+        return by_class(**params).split(groups, groups)
     from iterstrat import ml_stratifiers
 
-    splits = list(getattr(ml_stratifiers, by_label)(**params).split(strata, strata))
-    return splits if all(len(train) and len(test) for train, test in splits) else plain.split(strata)
+    splits = list(getattr(ml_stratifiers, by_label)(**params).split(groups, groups))
+    return splits if all(len(train) and len(test) for train, test in splits) else plain.split(groups)
 
 
 def _strata(y):
@@ -266,16 +274,14 @@ def _strata(y):
     n_samples, n_labels = Y.shape
     if n_samples * (n_labels**2 + _STEPS_PER_ROW) > _MAX_STEPS:
         return None, n_samples
-    Y = (Y.toarray() if sparse.issparse(Y) else Y) == 1
-    return (Y if n_labels > 1 else np.hstack([Y, ~Y])), n_samples
+    return strata(Y), n_samples
 
 
 def _keras_classifier(estimator):
     """Return the KerasMultiLabelClassifier that an estimator is, or ends in; else None."""
     from skml._classifier import KerasMultiLabelClassifier
 
-    while hasattr(estimator, "steps"):
-        estimator = estimator.steps[-1][1]
+    estimator = last_step(estimator)
     return estimator if isinstance(estimator, KerasMultiLabelClassifier) else None
 
 
