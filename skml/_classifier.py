@@ -551,8 +551,11 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         from skml import _training
 
         split, params = task.split, self.get_params(deep=False)
-        watched = split.watched(task.X, task.Y) if self.early_stopping and not task.partial else None
-        cross_fitted = split.fold is not None and watched is not None and task.given is None
+        if task.given is not None:
+            validation = split.as_given(*task.given)
+        else:
+            validation = split.watched(task.X, task.Y) if self.early_stopping else None
+        cross_fitted = split.fold is not None and task.given is None and validation is not None
         problem = _training.Problem(self._meta(task), task.positive_weight, task.Y.dtype.kind == "f")
         scaler = self._scale(task)
         if task.goes_on:
@@ -566,7 +569,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
             Y=task.Y,
             weight=split.training_weight(),
             rows=split.rows,
-            validation=watched if task.given is None else split.as_given(*task.given),
+            validation=validation,
             cross_fitted=cross_fitted,
             epochs=1 if task.partial else epochs,
             batch_size=batch_size,
@@ -605,7 +608,7 @@ class KerasMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         if split.fold is not None:
             rows, keeps_all = np.arange(X.shape[0]), Y.shape[0] * Y.shape[1] <= _MAX_KEPT_CELLS
             if not keeps_all:
-                rows = np.sort(task.random_state.choice(split.rows, max(1, _MAX_KEPT_CELLS // Y.shape[1]), False))
+                rows = np.sort(task.random_state.permutation(split.rows)[: max(1, _MAX_KEPT_CELLS // Y.shape[1])])
             proba = self._network.out_of_fold_proba(X[rows], split.fold[rows])
             if keeps_all:
                 self.oof_proba_ = self._by_class(proba.copy())
