@@ -26,5 +26,6 @@ def clear_cache():
     >>> import skml
     >>> skml.clear_cache()
     """
-    if "skml._engine" in sys.modules:
-        sys.modules["skml._engine"].clear()
+    for name in ("skml._keras._pool", "skml._keras._predictor"):
+        if name in sys.modules:
+            sys.modules[name].clear()

@@ -11,10 +11,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from skml._decisions import decide
-from skml._thresholds import SCORINGS, check_rule, score, tune
-from skml.metrics import get_scorer
-from skml.model_selection import encoder_for, fitted, label_columns, last_step, out_of_fold, resolve_cv
+from skml._decisions._rule import DecisionRule, as_one
+from skml._decisions._tuning import RULES, check_rule, score, tune
+from skml._targets._responses import check_names_of_prefit, encoder_for, label_columns, last_step
+from skml.metrics._scorer import get_scorer
+from skml.model_selection._split import resolve_cv
+from skml.model_selection._validation import fitted, out_of_fold
 
 # The thresholds of which store_cv_results keeps the scores.
 _GRID = np.linspace(0, 1, 101)
@@ -108,7 +110,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"])],
-        "scoring": [StrOptions(set(SCORINGS)), callable],
+        "scoring": [StrOptions(set(RULES)), callable],
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), None],
         "cv": ["cv_object", StrOptions({"prefit", "oof"}), Interval(RealNotInt, 0, 1, closed="neither")],
         "refit": ["boolean"],
@@ -170,15 +172,15 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         Y = encoder.transform(y)
         routed = self._routed(params)
         estimator, rows, proba = self._probabilities(X, y, encoder, routed)
-        tuning = Y[rows], proba if encoder.is_multilabel else proba[:, 1:]
+        tuning = Y[rows], encoder.output_columns(proba)
         weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
-        tuned = tune(*tuning, self.scoring, self.shrinkage, weight)
+        rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight)
         if self.store_cv_results:
             scores = [score(*tuning, self.scoring, threshold, weight) for threshold in _GRID]
             self.cv_results_ = {"thresholds": _GRID.copy(), "scores": np.array(scores)}
-        is_one = not encoder.is_multilabel and np.ndim(tuned.threshold) == 1
-        self.best_threshold_ = float(tuned.threshold[0]) if is_one else tuned.threshold
-        self.best_k_, self.best_score_ = tuned.k, tuned.score
+        has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
+        self.best_threshold_ = as_one(rule.threshold) if has_one_label_per_row else rule.threshold
+        self.best_k_ = rule.max_labels
         self.estimator_, self.target_encoder_, self.classes_ = estimator, encoder, encoder.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
@@ -197,9 +199,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             For label collections an object array of tuples, in the order of ``classes_``.
         """
-        decisions = self._decisions(X)
-        is_multilabel = self.target_encoder_.is_multilabel
-        return self.target_encoder_.inverse_transform(decisions if is_multilabel else decisions.ravel().astype(np.intp))
+        encoder, proba = self.target_encoder_, self.predict_proba(X)
+        return encoder.inverse_transform(self._rule.decide(encoder.output_columns(proba)))
 
     def predict_proba(self, X):
         """Predict the probability of each label by the fitted estimator.
@@ -231,7 +232,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         proba = self.predict_proba(X)
         limits = np.finfo(proba.dtype)
         scores = logit(np.clip(proba, limits.tiny, 1 - limits.epsneg))
-        return scores if self.target_encoder_.is_multilabel else scores[:, 1]
+        return self.target_encoder_.class_scores(self.target_encoder_.output_columns(scores))
 
     def score(self, X, y, sample_weight=None):
         """Return the share of rows whose labels are all predicted right (subset accuracy).
@@ -248,8 +249,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         score : float
         """
         check_is_fitted(self)
-        if not self.target_encoder_.is_multilabel:
-            return super().score(X, y, sample_weight)
         return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
 
     def get_metadata_routing(self):
@@ -263,20 +262,24 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         router.add(estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit"))
         return router.add(splitter=self.cv, method_mapping=MethodMapping().add(callee="split", caller="fit"))
 
+    @property
+    def _rule(self):
+        """The decision rule in force."""
+        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
+
     def _check_target(self, encoder):
         if hasattr(self.scoring, "set_score_request"):
             raise ValueError(
-                f"scoring={self.scoring!r} is a scorer, which takes an estimator; pass one of {sorted(SCORINGS)}, or a "
+                f"scoring={self.scoring!r} is a scorer, which takes an estimator; pass one of {sorted(RULES)}, or a "
                 "function scoring(Y, Y_pred) of two 0/1 matrices."
             )
-        if encoder.is_multilabel:
-            return
-        if encoder.target_type_ == "multiclass":
+        if not encoder.threshold_labels:
             raise ValueError(
                 f"Only binary classification is supported with one label per row; got {len(encoder.classes_)} classes, "
                 "of which the most probable one is predicted, and there is no threshold to tune."
             )
-        if isinstance(self.scoring, str) and self.scoring == "top_k":
+        has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
+        if has_one_label_per_row and isinstance(self.scoring, str) and self.scoring == "top_k":
             raise ValueError("scoring='top_k' has no meaning for one label per row; take 'f1_macro'.")
 
     def _routed(self, params):
@@ -307,12 +310,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if self.refit:
             raise ValueError("cv='prefit' tunes on a fitted estimator and never fits it: pass refit=False.")
         check_is_fitted(self.estimator)
-        known = list(getattr(self.estimator, "classes_", encoder.classes_))
-        if encoder.form_ == "collections" and known != encoder.classes_.tolist():
-            raise ValueError(
-                f"The fitted estimator has classes_ {known!r}, but y holds the labels {encoder.classes_.tolist()!r}: "
-                "which column is which label cannot be told. Pass y as the indicator that the estimator was fitted to."
-            )
+        check_names_of_prefit(self.estimator, encoder)
         return self.estimator, slice(None), label_columns(self.estimator.predict_proba(X), self.estimator, encoder)
 
     def _with_oof(self, X, y, encoder, params):
@@ -335,11 +333,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
-
-    def _decisions(self, X):
-        proba = self.predict_proba(X)
-        columns = proba if self.target_encoder_.is_multilabel else proba[:, 1:]
-        return decide(columns, self.best_threshold_, self.best_k_ or 0, self.best_k_)
 
 
 def _sample_weight(estimator, params, rows):

@@ -1,0 +1,1 @@
+"""Stage 4: probabilities to labels: thresholds, applied and tuned; arithmetic on arrays."""

@@ -1,0 +1,178 @@
+"""Thresholds found from probabilities: the table of rules. No network."""
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from skml._decisions._blocks import cells_of
+from skml._decisions._calibration import plug_in
+from skml._decisions._measures import (
+    F1,
+    MACRO,
+    custom_score,
+    macro_score,
+    micro_f1,
+    samples_f1,
+    share_error,
+)
+from skml._decisions._rule import DecisionRule
+from skml._decisions._search import (
+    ascend,
+    best_by_label,
+    best_common,
+    best_for_samples,
+    best_k,
+    best_on_grid,
+    drawn_together,
+)
+
+
+class Tuned(NamedTuple):
+    """What `tune` found: a rule, and its score on the probabilities given."""
+
+    rule: DecisionRule
+    score: float
+
+
+class TuningRule(NamedTuple):
+    """One way to tune: a row of `RULES`."""
+
+    find: Callable  # of cells and shrinkage: a threshold, a float or one for each label, or a DecisionRule
+    score: Callable  # of cells and a DecisionRule
+    shrinks: bool = False  # whether shrinkage has a meaning
+
+
+def _macro_threshold(cells, shrinkage, measure):
+    if shrinkage == "auto":
+        return plug_in(cells, measure)
+    own = best_by_label(cells, measure.value)
+    return own if shrinkage is None else drawn_together(cells, own, best_common(cells, measure.value), shrinkage)
+
+
+def _micro_threshold(cells, shrinkage):
+    common = best_common(cells, F1.value)
+    if shrinkage == "auto":
+        return common
+    own = ascend(cells, common)
+    return own if shrinkage is None else drawn_together(cells, own, common, shrinkage)
+
+
+def _top_k(cells, shrinkage):
+    k = best_k(cells)
+    return DecisionRule(min_labels=k, max_labels=k)
+
+
+RULES = {
+    **{
+        name: TuningRule(partial(_macro_threshold, measure=measure), partial(macro_score, measure=measure), True)
+        for name, measure in MACRO.items()
+    },
+    "f1_micro": TuningRule(_micro_threshold, micro_f1, True),
+    "f1_samples": TuningRule(lambda cells, shrinkage: best_for_samples(cells), samples_f1),
+    "top_k": TuningRule(_top_k, micro_f1),
+    "proportion": TuningRule(lambda cells, shrinkage: best_by_label(cells, share_error), micro_f1),
+}
+
+
+def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
+    """Find the thresholds with which probabilities score best.
+
+    The probabilities must come from rows that their classifier was not trained on. A threshold lies
+    half way between two neighbouring probabilities, 0 and 1 being the outermost; of equal scores
+    the highest threshold, with the fewest labels, is taken.
+
+    Parameters
+    ----------
+    Y : ndarray or csr_array of shape (n_samples, n_labels)
+        0 and 1, or NaN in a float matrix where a cell is unknown; such a cell counts nowhere.
+    proba : ndarray of shape (n_samples, n_labels)
+        In [0, 1].
+    scoring : str or callable, default="f1_macro"
+        - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
+          for each label, for the mean over labels;
+        - "f1_micro": one threshold for all labels, or with `shrinkage` other than "auto" one for each;
+        - "f1_samples": one threshold for all labels;
+        - "top_k": not a threshold but the number of labels that each row gets, for micro-F1 (RCut);
+        - "proportion": the share of rows that get a label is its share in `Y` (PCut);
+        - a callable ``scoring(Y, Y_pred) -> float``, also given ``sample_weight=`` if that is not None: the
+          best of up to 100 thresholds for all labels.
+    shrinkage : "auto", None or float > 0, default="auto"
+        For the macro scores and "f1_micro". None is the exact optimum (SCut), which overfits rare labels. A
+        number m draws the threshold of a label with n positives toward the best one for all labels: on the
+        scale of log-odds it has the weight n / (n + m) against it. "auto" is one threshold for all labels for
+        "f1_micro"; for the macro scores it calibrates the probabilities by two numbers and takes the
+        threshold that is best if they are true, which needs no positives of a label.
+    sample_weight : ndarray of shape (n_samples,), default=None
+
+    Returns
+    -------
+    tuned : Tuned
+        ``rule``, whose threshold is a float or an array of shape (n_labels,), and its ``score`` here, which for "top_k"
+        and "proportion" is micro-F1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described, or `proba` has another shape than `Y` or holds NaN.
+
+    Notes
+    -----
+    SCut, RCut and PCut are those of Yang (2001). The calibration is Platt's (1999), of log-odds. That
+    the best F1 is reached at half its own value is shown by Lipton et al. (2014). The weight
+    n / (n + m) is the m-estimate of Cestnik (1990). The best thresholds for micro-F1 are found by the
+    ascent of Dinkelbach (1967), which starts from the one for all labels and never loses.
+
+    Where nothing known can be gained, no cell is predicted: by SCut a label without a positive gets a threshold
+    above every probability seen (as far as 1 allows), one without a known cell 0.5.
+
+    Examples
+    --------
+    >>> Y = np.array([[1, 0], [1, 0], [0, 1], [0, 0]])
+    >>> proba = np.array([[0.5, 0.1], [0.4, 0.2], [0.2, 0.4], [0.1, 0.3]])
+    >>> tune(Y, proba, "f1_macro", shrinkage=None)
+    Tuned(rule=DecisionRule(threshold=array([0.3 , 0.35]), min_labels=0, max_labels=None), score=1.0)
+    """
+    check_rule(scoring, shrinkage)
+    how, cells = _tuning_rule(scoring), cells_of(Y, proba, sample_weight)
+    found = how.find(cells, shrinkage)
+    rule = found if isinstance(found, DecisionRule) else DecisionRule(found)
+    return Tuned(rule, how.score(cells, rule))
+
+
+def score(Y, proba, scoring, threshold, sample_weight=None):
+    """Return what `scoring` gives for a threshold, a float or an array of shape (n_labels,).
+
+    Parameters and errors are those of `tune`.
+
+    Examples
+    --------
+    >>> score(np.array([[1, 0], [1, 1]]), np.array([[0.5, 0.1], [0.4, 0.2]]), "f1_micro", 0.5)
+    0.5
+    """
+    check_rule(scoring)
+    return _tuning_rule(scoring).score(cells_of(Y, proba, sample_weight), DecisionRule(threshold))
+
+
+def check_rule(scoring, shrinkage="auto"):
+    """Make sure that `scoring` and `shrinkage` are known and go together."""
+    if not callable(scoring) and scoring not in RULES:
+        raise ValueError(f"scoring must be one of {', '.join(map(repr, RULES))} or a callable; got {scoring!r}.")
+    if shrinkage is None or (isinstance(shrinkage, str) and shrinkage == "auto"):
+        return
+    if isinstance(shrinkage, bool) or not isinstance(shrinkage, Real) or not 0 < shrinkage < np.inf:
+        raise ValueError(f"shrinkage must be 'auto', None or a number above 0; got {shrinkage!r}.")
+    if not _tuning_rule(scoring).shrinks:
+        raise ValueError(
+            f"shrinkage={shrinkage!r} has no meaning for scoring={scoring!r}, which fits no threshold to the score of "
+            "each label; leave it at 'auto'."
+        )
+
+
+def _tuning_rule(scoring):
+    if not callable(scoring):
+        return RULES[scoring]
+    score = partial(custom_score, scoring=scoring)
+    return TuningRule(lambda cells, shrinkage: best_on_grid(cells, partial(score, cells)), score)

@@ -1,0 +1,160 @@
+"""What a fitted classifier does: it predicts, scores, is pickled and shown. Keras is not needed for it."""
+
+import pickle
+
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skml._decisions._rule import decision_rule
+from skml._keras._routed import RoutedParameters
+from skml._networks._dense import DenseNetwork, open_interval
+from skml._targets._cells import row_blocks
+from skml._training._examples import check_X
+from skml.metrics._scorer import get_scorer
+
+# Probabilities in float32, their margins in float64, decisions.
+_DECISION_BYTES = 16
+
+
+class FittedClassifier(ClassifierMixin, RoutedParameters):
+    """The half of `KerasMultiLabelClassifier` that comes after fit.
+
+    It reads ``_trained``, ``target_encoder_`` and ``_tuned``, and the parameters of decisions.
+    """
+
+    # Of the toolboxes: they hand over y as it is, and set classes.
+    _reads_every_y = True
+
+    def predict(self, X):
+        """Predict labels in the form of the ``y`` given to `fit`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
+            For label collections an object array of tuples, in the order of ``classes_``; for a sparse
+            ``y`` CSR; for a DataFrame an array of 0 and 1, or of bool.
+        """
+        check_is_fitted(self, "_trained")
+        X, rule = check_X(self, X), self._rule
+        blocks = row_blocks(X.shape[0], len(self.classes_), _DECISION_BYTES)
+        return self.target_encoder_.inverse_blocks(rule.decide(self._proba(X[rows])) for rows in blocks)
+
+    def predict_proba(self, X):
+        """Predict the probability of each label.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_labels)
+            In the dtype of the network, inside (0, 1), columns as in ``classes_``. With one label per row
+            (n_samples, n_classes), rows summing to 1.
+        """
+        if "_trained" not in vars(self):  # check_is_fitted takes longer than a row through the network
+            check_is_fitted(self, "_trained")
+        return open_interval(self.target_encoder_.class_columns(self._network.proba(check_X(self, X))))
+
+    def decision_function(self, X):
+        """Predict log-odds.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels)
+            Log-odds of each label. With one label per row (n_samples,) for two classes, the log-odds of
+            the second, and log-probabilities of shape (n_samples, n_classes) for more.
+        """
+        check_is_fitted(self, "_trained")
+        return self.target_encoder_.class_scores(self._network.log_proba(check_X(self, X)))
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows whose labels are all predicted right (subset accuracy).
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            A row of ``y`` with a label that is not in ``classes_`` counts as wrong, with a warning; one of
+            which nothing is known does not count.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self, "_trained")
+        return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
+
+    @property
+    def threshold_(self):
+        """The threshold in force."""
+        if "_trained" not in vars(self):
+            raise AttributeError("threshold_ is there after fit.")
+        try:
+            return self._rule.threshold
+        except ValueError as error:  # a display of the estimator must not fail
+            raise AttributeError(str(error)) from error
+
+    def __getattr__(self, name):
+        if name == "oof_proba_":
+            raise AttributeError(
+                "oof_proba_ is there after a fit (not partial_fit) with n_members > 1, at least 4 rows for each member "
+                "and warm_start=False; it is not pickled."
+            )
+        # Not a property: scikit-learn's display reads those, and must neither import Keras nor build a network.
+        if name != "model_" or "_trained" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if not isinstance(self._network, DenseNetwork):
+            return self._network.model
+        if "_rebuilt_model" not in vars(self):
+            from skml._networks._ensemble import rebuild
+
+            self._rebuilt_model = rebuild(self._network)
+        return self._rebuilt_model
+
+    @property
+    def _network(self):
+        return self._trained.network
+
+    @property
+    def _rule(self):
+        """The decision rule in force."""
+        return decision_rule(self.target_encoder_, self.threshold, self.min_labels, self.max_labels, self._tuned)
+
+    def _proba(self, X):
+        """Return the probabilities of the output units."""
+        return open_interval(self._network.proba(X))
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        for name in ("_rebuilt_model", "oof_proba_"):
+            state.pop(name, None)
+        if "_trained" in state and not state["_keeps_slots"]:
+            state["_trained"] = state["_trained"].only_predicting()
+        if state.get("callbacks_"):
+            state["callbacks_"] = [callback for callback in state["callbacks_"] if _can_be_pickled(callback)]
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = tags.input_tags.string = self.model is not None
+        return tags
+
+
+def _can_be_pickled(value):
+    """Whether a value pickles; a callback may hold an open file."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever a class of the user's own may raise
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The cellar: what is known of Keras and TensorFlow, and nothing of labels."""

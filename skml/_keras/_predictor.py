@@ -1,0 +1,101 @@
+"""Compiled forward passes of custom networks."""
+
+import os
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import tensorflow as tf
+
+from skml._keras._rows import BLOCK_CELLS, gather, rows_of, specs_of
+
+
+class Predictor:
+    """The compiled forward pass of one architecture, on any weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+    shared : bool
+        Whether models of the same description use it: then the weights are arguments of the graph.
+    """
+
+    def __init__(self, model, shared):
+        self._model = model
+        self._shared = shared
+        self._functions = {}
+
+    def __call__(self, model, X):
+        """Return the outputs of `model`, shape (n_samples, n_outputs), in chunks of bounded memory."""
+        state = _state_of(model) if self._shared else []
+        chunk = max(1, BLOCK_CELLS // int(np.prod(X.shape[1:])))
+        outputs = []
+        for start in range(0, X.shape[0], chunk):
+            rows = rows_of(X[start : start + chunk], model)
+            outputs.append(self._function(rows.layout)(*rows.tensors, *state).numpy())
+        return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+
+    def _function(self, layout):
+        if layout not in self._functions:
+            specs = specs_of(layout)
+            state = [tf.TensorSpec((), tf.resource) for _ in self._model.variables]
+            forward = tf.function(
+                lambda *tensors: self._forward(layout, tensors[: len(specs)], tensors[len(specs) :]),
+                autograph=False,
+                input_signature=[*specs, *(state if self._shared else [])],
+            )
+            # A concrete function spares the canonical form of arguments, which costs more than a small network.
+            self._functions[layout] = forward.get_concrete_function()
+        return self._functions[layout]
+
+    def _forward(self, layout, tensors, state):
+        n_rows = tf.shape(tensors[-1])[0] - (0 if layout.kind == "dense" else 1)
+        batch = tensors[0] if layout.kind == "dense" else gather(layout, tensors, tf.range(n_rows))
+        if batch.dtype != layout.dtype:
+            batch = tf.cast(batch, layout.dtype)
+        if not self._shared:
+            return self._model(batch, training=False)
+        model = self._model
+        value = {id(variable): _read(handle, variable) for variable, handle in zip(model.variables, state, strict=True)}
+        states = [[value[id(v)] for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
+        return model.stateless_call(*states, batch, training=False)[0]
+
+
+def _state_of(model):
+    """Return what a graph reads the model's variables by; to read them before costs more than a small network."""
+    return [variable.value.handle for variable in model.variables]
+
+
+def _read(handle, variable):
+    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.value.dtype)
+    value.set_shape(variable.shape)
+    return value
+
+
+# The least recently used goes first.
+_MAX_PREDICTORS = 16
+
+_predictors = OrderedDict()
+_predictors_lock = threading.Lock()
+
+
+def predictor(model, description, copy_model):
+    """Return the `Predictor` of a model, shared with others of the same description if that is not None."""
+    is_distributed = any(isinstance(v.value, tf.distribute.DistributedValues) for v in model.variables)
+    if description is None or is_distributed:
+        return Predictor(model, shared=False)
+    with _predictors_lock:
+        if description not in _predictors:
+            _predictors[description] = Predictor(copy_model(model), shared=True)  # nobody changes the copy
+        _predictors.move_to_end(description)
+        while len(_predictors) > _MAX_PREDICTORS:
+            _predictors.popitem(last=False)
+        return _predictors[description]
+
+
+def clear():
+    """Forget the forward passes that are kept for later predictions."""
+    _predictors.clear()
+
+
+os.register_at_fork(after_in_child=clear)

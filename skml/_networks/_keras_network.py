@@ -1,0 +1,77 @@
+"""A trained custom network."""
+
+import keras
+import numpy as np
+
+from skml._keras._copies import copy_model, pack, unpack
+from skml._keras._descriptions import describe_model
+from skml._keras._predictor import predictor
+from skml._networks._dense import log_odds, log_proba_of_logits, open_interval, proba_of_logits
+
+
+def has_logits(loss):
+    """Whether a loss says that the outputs are logits."""
+    return bool(getattr(loss, "from_logits", False))
+
+
+class KerasNetwork:
+    """A trained Keras model of the user's own.
+
+    Parameters
+    ----------
+    model : keras.Model
+    head : {"sigmoid", "softmax"}
+        What makes probabilities of logits.
+    logits : bool
+        Whether the model's outputs are logits.
+    """
+
+    def __init__(self, model, head, logits):
+        self.model = model
+        self.head = head
+        self.logits = logits
+        self._predictor = None
+
+    @property
+    def dtype(self):
+        """Floating dtype of the network."""
+        return np.dtype(self.model.outputs[0].dtype if self.model.outputs else keras.config.floatx())
+
+    def outputs(self, X):
+        """Return the outputs of the model, shape (n_samples, n_outputs)."""
+        if self._predictor is None:
+            description = describe_model(self.model)
+            self._predictor = predictor(self.model, description, copy_model)
+        return self._predictor(self.model, X)
+
+    def proba(self, X):
+        """Return the probabilities of the output units, shape (n_samples, n_outputs)."""
+        outputs = self.outputs(X)
+        return proba_of_logits(outputs, self.head) if self.logits else check_outputs(outputs)
+
+    def log_proba(self, X):
+        """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
+        if self.logits:
+            return log_proba_of_logits(self.outputs(X), self.head)
+        proba = open_interval(self.proba(X))
+        return log_odds(proba) if self.head == "sigmoid" else np.log(proba)
+
+    def __getstate__(self):
+        return {**vars(self), "model": pack(self.model), "_predictor": None}
+
+    def __setstate__(self, state):
+        vars(self).update(state, model=unpack(state["model"]))
+
+
+def check_outputs(outputs):
+    """Return a network's outputs, after making sure that they are probabilities."""
+    tolerance = 1e-6
+    if np.isnan(outputs).any():
+        raise ValueError("The network's outputs are NaN. Are the values of X finite, and not too large for float32?")
+    if outputs.size and not (outputs.min() >= -tolerance and outputs.max() <= 1 + tolerance):
+        low, high = outputs.min(), outputs.max()
+        raise ValueError(
+            f"The network's outputs must be probabilities, but they lie in [{low:.3g}, {high:.3g}]. End it in "
+            'activation=meta["output_activation_"], or compile it with a loss that says from_logits=True.'
+        )
+    return np.clip(outputs, 0, 1)

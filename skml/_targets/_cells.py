@@ -1,0 +1,102 @@
+"""The 0/1 matrix of a target, in which NaN is an unknown cell: made, and summed up."""
+
+import numpy as np
+from scipy import sparse
+
+from skml._targets._forms import FORMS
+from skml._targets._labels import shown
+
+# What is done block by block holds so much of a matrix at a time.
+_BLOCK_BYTES = 2**24
+
+# Above this many cells the 0/1 matrix of label collections or classes is built as CSR.
+_MAX_DENSE_CELLS = 2**22
+
+
+def dataframe_cells(y):
+    """Return the cells of a pandas or polars DataFrame as one array; a missing cell is NaN."""
+    if hasattr(y, "isna") and y.isna().to_numpy().any():
+        return y.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    cells = y.to_numpy()
+    if cells.dtype != object:
+        return cells
+    kinds = {type(value) for value in cells.flat}
+    return cells.astype(bool if kinds <= {bool, np.bool_} else np.float64 if str not in kinds else object)
+
+
+def binary_cells(y):
+    """Return an indicator as uint8, dense or CSR, after making sure that it holds 0 and 1 only."""
+    if sparse.issparse(y):
+        Y = sparse.csr_array(y, copy=True)
+        Y.sum_duplicates()
+        Y.eliminate_zeros()
+        return Y.astype(_checked_dtype(Y.data))
+    cells = np.asarray(y)
+    if cells.dtype == object:
+        is_missing = np.array([type(value).__name__ == "NAType" for value in cells.flat]).reshape(cells.shape)
+        try:
+            cells = np.where(is_missing, np.nan, cells).astype(np.float64)
+        except (TypeError, ValueError):
+            raise ValueError("An indicator y must hold 0 and 1; got values that are no numbers.\n" + FORMS) from None
+    return cells.astype(_checked_dtype(cells))
+
+
+def _checked_dtype(cells):
+    """Return the dtype for the cells of an indicator, after making sure that they hold 0, 1 and NaN only."""
+    if cells.dtype.kind == "b":
+        return np.uint8
+    if cells.dtype.kind not in "iuf":
+        raise ValueError(f"An indicator y must hold 0 and 1; got dtype {cells.dtype}.\n" + FORMS)
+    wrong = cells[(cells != 0) & (cells != 1)]
+    if not wrong.size:
+        return np.uint8
+    if np.isnan(wrong).all():
+        return np.float32
+    wrong = np.unique(wrong[~np.isnan(wrong)])
+    raise ValueError(f"An indicator y must hold 0 and 1; got {shown(wrong.tolist())}.\n" + FORMS)
+
+
+def matrix_of(columns, width):
+    """Return the 0/1 matrix whose row i has ones in columns[i]: dense, or CSR where that is large."""
+    splits = np.cumsum([0] + [len(row) for row in columns])
+    indices = np.fromiter((j for row in columns for j in row), dtype=np.int32, count=splits[-1])
+    Y = sparse.csr_array((np.ones(len(indices), np.uint8), indices, splits), shape=(len(columns), width))
+    return Y if len(columns) * width > _MAX_DENSE_CELLS else Y.toarray()
+
+
+def has_unknown(Y):
+    """Whether cells of a target's matrix may be NaN, that is unknown."""
+    return Y.dtype.kind == "f"
+
+
+def unknown_cells(Y):
+    """Return where the cells of a matrix are unknown, dense or CSR as it is."""
+    return Y != Y  # only NaN is not itself
+
+
+def dense(Y):
+    """Return a matrix, or a part of one, as an array."""
+    return Y.toarray() if sparse.issparse(Y) else Y
+
+
+def column_sums(cells):
+    """Return how many cells of each column are true, shape (n_columns,)."""
+    return np.asarray(cells.sum(axis=0)).ravel()
+
+
+def row_sums(cells):
+    """Return how many cells of each row are true, shape (n_rows,)."""
+    return np.asarray(cells.sum(axis=1)).ravel()
+
+
+def row_blocks(n_rows, n_columns, cell_bytes=8):
+    """Return slices of rows that hold 16 MB: what is done block by block never needs a second matrix.
+
+    Parameters
+    ----------
+    n_rows, n_columns : int
+    cell_bytes : int, default=8
+        What the work on one cell needs.
+    """
+    size = max(1, _BLOCK_BYTES // (n_columns * cell_bytes))
+    return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]

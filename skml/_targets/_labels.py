@@ -1,0 +1,133 @@
+"""Label spaces, and a value for each label."""
+
+from collections.abc import Mapping, Set
+from numbers import Number
+
+import numpy as np
+
+
+def label_space(classes):
+    """Return ``classes`` as a list of labels: Python objects, in its order, or sorted if it is a set."""
+    if isinstance(classes, str | bytes) or not hasattr(classes, "__len__"):
+        raise ValueError(f"classes must be a list of labels; got {classes!r}.")
+    labels = [label.item() if isinstance(label, np.generic) else label for label in classes]
+    if isinstance(classes, Set):
+        labels = sorted_labels(classes)
+    if len(set(labels)) != len(labels):
+        twice = [label for label in set(labels) if labels.count(label) > 1]
+        raise ValueError(f"The labels must differ from each other; got {shown(twice)} more than once.")
+    return labels
+
+
+def sorted_labels(labels):
+    """Return labels sorted, or say why they have no order."""
+    try:
+        return sorted(labels)
+    except TypeError:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(
+            f"Labels of the types {', '.join(kinds)} cannot be sorted together (strings and numbers are not "
+            "compared). Use one type, or fix the order with classes=[...]."
+        ) from None
+
+
+def labels_like(values, labels):
+    """Return labels in the dtype of y, which predict answers in, if that can hold them."""
+    if values.dtype.kind in "US":
+        return np.asarray(labels)  # the dtype of strings is their length, which labels may exceed
+    try:
+        space = np.array(labels, dtype=values.dtype)
+        if space.tolist() == labels:
+            return space
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return np.asarray(labels, dtype=None if all(isinstance(label, Number) for label in labels) else object)
+
+
+def as_classes(labels):
+    """Return a list of labels as what ``classes_`` is: integers as int64, all else as objects."""
+    if all(isinstance(label, int) and not isinstance(label, bool) for label in labels):
+        return np.array(labels, dtype=np.int64)
+    classes = np.empty(len(labels), dtype=object)
+    classes[:] = labels
+    return classes
+
+
+def columns_or(labels, width):
+    """Return the labels given for so many columns, or the columns' numbers."""
+    if labels is None:
+        return list(range(width))
+    if len(labels) != width:
+        raise ValueError(f"y has {width} columns, but classes names {len(labels)} labels.")
+    return labels
+
+
+def unknown_labels_message(unknown, classes):
+    """Return what to say of labels, given as row -> labels, that are not in ``classes_``."""
+    labels = list(dict.fromkeys(label for row in unknown.values() for label in row))
+    return (
+        f"y holds labels that are not in classes: {shown(labels)} (first in row {min(unknown)}). "
+        f"The label space is {shown(classes.tolist())}."
+    )
+
+
+def shown(values, limit=10):
+    """Return values as text, cut where they are many."""
+    more = f", ... ({len(values)} in all)" if len(values) > limit else ""
+    return ", ".join(repr(value) for value in values[:limit]) + more
+
+
+def per_label(name, values, labels, default):
+    """Return what a user gave for the labels: one number, or one for each label.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for messages.
+    values : float, array-like of shape (n_labels,), mapping label -> float or Series
+        A Series is a mapping by its index, unless that only counts and the labels are others.
+    labels : list of length n_labels
+    default : float
+        Value of labels that a mapping leaves out.
+
+    Returns
+    -------
+    ndarray of shape () or (n_labels,), float64
+
+    Raises
+    ------
+    ValueError
+        If the values are no numbers, their number is another one, or a mapping names an unknown label.
+
+    Examples
+    --------
+    >>> per_label("threshold", {"b": 0.2}, ["a", "b"], 0.5)
+    array([0.5, 0.2])
+    """
+    mapping = _as_mapping(values, labels)
+    if mapping is not None:
+        unknown = [label for label in mapping if label not in labels]
+        if unknown:
+            raise ValueError(
+                f"{name} names labels that do not exist: {shown(unknown)}. The labels are {shown(labels)}."
+            )
+        values = [mapping.get(label, default) for label in labels]
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers; got {values!r}.") from None
+    if numbers.ndim and numbers.shape != (len(labels),):
+        raise ValueError(
+            f"{name} must hold one number for each of the {len(labels)} labels; got an array of shape {numbers.shape}."
+        )
+    return numbers
+
+
+def _as_mapping(values, labels):
+    """Return a mapping, or a Series as the mapping of its index; None for what is read by position."""
+    if isinstance(values, Mapping):
+        return values
+    if not (hasattr(values, "to_dict") and hasattr(values, "index")):
+        return None
+    only_counts = list(values.index) == list(range(len(values)))
+    return None if only_counts and set(values.index) != set(labels) else values.to_dict()

@@ -1,0 +1,1 @@
+"""Stage 3: how a network learns: which rows train, which watch, for how long."""

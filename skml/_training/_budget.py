@@ -1,0 +1,57 @@
+"""How long a network trains: epochs and batch size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_UPDATES = 2000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    first_epoch : int
+        Epochs that earlier fits have run.
+    patience : int
+        Epochs without improvement after which to stop.
+    verbose : int
+        As in ``keras.Model.fit``.
+    jit_compile : bool
+        Whether XLA compiles the training step.
+    """
+
+    epochs: int
+    batch_size: int
+    first_epoch: int = 0
+    patience: int = 10
+    verbose: int = 0
+    jit_compile: bool = False
+
+
+def budget(params, total, first_epoch=0, one_epoch=False):
+    """Return the `Budget` that an estimator's parameters mean for rows of a total weight."""
+    batch_size = auto_batch_size(total) if params["batch_size"] == "auto" else int(params["batch_size"])
+    epochs = auto_epochs(total, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
+    return Budget(
+        1 if one_epoch else epochs,
+        batch_size,
+        first_epoch,
+        patience=params["n_iter_no_change"],
+        verbose=int(params["verbose"]),
+        jit_compile=params["jit_compile"],
+    )
+
+
+def auto_batch_size(total):
+    """Return the power of two nearest to a thirtieth of the rows, within [32, 256]."""
+    return int(2 ** np.clip(np.round(np.log2(max(total, 1) / 30)), 5, 8))
+
+
+def auto_epochs(total, batch_size):
+    """Return the epochs that make about 2,000 updates, within [20, 150]."""
+    steps = max(1, np.ceil(total / batch_size))
+    return int(np.clip(np.ceil(_UPDATES / steps), 20, 150))

@@ -1,0 +1,180 @@
+"""What a network learns from: rows of X and Y, and what each counts for."""
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from skml._targets._cells import column_sums, dense, has_unknown, unknown_cells
+from skml._targets._labels import shown
+from skml._targets._weights import check_sample_weight, total_weight, without_unknown_rows
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from or to evaluate.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n_samples, ...)
+    Y : ndarray or csr_array of shape (n_samples, n_outputs)
+        0, 1 and, if it is of floats, NaN for an unknown cell.
+    weight : ndarray of shape (n_samples,) or (n_samples, n_members), or None
+        What rows count for in the loss: sample weights times those of classes, one column for each member where their
+        rows differ.
+    sample_weight : ndarray of shape (n_samples,), or None
+        What rows count for in tuning: the weights of the user, 0 for rows without a known cell.
+    """
+
+    X: object
+    Y: object
+    weight: np.ndarray | None = None
+    sample_weight: np.ndarray | None = None
+
+    @property
+    def has_unknown(self):
+        """Whether cells of Y may be NaN."""
+        return has_unknown(self.Y)
+
+    @property
+    def n_samples(self):
+        """Number of rows."""
+        return self.Y.shape[0]
+
+    def total_weight(self, rows=slice(None)):
+        """Return how many rows they count for: the sum of their weights."""
+        return total_weight(None if self.weight is None else self.weight[rows], np.arange(self.n_samples)[rows].size)
+
+    def take(self, rows):
+        """Return some of the rows."""
+        parts = (self.X, self.Y, self.weight, self.sample_weight)
+        return Examples(*(None if part is None else part[rows] for part in parts))
+
+    def weighted(self, weight):
+        """Return the same rows with other weights in the loss."""
+        return dataclasses.replace(self, weight=weight)
+
+
+class Watched(NamedTuple):
+    """Rows by which to see when to stop.
+
+    Parameters
+    ----------
+    examples : Examples
+    orders : list of ndarray of int32
+        The rows, in parts: no batch joins rows of two.
+    """
+
+    examples: Examples
+    orders: list
+
+
+def read_examples(X, y, sample_weight, class_weight, encoder):
+    """Return examples, and the `ClassWeight` that they were weighed by.
+
+    Parameters
+    ----------
+    X : ndarray or CSR, checked
+    y : any form of target
+    sample_weight : array-like of shape (n_samples,), or None
+    class_weight : the parameter of the estimator
+    encoder : TargetEncoder
+
+    Returns
+    -------
+    examples : Examples
+    class_weight : ClassWeight
+    """
+    Y = encoder.transform(y)
+    check_consistent_length(X, Y)
+    _warn_of_unknown_labels(Y, encoder.classes_)
+    sample_weight = without_unknown_rows(check_sample_weight(sample_weight, X), Y)
+    class_weight = encoder.class_weight(class_weight, Y, sample_weight)
+    return Examples(X, Y, class_weight.times(sample_weight, Y), sample_weight), class_weight
+
+
+def check_X(estimator, X, reset=False):
+    """Return X as an estimator's network takes it; `reset` notes the columns, otherwise they must be as noted."""
+    if estimator.model is None:
+        dtype = _floatx() if reset else [np.float64, np.float32]
+        return validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=dtype)
+    first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)
+    is_text = getattr(first, "dtype", np.dtype(object)).kind in "OUST" and _holds_text(first)
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=None if is_text else "numeric",
+        allow_nd=True,
+        ensure_2d=not is_text,
+    )
+
+
+def _floatx():
+    import keras
+
+    return np.dtype(keras.config.floatx())
+
+
+def _holds_text(X):
+    if X.dtype.kind in "UST":
+        return True
+    flat = np.asarray(X).ravel()
+    return flat.size > 0 and isinstance(flat[0], str)
+
+
+def check_given(X_val, y_val, early_stopping):
+    """Whether a user gave data to watch, after making sure that they can be used."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val must be given together.")
+    if X_val is not None and not early_stopping:
+        raise ValueError("X_val and y_val are for early stopping, but early_stopping=False.")
+    return X_val is not None
+
+
+def read_watched(X, y, encoder, examples, class_weight):
+    """Return data that a user gave to watch, dense or sparse and in the dtypes as the training data are.
+
+    Parameters
+    ----------
+    X : ndarray or CSR, checked
+    y : any form of target
+    encoder : TargetEncoder
+    examples : Examples
+        The training data. Both are weighed, or neither.
+    class_weight : ClassWeight
+
+    Returns
+    -------
+    examples : Examples
+        The training data, in floats if `y` has unknown cells.
+    watched : Watched
+    """
+    Y = encoder.transform(y)
+    check_consistent_length(X, Y)
+    if has_unknown(Y):
+        examples = dataclasses.replace(examples, Y=examples.Y.astype(Y.dtype))
+    known = without_unknown_rows(np.ones(X.shape[0]), Y)
+    weight = None if examples.weight is None else class_weight.times(known, Y)
+    given = Examples(_as_kind_of(X, examples.X), _as_kind_of(Y, examples.Y), weight)
+    return examples, Watched(given, [np.flatnonzero(known).astype(np.int32)])
+
+
+def _as_kind_of(array, model):
+    if sparse.issparse(model):
+        return sparse.csr_array(array).astype(model.dtype)
+    return dense(array).astype(model.dtype, copy=False)
+
+
+def _warn_of_unknown_labels(Y, classes):
+    if not has_unknown(Y):
+        return
+    labels = classes[column_sums(unknown_cells(Y)) == Y.shape[0]].tolist()
+    if labels:
+        message = f"y holds only NaN for the labels {shown(labels)}: nothing is learned of them."
+        warnings.warn(message, stacklevel=5)  # the caller of fit

@@ -1,0 +1,81 @@
+"""One call of fit, from examples to what a training leaves. Keras is imported when training starts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skml._networks._scaling import scaler_of
+from skml._networks._sizes import Size, size_of
+from skml._targets._encoder import TargetEncoder
+from skml._targets._weights import ClassWeight
+from skml._training._budget import budget
+from skml._training._split import split
+from skml._training._trained import Trained
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a call of fit trains.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator.
+    encoder : TargetEncoder
+    class_weight : ClassWeight
+    n_features : int or None
+        None for X that has no columns.
+    earlier : Trained or None
+        What training goes on from.
+    one_epoch : bool
+        Whether to train for one epoch on all rows, as ``partial_fit`` does.
+    random_state : numpy.random.RandomState
+    """
+
+    params: dict
+    encoder: TargetEncoder
+    class_weight: ClassWeight
+    n_features: int | None
+    earlier: Trained | None
+    one_epoch: bool
+    random_state: np.random.RandomState
+
+    def size(self, examples):
+        """Return the size of the default network; a custom one has one member."""
+        if self.earlier is not None:
+            return Size(None, getattr(self.earlier.network, "n_members", 1))
+        if self.params["model"] is not None:
+            return Size(None, 1)
+        return size_of(self.params, examples.X.shape[1], examples.Y.shape[1], examples.total_weight())
+
+    def split(self, examples, given, size):
+        """Return which of the examples train, for which members, and which watch."""
+        has_folds = not (self.one_epoch or self.params["warm_start"])
+        has_holdout = self.params["early_stopping"] and not self.one_epoch
+        return split(
+            examples,
+            given,
+            n_folds=size.n_members if has_folds else 1,
+            fraction=self.params["validation_fraction"] if has_holdout else None,
+            watches=self.params["early_stopping"],
+            random_state=self.random_state,
+        )
+
+    def train(self, examples, parts, size):
+        """Return what training on the parts of a split leaves."""
+        from skml._training._run import train
+
+        n_earlier = self.earlier.n_iter if self.earlier else 0
+        length = budget(self.params, examples.total_weight(parts.rows), n_earlier, self.one_epoch)
+        slots = self.earlier.slots if self.earlier else None
+        trained = train(self._start(examples, parts, size), parts, length, self.params, self.random_state, slots)
+        return trained.after(self.earlier) if self.earlier else trained
+
+    def _start(self, examples, parts, size):
+        from skml._networks._start import go_on, problem_of, start
+
+        problem = problem_of(self.encoder, examples, self.class_weight, self.n_features)
+        scaler = scaler_of(self.params, examples, parts.rows, self.earlier.scaler if self.earlier else None)
+        if self.earlier is not None:
+            return go_on(self.earlier.network, self.params, problem, scaler, self.random_state)
+        return start(self.params, examples.X, problem, size, scaler, parts.cross_fitted, self.random_state)

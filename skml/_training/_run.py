@@ -1,0 +1,100 @@
+"""One training, from a network to start from to the trained one."""
+
+import keras
+import tensorflow as tf
+
+from skml._keras._descriptions import are_keras, describe_object
+from skml._keras._pool import pool
+from skml._keras._router import Router
+from skml._keras._rows import Data, Rows
+from skml._keras._session import Session
+from skml._networks._losses import has_nan_support
+from skml._networks._start import targets_for
+from skml._training._stopping import kept_epoch, watchers_of
+from skml._training._trained import Slots, Trained
+
+
+def train(start, split, budget, params, random_state, slots=None):
+    """Train a network.
+
+    Parameters
+    ----------
+    start : DenseStart or ModelStart
+    split : Split
+    budget : Budget
+    params : dict
+        Parameters of the estimator, of which callbacks are made. They know no model afterwards.
+    random_state : numpy.random.RandomState
+        Draws the order of the rows.
+    slots : Slots, default=None
+        State of the optimizer to go on from.
+
+    Returns
+    -------
+    Trained
+    """
+    callbacks = Router(params).callbacks()
+    data = _data_of(split.examples, start)
+    key = _session_key(start, data, budget, callbacks)
+    watched, watchers = _watched(split, data, start), [*callbacks, *watchers_of(split, budget.patience)]
+    try:
+        with pool.lend(key, lambda: Session(start.make(), data.layouts, budget.jit_compile)) as session:
+            slots = _load(session, start, slots)
+            history = session.fit(data, split.rows, watched, budget, random_state, watchers)
+            slots.values = session.optimizer_state()
+            network = start.trained(session.model)
+    except BaseException:
+        start.abandon()
+        raise
+    finally:
+        for callback in watchers:
+            keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
+    return Trained(network, history, kept_epoch(history, split), slots, start.scaler, random_state, callbacks)
+
+
+def _session_key(start, data, budget, callbacks):
+    """Return by what a session is found again; None where it must not be kept."""
+    described = [start.description, *map(describe_object, start.arguments.values())]
+    # A custom callback may keep the model, and a strategy is part of it.
+    if None in described or tf.distribute.has_strategy() or not are_keras(callbacks):
+        return None
+    return (*described, data.layouts, budget.jit_compile, keras.config.floatx(), keras.config.dtype_policy().name)
+
+
+def _watched(split, data, start):
+    """Return what early stopping watches, as a session takes it; what is of the training data is not copied."""
+    if split.watched is None:
+        return None
+    examples, orders = split.watched
+    if examples.X is not split.examples.X:
+        return _data_of(examples, start), orders
+    if examples.weight is split.examples.weight:
+        return data, orders
+    return data._replace(weight=_weight_rows(examples.weight)), orders
+
+
+def _data_of(examples, start):
+    Y = Rows(targets_for(start.arguments["loss"], examples.Y), keras.config.floatx())
+    return Data(start.rows_of(examples.X), Y, _weight_rows(examples.weight))
+
+
+def _weight_rows(weight):
+    floatx = keras.config.floatx()
+    return None if weight is None else Rows(weight.astype(floatx), floatx)
+
+
+def _load(session, start, slots):
+    """Put a start into a session; return the slots that training will leave, yet without values."""
+    optimizer = start.arguments["optimizer"]
+    description = describe_object(optimizer)
+    learning_rate = optimizer.get_config().get("learning_rate")
+    learning_rate = learning_rate if isinstance(learning_rate, float) else None
+    start.load(session.model)
+    loss = start.arguments["loss"]
+    if has_nan_support(loss) and loss.positive_weight is not None:
+        session.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
+    known = slots is not None and slots.description == description
+    session.reset_optimizer(slots.values if known else None)
+    if learning_rate is not None and not (known and slots.learning_rate == learning_rate):
+        session.model.optimizer.learning_rate = learning_rate
+    return Slots(description, learning_rate, [])

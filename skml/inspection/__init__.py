@@ -1,0 +1,13 @@
+"""Tables and displays of a fit: per label, per threshold, per epoch."""
+
+from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
+from skml.inspection._threshold_curve import ThresholdCurveDisplay
+from skml.inspection._training_curve import TrainingCurveDisplay
+
+__all__ = [
+    "LabelReportDisplay",
+    "ThresholdCurveDisplay",
+    "TrainingCurveDisplay",
+    "label_probabilities",
+    "label_report",
+]

@@ -1,0 +1,228 @@
+"""The report of each label, as a table and as a heat map; the most probable labels of a row."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array, check_scalar
+
+from skml._decisions._rule import DecisionRule, resolve_threshold
+from skml._targets._responses import threshold_in_force, truth, truth_and_responses
+from skml.inspection._drawing import (
+    MAX_NAMED_ROWS,
+    add_colorbar,
+    draw_map,
+    import_optional,
+    map_height,
+    new_axes,
+    short,
+    write_values,
+)
+from skml.metrics._classification import f1_score, precision_score, recall_score
+from skml.metrics._ranking import average_precision_score
+
+_SHADED = ["threshold", "precision", "recall", "f1", "average_precision"]
+
+
+def label_probabilities(proba, classes, k=3):
+    """Return the most probable labels of each row with their probabilities.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_samples, n_labels)
+        As `predict_proba` returns it.
+    classes : array-like of length n_labels
+        The labels, in the order of the columns: ``clf.classes_``.
+    k : int, default=3
+        Labels of each row; all of them if there are fewer.
+
+    Returns
+    -------
+    rows : list of list of (label, float)
+        Python objects, the most probable label first; of equal ones the earlier in `classes`.
+
+    Raises
+    ------
+    ValueError
+        If k is below 1, or `classes` is not as long as `proba` is wide.
+
+    Examples
+    --------
+    >>> from skml.inspection import label_probabilities
+    >>> label_probabilities([[0.5, 0.125, 0.75]], ["cold", "dry", "wet"], k=2)
+    [[('wet', 0.75), ('cold', 0.5)]]
+    """
+    check_scalar(k, "k", Integral, min_val=1)
+    proba = check_array(proba, input_name="proba")
+    labels = classes.tolist() if hasattr(classes, "tolist") else list(classes)
+    if len(labels) != proba.shape[1]:
+        raise ValueError(f"proba has {proba.shape[1]} columns, but classes names {len(labels)} labels.")
+    order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(proba, order, axis=1)
+    return [
+        [(labels[j], value) for j, value in zip(columns, values, strict=True)]
+        for columns, values in zip(order.tolist(), best.tolist(), strict=True)
+    ]
+
+
+def label_report(y, proba, *, threshold=0.5, classes=None):
+    """Return for each label how often it occurs and how well it is predicted. Needs pandas.
+
+    Parameters
+    ----------
+    y : label collections, indicator, or one label per row, n_samples in all
+        NaN in an indicator is an unknown cell and counts nowhere.
+    proba : array-like of shape (n_samples, n_labels)
+    threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=0.5
+        A label is predicted where its probability is at least its threshold.
+    classes : array-like of length n_labels, default=None
+        The labels, in the order of the columns of `proba`. None takes them from `y`.
+
+    Returns
+    -------
+    report : DataFrame
+        Indexed by label, with the columns ``support`` (rows known to have it), ``threshold``,
+        ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined.
+
+    Examples
+    --------
+    >>> from skml.inspection import label_report
+    >>> report = label_report([{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]])
+    >>> report.loc["wet", ["support", "threshold", "recall"]].tolist()
+    [2.0, 0.5, 1.0]
+    """
+    Y, proba, threshold, labels = checked(y, proba, threshold, classes)
+    return _frame(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
+
+
+class LabelReportDisplay:
+    """The report of each label as a heat map.
+
+    Make it by `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What `label_report` returns.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    im_ : matplotlib AxesImage
+        The values drawn, NaN masked.
+    text_ : ndarray of Text, of the shape of the heat map, or None
+        The numbers; None with more than 40 labels.
+
+    Examples
+    --------
+    >>> from skml.inspection import LabelReportDisplay
+    >>> y, proba = [{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]]
+    >>> display = LabelReportDisplay.from_predictions(y, proba)
+    >>> display.frame["recall"].tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(self, frame):
+        self.frame = frame
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, ax=None, **kwargs):
+        """Report on what a fitted estimator predicts.
+
+        Parameters
+        ----------
+        estimator : fitted classifier with predict_proba
+        X : what it predicts from
+        y : label collections, indicator, or one label per row, n_samples in all
+        ax : matplotlib Axes, default=None
+        **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        display : LabelReportDisplay
+            Precision, recall and F1 are those of `predict`.
+        """
+        Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
+        threshold = threshold_in_force(estimator, len(labels))
+        return cls(_frame(Y, proba, decisions, threshold, labels)).plot(ax=ax, **kwargs)
+
+    @classmethod
+    def from_predictions(cls, y, proba, *, threshold=0.5, classes=None, ax=None, **kwargs):
+        """Report on given probabilities.
+
+        Parameters
+        ----------
+        y, proba, threshold, classes : as in `label_report`
+        ax : matplotlib Axes, default=None
+        **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        display : LabelReportDisplay
+        """
+        return cls(label_report(y, proba, threshold=threshold, classes=classes)).plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, *, sort_by="support", max_labels=None, cmap="viridis", colorbar=True):
+        """Draw the heat map, a row for each label.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a figure that grows with the labels.
+        sort_by : str, default="support"
+            Column of the report by which labels are sorted, the largest first. None keeps their order.
+        max_labels : int, default=None
+            Only the first so many labels are drawn. None draws all; of more than 80 only some are named.
+        cmap : str or matplotlib Colormap, default="viridis"
+        colorbar : bool, default=True
+
+        Returns
+        -------
+        display : LabelReportDisplay
+        """
+        if sort_by is not None and sort_by not in self.frame:
+            raise ValueError(f"sort_by must be None or one of {list(self.frame)!r}; got {sort_by!r}.")
+        frame = self.frame if sort_by is None else self.frame.sort_values(sort_by, ascending=False, kind="stable")
+        frame = frame.iloc[:max_labels]
+        names = [f"{short(label)}  ({n:,})" for label, n in zip(frame.index, frame["support"], strict=True)]
+        values = np.ma.masked_invalid(frame[_SHADED].to_numpy(dtype=float))
+        if ax is None:
+            (ax,) = new_axes(1, size=(6.2 + 0.07 * max(map(len, names)), map_height(len(names))))
+        self.im_ = draw_map(ax, values, names, cmap)
+        ax.set_ylabel("label (rows that have it)")
+        ax.set_xticks(range(len(_SHADED)), [name.replace("_", "\n") for name in _SHADED])
+        ax.xaxis.tick_top()
+        ax.axvline(0.5, color="white", linewidth=3)  # thresholds are no scores
+        self.text_ = write_values(self.im_, values) if len(names) <= MAX_NAMED_ROWS else None
+        if colorbar:
+            add_colorbar(self.im_, len(names))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def checked(y, proba, threshold, classes):
+    """Return truth as a matrix, probabilities, the threshold of each label, and the labels."""
+    Y, labels = truth(y, classes)
+    proba = check_array(proba, input_name="proba")
+    if proba.shape != Y.shape:
+        raise ValueError(
+            f"y has the shape {Y.shape} as a matrix of labels, but proba {proba.shape}. If labels are missing from "
+            "this y, pass classes=clf.classes_."
+        )
+    return Y, proba, np.broadcast_to(resolve_threshold(threshold, labels), len(labels)), labels
+
+
+def _frame(Y, proba, decisions, threshold, labels):
+    pandas = import_optional("pandas")
+    ones = sparse.csc_array(sparse.csr_array(Y) == 1)
+    scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+    columns = {
+        "support": np.diff(ones.indptr),
+        "threshold": threshold,
+        **{name: score(Y, decisions, average=None, zero_division=np.nan) for name, score in scores.items()},
+        "average_precision": average_precision_score(Y, proba, average=None),
+    }
+    return pandas.DataFrame(columns, index=pandas.Index(labels, name="label", tupleize_cols=False))

@@ -1,0 +1,87 @@
+"""The loss and the metrics of a fit against the epoch."""
+
+import numpy as np
+
+from skml._targets._responses import holder_of
+from skml.inspection._drawing import panels
+
+
+class TrainingCurveDisplay:
+    """The loss and the metrics of a fit against the epoch.
+
+    Make it by `from_estimator`.
+
+    Parameters
+    ----------
+    history : dict of str -> list of float
+        For each epoch the loss, metrics and, as ``"val_..."``, their values on what early stopping watches.
+    kept_epoch : int, default=None
+        The epoch, from 1, whose weights were kept. None marks the lowest ``val_loss``.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One for the loss and for each metric.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from skml.inspection import TrainingCurveDisplay
+    >>> display = TrainingCurveDisplay({"loss": [0.7, 0.4], "val_loss": [0.6, 0.5]}).plot()
+    >>> [ax.get_title() for ax in display.axes_]
+    ['loss']
+    """
+
+    def __init__(self, history, kept_epoch=None):
+        self.history = history
+        self.kept_epoch = kept_epoch
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Draw the curves of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with a ``history_``, also inside a Pipeline or search
+        ax : array-like of matplotlib Axes, default=None
+            One for each panel. None makes a figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        holder = holder_of(estimator, "history_")
+        if holder is None:
+            raise ValueError(f"{type(estimator).__name__} has no history_: fit it, and draw what trains in epochs.")
+        return cls(holder.history_, getattr(holder, "kept_epoch_", None)).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : array-like of matplotlib Axes, default=None
+            One for each panel. None makes a figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
+        names.sort(key=lambda name: name != "loss")  # Keras sorts by name
+        self.axes_ = panels(ax, len(names))
+        for panel, name in zip(self.axes_, names, strict=True):
+            for key, label in ((name, "training"), (f"val_{name}", "validation")):
+                values = self.history.get(key, [])
+                if values:
+                    panel.plot(range(1, len(values) + 1), values, label=label, marker="." if len(values) < 30 else "")
+            panel.set(title=name, xlabel="epoch")
+            panel.xaxis.get_major_locator().set_params(integer=True)
+            if name == "loss" and self.history.get("val_loss"):
+                kept = self.kept_epoch
+                epoch = int(np.argmin(self.history["val_loss"])) + 1 if kept is None else kept
+                label = f"{'lowest' if kept is None else 'kept'}: epoch {epoch}"
+                panel.axvline(epoch, color="0.3", linewidth=1.2, label=label)
+            panel.legend(fontsize="small")
+        self.figure_ = self.axes_[0].figure
+        return self
