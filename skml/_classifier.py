@@ -28,12 +28,12 @@ class KerasMultiLabelClassifier(FittedClassifier):
     Parameters
     ----------
     model : callable or keras.Model, default=None
-        None is a fully connected network of `hidden_layer_sizes`. A callable builds a network and is
-        given those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
+        None is a fully connected network of `hidden_layer_sizes`. A callable builds a network; it
+        receives only those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
         signature names. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
         ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``; a network that
-        ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Of a
-        keras.Model each fit trains a copy that starts from its weights. A compiled model keeps its own
+        ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Each
+        fit trains a copy of a keras.Model, starting from its weights. A compiled model keeps its own
         loss, optimizer and metrics where the parameters here are at their defaults.
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
         Units of each hidden layer of a member of the default network; a layer as wide as the one before it
@@ -74,7 +74,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     threshold : float, array-like of shape (n_labels,), mapping label -> float, "f1_micro" or "f1_macro", default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
         mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
-        follows ``set_params``. With two classes a float applies to the second one; with more it has no meaning.
+        follows ``set_params``. For binary y, the float is the second class's threshold; for multi-class y leave it at 0.5.
         The two names are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
         fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
         rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999).
@@ -96,7 +96,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
-        Each fit trains with copies, which are in ``callbacks_``. One that has a hook for batches makes
+        Each fit trains with copies, which are in ``callbacks_``. A callback with batch hooks makes
         training fall back to Keras' own, slower loop.
     jit_compile : bool, default=False
         Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
@@ -117,7 +117,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     classes_ : ndarray of shape (n_labels,)
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
-        The threshold in force; None with more than two classes of single labels.
+        The threshold in force; None for multi-class y.
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows, as `predict_proba` gives them: of each row by the member
         that did not learn from it. There after `fit` with several members and at least 20 rows (4 for each
@@ -252,10 +252,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Floats. With a `model` of your own also arrays of more dimensions, integers or strings.
+            Floats. With a custom `model` also arrays of more dimensions, integers or strings.
         y : label collections, indicator, or one label per row, n_samples in all
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
-            shape (n_samples, n_labels), NaN where a cell is not known; or an array-like of shape (n_samples,).
+            shape (n_samples, n_labels), NaN where a cell is unknown; or an array-like of shape (n_samples,).
             Lists of one length that hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight 0 is the same as leaving the row out, weight 2 as having it twice.

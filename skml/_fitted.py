@@ -155,6 +155,6 @@ def _can_be_pickled(value):
     """Whether a value pickles; a callback may hold an open file."""
     try:
         pickle.dumps(value)
-    except Exception:  # whatever a class of the user's own may raise
+    except Exception:  # whatever a custom class may raise
         return False
     return True

@@ -22,7 +22,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from skml._thresholds import tune
+from skml._decisions._tuning import tune
 from skml.model_selection import cross_val_predict_proba
 from timing import seconds
 
@@ -111,7 +111,7 @@ def main():
 
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.simplefilter("ignore", UserWarning)
-    import skml._training  # noqa: F401  Keras and TensorFlow are not part of the first fit
+    import skml._training._run  # noqa: F401  Keras and TensorFlow are not part of the first fit
 
     results = {}
     for name in arguments.sets:

@@ -113,7 +113,7 @@ def _logits_of_mean(logits, head):
 
 
 def build(network, logits=False):
-    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled and with weights of its own.
+    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled, with new weights.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def train(start, split, budget, params, random_state, slots=None):
     split : Split
     budget : Budget
     params : dict
-        Parameters of the estimator, of which callbacks are made. They know no model afterwards.
+        Parameters of the estimator, which name the callbacks. Those are made anew, and know no model afterwards.
     random_state : numpy.random.RandomState
         Draws the order of the rows.
     slots : Slots, default=None
