@@ -74,7 +74,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
     threshold : float, array-like of shape (n_labels,), mapping label -> float, "f1_micro" or "f1_macro", default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
         mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
-        follows ``set_params``. For binary y, the float is the second class's threshold; for multi-class y leave it at 0.5.
+        follows ``set_params``. For binary y, the float is the second class's threshold; for multi-class y leave it
+        at 0.5.
         The two names are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
         fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
         rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999).

@@ -80,7 +80,7 @@ def evaluate(model, data):
     else:
         unseen = cross_val_predict_proba(clone(model), X, Y, cv=3, random_state=0)
     proba = _probabilities(model.predict_proba(X_test))
-    micro, macro = (tune(Y, unseen, rule).threshold for rule in ("f1_micro", "f1_macro"))
+    micro, macro = (tune(Y, unseen, rule).rule.threshold for rule in ("f1_micro", "f1_macro"))
     cells = np.clip(proba.ravel().astype(np.float64), 1e-7, 1 - 1e-7)
     return {
         "LRAP": label_ranking_average_precision_score(Y_test, proba),

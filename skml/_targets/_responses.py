@@ -188,7 +188,7 @@ def _beside(left, right):
 
 
 def encoder_for(estimator, y, is_fitted=False):
-    """Return a `TargetEncoder` fitted to ``y``, with the label space of the estimator, fitted or given as ``classes``."""
+    """Return a `TargetEncoder` fitted to ``y``, with the estimator's label space, fitted or ``classes``."""
     return TargetEncoder(getattr(reader_of_every_y(estimator), "classes_" if is_fitted else "classes", None)).fit(y)
 
 
