@@ -15,23 +15,18 @@ _DAMPING = 1e-3
 _SPARSE_NORM = 8.0
 
 
-def scaler_of(params, examples, rows, earlier=None):
-    """Return the statistics by which the default network scales its input; None for one that does not.
-
-    Parameters
-    ----------
-    params : dict
-        ``model`` and ``scale`` of the estimator.
-    examples : Examples
-    rows : ndarray of int
-        Those to train on.
-    earlier : DenseScaler, SparseScaler or None
-        Of training that goes on: a copy of it takes in the rows.
-    """
+def new_scaler(params, X):
+    """Return the scaler that an estimator's ``model`` and ``scale`` ask for, without statistics yet; None for none."""
     if params["model"] is not None or params["scale"] is None:
         return None
-    scaler = copy.deepcopy(earlier) or (SparseScaler() if sparse.issparse(examples.X) else DenseScaler())
-    scaler.update(examples.X, rows, examples.weight)
+    return SparseScaler() if sparse.issparse(X) else DenseScaler()
+
+
+def updated(scaler, examples, rows):
+    """Return a copy of a scaler, or None, that has taken in rows of examples by their weights."""
+    scaler = copy.deepcopy(scaler)
+    if scaler is not None:
+        scaler.update(examples.X, rows, examples.weight)
     return scaler
 
 

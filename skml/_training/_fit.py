@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skml._networks._scaling import scaler_of
+from skml._networks._scaling import new_scaler, updated
 from skml._networks._sizes import Size, size_of
 from skml._targets._encoder import TargetEncoder
 from skml._targets._weights import ClassWeight
@@ -75,7 +75,9 @@ class Fit:
         from skml._networks._start import go_on, problem_of, start
 
         problem = problem_of(self.encoder, examples, self.class_weight, self.n_features)
-        scaler = scaler_of(self.params, examples, parts.rows, self.earlier.scaler if self.earlier else None)
+        # Of a network that was loaded without them, the statistics stay as they are.
+        scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
+        scaler = updated(scaler, examples, parts.rows)
         if self.earlier is not None:
             return go_on(self.earlier.network, self.params, problem, scaler, self.random_state)
         return start(self.params, examples.X, problem, size, scaler, parts.cross_fitted, self.random_state)
