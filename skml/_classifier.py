@@ -259,7 +259,9 @@ class KerasMultiLabelClassifier(FittedClassifier):
             shape (n_samples, n_labels), NaN where a cell is unknown; or an array-like of shape (n_samples,).
             Lists of one length that hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight 0 is the same as leaving the row out, weight 2 as having it twice.
+            Weight 0 is the same as leaving the row out, weight 2 as having it twice, at the same batch size and epochs.
+            Those, where they are "auto", follow the effective number of rows (Kish, 1965), which does not change when
+            all weights are multiplied by a number.
         X_val, y_val : as X and y, default=None
             Data for early stopping, in place of out-of-fold probabilities or a holdout. A Pipeline transforms
             X_val with ``transform_input=["X_val"]``.

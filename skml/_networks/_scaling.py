@@ -11,6 +11,9 @@ from skml._targets._cells import dense, row_blocks
 # Added to the variance of a column of range 1: it damps columns of few values that differ from the rest.
 _DAMPING = 1e-3
 
+# What rounding a column's mean may leave of it, in its standard deviations.
+_ROUNDING = 1e-3
+
 # Root mean square norm of a sparse row after scaling; tf-idf rows, of norm 1, move a network too little.
 _SPARSE_NORM = 8.0
 
@@ -58,8 +61,10 @@ class DenseScaler:
 
     @property
     def shift(self):
-        """What is subtracted, shape (n_features,), float64."""
-        return self._statistics.mean_
+        """What is subtracted, shape (n_features,), float64: numbers that float32 holds too, so that all subtract them."""
+        rounded = self._statistics.mean_.astype(np.float32).astype(np.float64)
+        is_close = np.abs(self._statistics.mean_ - rounded) * self.scale <= _ROUNDING
+        return np.where(is_close, rounded, self._statistics.mean_)
 
     @property
     def scale(self):

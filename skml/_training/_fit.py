@@ -46,7 +46,7 @@ class Fit:
             return Size(None, getattr(self.earlier.network, "n_members", 1))
         if self.params["model"] is not None:
             return Size(None, 1)
-        return size_of(self.params, examples.X.shape[1], examples.Y.shape[1], examples.total_weight())
+        return size_of(self.params, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows())
 
     def split(self, examples, given, size):
         """Return which of the examples train, for which members, and which watch."""
@@ -66,7 +66,7 @@ class Fit:
         from skml._training._run import train
 
         n_earlier = self.earlier.n_iter if self.earlier else 0
-        length = budget(self.params, examples.total_weight(parts.rows), n_earlier, self.one_epoch)
+        length = budget(self.params, examples.effective_rows(parts.rows), n_earlier, self.one_epoch)
         slots = self.earlier.slots if self.earlier else None
         trained = train(self._start(examples, parts, size), parts, length, self.params, self.random_state, slots)
         return trained.after(self.earlier) if self.earlier else trained

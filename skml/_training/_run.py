@@ -1,6 +1,7 @@
 """One training, from a network to start from to the trained one."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from skml._keras._descriptions import are_keras, describe_object
@@ -79,8 +80,11 @@ def _data_of(examples, start):
 
 
 def _weight_rows(weight):
+    if weight is None:
+        return None
     floatx = keras.config.floatx()
-    return None if weight is None else Rows(weight.astype(floatx), floatx)
+    # A power of 2 changes no digit, and only ratios count; float32 holds them whatever the unit.
+    return Rows((weight * 2.0 ** -np.floor(np.log2(weight.max()))).astype(floatx), floatx)
 
 
 def _load(session, start, slots):
