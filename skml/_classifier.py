@@ -1,8 +1,8 @@
 """The estimator: scikit-learn's contract around a Keras network."""
 
-import contextlib
 import copy
 import dataclasses
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,12 +10,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skml._decisions._rule import check_can_be_tuned, decision_rule, is_tuned
-from skml._decisions._tuning import tune
+from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
 from skml._networks._dense import ACTIVATIONS, open_interval
 from skml._targets._encoder import encoder_for_fit
 from skml._training._examples import check_given, check_X, read_examples, read_watched
-from skml._training._fit import Fit
+from skml._training._fit import Fit, kept_on_error
 
 
 class KerasMultiLabelClassifier(FittedClassifier):
@@ -78,7 +78,9 @@ class KerasMultiLabelClassifier(FittedClassifier):
         at 0.5.
         The two names are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
         fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
-        rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999).
+        rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999). Set on a fitted estimator they act
+        at once, as long as it has those probabilities: they are not pickled. What was tuned before `partial_fit` or a
+        warm start stays in force, with a warning.
     min_labels : int, default=0
         A row with fewer predicted labels gets those with the largest ``proba - threshold``.
     max_labels : int, default=None
@@ -119,6 +121,9 @@ class KerasMultiLabelClassifier(FittedClassifier):
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
         The threshold in force; None for multi-class y.
+    tuned_threshold_ : dict of label -> float
+        The threshold in force for each label, to start from: ``clf.tuned_threshold_ | {"spam": 0.2}`` changes one.
+        Not there for one label per row.
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows, as `predict_proba` gives them: of each row by the member
         that did not learn from it. There after `fit` with several members and at least 20 rows (4 for each
@@ -296,7 +301,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
 
     def _fit(self, X, y, sample_weight, *, goes_on, classes=None, X_val=None, y_val=None, one_epoch=False):
         earlier = vars(self).get("_trained") if goes_on else None
-        with self._kept_on_error():
+        with kept_on_error(self):
             self._validate_params()
             self._check_routed()
             X = check_X(self, X, reset=earlier is None)
@@ -309,21 +314,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
             fit = self._start(encoder, class_weight, earlier, one_epoch)
             size = fit.size(examples)
             parts = fit.split(examples, given, size)
-            check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned if earlier else ())
+            check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned.found_before() if earlier else ())
             self._keep(fit, fit.train(examples, parts, size))
-            self._keep_unlearned(parts, fit.random_state)
+            self._tune(fit, parts)
         return self
-
-    @contextlib.contextmanager
-    def _kept_on_error(self):
-        """Leave the estimator as it was if what happens inside fails."""
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
 
     def _start(self, encoder, class_weight, earlier, one_epoch):
         if earlier is None:
@@ -340,17 +334,25 @@ class KerasMultiLabelClassifier(FittedClassifier):
         self.callbacks_ = trained.callbacks
         self._trained = dataclasses.replace(trained, callbacks=[])
         self._keeps_slots = fit.one_epoch or self.warm_start
-        self._tuned = self._tuned if fit.earlier else {}
         for name in ("_rebuilt_model", "oof_proba_"):
             vars(self).pop(name, None)
 
-    def _keep_unlearned(self, parts, rng):
-        """Set what follows from the probabilities of rows that no network, or not all members, learned from."""
-        if parts.fold is None and not (is_tuned(self.threshold) and parts.has_unlearned):
+    def _tune(self, fit, parts):
+        """Keep the probabilities of rows that no network, or not all members, learned from, and tune on them."""
+        if not parts.has_unlearned:
+            self._tuned = self._tuned.found_before() if fit.earlier else TunedThresholds()
+            if is_tuned(self.threshold):
+                message = (
+                    f"threshold={self.threshold!r} was tuned by an earlier fit, and this training had no rows to tune "
+                    "it on: it may no longer be the best. Call fit, or tune it on new rows by "
+                    "TunedThresholdMultiLabelClassifierCV(clf, cv='prefit', refit=False)."
+                )
+                warnings.warn(message, stacklevel=4)  # the caller of partial_fit
             return
-        examples, proba = parts.unlearned(self._network, rng)
+        examples, proba = parts.unlearned(self._network, fit.random_state)
+        proba = open_interval(proba)
         if parts.fold is not None and examples.n_samples == parts.examples.n_samples:
-            self.oof_proba_ = open_interval(self.target_encoder_.class_columns(proba.copy()))
+            self.oof_proba_ = fit.encoder.class_columns(proba)
+        self._tuned = TunedThresholds(examples.Y, proba, examples.sample_weight)
         if is_tuned(self.threshold):
-            tuned = tune(examples.Y, proba, self.threshold, sample_weight=examples.sample_weight)
-            self._tuned = {self.threshold: tuned.rule.threshold}
+            self._tuned[self.threshold]  # found now, so that it is pickled

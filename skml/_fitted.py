@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -102,6 +103,14 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
             return self._rule.threshold
         except ValueError as error:  # a display of the estimator must not fail
             raise AttributeError(str(error)) from error
+
+    @property
+    def tuned_threshold_(self):
+        """The threshold in force for each label."""
+        labels = self.target_encoder_.threshold_labels if "_trained" in vars(self) else []
+        if not labels or len(labels) < len(self.classes_):
+            raise AttributeError("tuned_threshold_ is there after fit, unless y holds one label per row.")
+        return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
 
     def __getattr__(self, name):
         if name == "oof_proba_":

@@ -61,7 +61,7 @@ class DenseScaler:
 
     @property
     def shift(self):
-        """What is subtracted, shape (n_features,), float64: numbers that float32 holds too, so that all subtract them."""
+        """What is subtracted, shape (n_features,), float64; float32 holds them too, so that all subtract the same."""
         rounded = self._statistics.mean_.astype(np.float32).astype(np.float64)
         is_close = np.abs(self._statistics.mean_ - rounded) * self.scale <= _ROUNDING
         return np.where(is_close, rounded, self._statistics.mean_)

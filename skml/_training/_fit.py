@@ -1,5 +1,6 @@
 """One call of fit, from examples to what a training leaves. Keras is imported when training starts."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,18 @@ from skml._targets._weights import ClassWeight
 from skml._training._budget import budget
 from skml._training._split import split
 from skml._training._trained import Trained
+
+
+@contextlib.contextmanager
+def kept_on_error(estimator):
+    """Leave an estimator as it was if what happens inside fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 @dataclass(frozen=True)
