@@ -31,7 +31,7 @@ def run_python(tmp_path):
     """Run code in a fresh process and return what it prints."""
 
     def run(code, *, cwd=tmp_path):
-        environment = {**os.environ, "PYTHONPATH": str(cwd), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(cwd), *sys.path]), "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout

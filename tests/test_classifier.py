@@ -63,7 +63,7 @@ def test_sparse_answers_are_sparse_in_chunks(X, Y, monkeypatch):
     clf = KerasMultiLabelClassifier(**TINY).fit(X, sparse.csr_matrix(Y))
     whole = clf.predict(X)
     assert isinstance(whole, sparse.csr_matrix)
-    monkeypatch.setattr("skml._classifier._CHUNK_CELLS", 10)
+    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 480)
     assert (clf.predict(X) != whole).nnz == 0
     np.testing.assert_array_equal(whole.toarray(), clf.predict_proba(X) >= 0.5)
 

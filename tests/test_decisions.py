@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from skml import KerasMultiLabelClassifier
-from skml._decisions import decide, resolve_threshold
+from skml._decisions._rule import decide, resolve_threshold
 
 PROBA = np.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.3], [0.6, 0.7, 0.8]])
 
@@ -53,10 +53,10 @@ def test_thresholds_are_resolved(threshold, expected):
 
 
 BAD = {
-    "too many": ({"threshold": [0.5, 0.5]}, r"one for each of the 3 labels; got an array of shape \(2,\)"),
+    "too many": ({"threshold": [0.5, 0.5]}, r"one number for each of the 3 labels; got an array of shape \(2,\)"),
     "above 1": ({"threshold": 1.5}, r"in \[0, 1\]; got 1.5"),
     "NaN": ({"threshold": [0.5, np.nan, 0.5]}, r"in \[0, 1\]"),
-    "unknown label": ({"threshold": {"z": 0.5}}, r"labels that do not exist: \['z'\]"),
+    "unknown label": ({"threshold": {"z": 0.5}}, r"labels that do not exist: 'z'"),
     "unknown rule": ({"threshold": "best"}, "got 'best'"),
     "too many labels wanted": ({"min_labels": 4}, "min_labels=4 is more than the 3 labels"),
     "max above L": ({"max_labels": 4}, "max_labels=4 is more than the 3 labels"),

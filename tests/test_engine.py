@@ -10,8 +10,14 @@ import pytest
 from scipy import sparse
 
 import skml
-from skml import KerasMultiLabelClassifier, _engine, _keras_objects
-from skml._losses import MultiLabelCrossentropy
+from skml import KerasMultiLabelClassifier
+from skml._keras import _predictor
+from skml._keras._copies import copy_model
+from skml._keras._pool import SessionPool, pool
+from skml._keras._rows import Data, Rows
+from skml._keras._session import Session
+from skml._networks._losses import MultiLabelCrossentropy
+from skml._training._budget import Budget
 
 TINY = {"hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -44,21 +50,15 @@ def arrays():
     return X, Y, rng.rand(103).astype(np.float32)
 
 
-def plan(n_rows, epochs=3, first_epoch=0, verbose=0):
-    rows = np.arange(n_rows, dtype=np.int32)
-    return SimpleNamespace(
-        rows=rows,
-        batch_size=32,
-        epochs=epochs,
-        first_epoch=first_epoch,
-        verbose=verbose,
-        random_state=np.random.RandomState(3),
-    )
+def fit_session(session, data, watched=None):
+    """Train on all rows, as `fit_by_keras` does; return the history."""
+    rows = np.arange(data.X.n_rows, dtype=np.int32)
+    return session.fit(data, rows, watched, Budget(3, 32), np.random.RandomState(3), [])
 
 
 def data_of(X, Y, weight, sparse_batches=False):
-    weight = None if weight is None else _engine.Rows(weight, "float32")
-    return _engine.Data(_engine.Rows(X, "float32", sparse_batches), _engine.Rows(Y, "float32"), weight)
+    weight = None if weight is None else Rows(weight, "float32")
+    return Data(Rows(X, "float32", sparse_batches), Rows(Y, "float32"), weight)
 
 
 def fit_by_keras(model, X, Y, weight, validation=None, epochs=3):
@@ -86,13 +86,13 @@ def test_training_is_bitwise_that_of_keras(how, weighted, arrays, monkeypatch):
     X, Y, weight = arrays
     weight = weight if weighted else None
     model = full_model()
-    twin = _keras_objects.copy_model(model)
+    twin = copy_model(model)
     expected = fit_by_keras(twin, X, Y, weight, (X, Y, weight) if weighted else (X, Y))
     if how == "by_keras":
-        monkeypatch.setattr(_engine.Session, "_why_not_looped", lambda *_: "the test wants it")
+        monkeypatch.setattr(Session, "_why_not_looped", lambda *_: "the test wants it")
     data = data_of(X, Y, weight)
-    session = _engine.Session(model, data.layouts)
-    history = session.fit(data, (data, [np.arange(103, dtype=np.int32)]), plan(103), [])
+    session = Session(model, data.layouts)
+    history = fit_session(session, data, (data, [np.arange(103, dtype=np.int32)]))
     for ours, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     for name, values in expected.items():
@@ -113,7 +113,7 @@ def test_sparse_rows_train_as_dense_ones(arrays):
         model.set_weights(results[0][0] if results else model.get_weights())
         start = model.get_weights()
         data = data_of(x, y, weight, sparse_batches)
-        _engine.Session(model, data.layouts).fit(data, None, plan(103), [])
+        fit_session(Session(model, data.layouts), data)
         results.append((start, model.get_weights()))
     for _, weights in results[1:]:
         for ours, dense in zip(weights, results[0][1], strict=True):
@@ -122,13 +122,13 @@ def test_sparse_rows_train_as_dense_ones(arrays):
 
 def test_a_fit_of_the_same_kind_uses_the_same_trace(X, Y, monkeypatch):
     sessions = []
-    make = _engine.Session.__init__
+    make = Session.__init__
 
     def counted(self, *args, **kwargs):
         sessions.append(self)
         make(self, *args, **kwargs)
 
-    monkeypatch.setattr(_engine.Session, "__init__", counted)
+    monkeypatch.setattr(Session, "__init__", counted)
     KerasMultiLabelClassifier(epochs=2, **TINY).fit(X, Y)
     other = {"epochs": 3, "learning_rate": 0.1, "batch_size": 16, "random_state": 5, "hidden_layer_sizes": (8,)}
     KerasMultiLabelClassifier(**other).fit(X[:50], Y[:50])
@@ -274,7 +274,7 @@ def test_the_dtype_policy_of_keras_leaves_no_trace_behind(X, Y):
 
 
 def test_the_pool_is_bounded_and_drops_the_oldest():
-    pool = _engine.SessionPool(max_sessions=2)
+    pool = SessionPool(max_sessions=2)
     made = []
 
     def make(name):
@@ -290,7 +290,7 @@ def test_the_pool_is_bounded_and_drops_the_oldest():
 
 
 def test_large_sessions_are_kept_as_long_as_they_fit():
-    pool = _engine.SessionPool(max_cells=10)
+    pool = SessionPool(max_cells=10)
     made = []
     for key, n_cells in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
         with pool.lend(key, lambda n_cells=n_cells: SimpleNamespace(n_cells=n_cells)) as session:
@@ -301,7 +301,7 @@ def test_large_sessions_are_kept_as_long_as_they_fit():
 
 
 def test_a_lent_session_is_lent_once():
-    pool = _engine.SessionPool()
+    pool = SessionPool()
     with (
         pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as first,
         pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as second,
@@ -310,7 +310,7 @@ def test_a_lent_session_is_lent_once():
 
 
 def test_a_session_that_failed_is_not_kept():
-    pool = _engine.SessionPool()
+    pool = SessionPool()
     with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as broken:
         raise KeyboardInterrupt
     with pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as session:
@@ -335,21 +335,21 @@ def test_threads_fit_at_the_same_time(X, Y):
 
 def test_clear_cache_empties_everything(X, Y):
     KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
-    assert _engine.pool._idle
-    assert _engine._predictors
+    assert pool._idle
+    assert _predictor._predictors
     skml.clear_cache()
-    assert not _engine.pool._idle
-    assert not _engine._predictors
+    assert not pool._idle
+    assert not _predictor._predictors
 
 
 def test_a_fork_forgets_the_pool(X, Y):
     KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
     child = os.fork()
     if child == 0:
-        os._exit(len(_engine.pool._idle) + len(_engine._predictors))
+        os._exit(len(pool._idle) + len(_predictor._predictors))
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert _engine.pool._idle
+    assert pool._idle
 
 
 class Epochs(keras.callbacks.Callback):
@@ -494,7 +494,7 @@ def test_other_networks_predict_as_keras_does_in_chunks(container, X, Y, monkeyp
     clf = KerasMultiLabelClassifier(build, epochs=2).fit(X, Y)
     expected = clf.model_.predict(X, verbose=0)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
-    monkeypatch.setattr(_engine, "_CHUNK_CELLS", 5 * 7)
+    monkeypatch.setattr(_predictor, "BLOCK_CELLS", 5 * 7)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
 
 

@@ -313,7 +313,7 @@ def test_a_missing_package_is_named(package, monkeypatch, Y, proba):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("skml._drawing.importlib.import_module", missing)
+    monkeypatch.setattr("skml.inspection._drawing.importlib.import_module", missing)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         LabelReportDisplay(report).plot() if package == "matplotlib" else label_report(Y, proba)
 

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from skml import _keras_objects
-from skml._losses import (
+from skml._keras._copies import pack, unpack
+from skml._keras._descriptions import describe_object
+from skml._networks._losses import (
     NAMES,
     MultiLabelAsymmetric,
     MultiLabelCrossentropy,
@@ -269,8 +270,8 @@ def test_loss_comes_back_from_its_config(kind, formula, arguments, positive):
     loss = kind(positive_weight=positive, from_logits=True, name="mine", **arguments)
     keras_copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     from_file = kind.from_config(pickle.loads(pickle.dumps(loss.get_config())))
-    packed = pickle.loads(pickle.dumps(_keras_objects.pack(loss)))
-    for copy in (keras_copy, from_file, _keras_objects.unpack(packed)):
+    packed = pickle.loads(pickle.dumps(pack(loss)))
+    for copy in (keras_copy, from_file, unpack(packed)):
         assert type(copy) is kind
         assert copy.get_config() == loss.get_config()
     assert json.loads(json.dumps(loss.get_config())) == loss.get_config()
@@ -279,12 +280,12 @@ def test_loss_comes_back_from_its_config(kind, formula, arguments, positive):
 
 def test_description_is_of_what_a_trace_depends_on():
     def describe(**arguments):
-        return _keras_objects.describe_object(MultiLabelFocal(**arguments))
+        return describe_object(MultiLabelFocal(**arguments))
 
     assert describe(positive_weight=[1.0], name="a") == describe(positive_weight=[2.0], name="b")
     others = [{}, {"gamma": 1.0}, {"from_logits": True}, {"apply_class_balancing": True}, {"positive_weight": [1.0]}]
     assert len({describe(**arguments) for arguments in others}) == 5
-    assert _keras_objects.describe_object(MultiLabelAsymmetric()) != describe()
+    assert describe_object(MultiLabelAsymmetric()) != describe()
 
 
 def test_losses_have_names():

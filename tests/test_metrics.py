@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skml import KerasMultiLabelClassifier, metrics
-from skml._targets import TargetEncoder
+from skml._targets._encoder import TargetEncoder
 
 
 def sample(n_labels=5, n=40, seed=0):
@@ -75,7 +75,7 @@ def test_undefined_ratios_are_treated_as_in_scikit_learn(average):
 @pytest.mark.parametrize("n_labels", [2, 5])
 @pytest.mark.parametrize("name", ["label_ranking_average_precision_score", "coverage_error", "label_ranking_loss"])
 def test_rankings_score_as_in_scikit_learn(name, n_labels, monkeypatch):
-    monkeypatch.setattr("skml._scores._CHUNK_CELLS", 20)  # several blocks of rows
+    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 160)  # several blocks of rows
     Y, scores, _, weight = sample(n_labels)
     for w in (None, weight):
         expected = getattr(sk, name)(Y, scores, sample_weight=w)

@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skml import KerasMultiLabelClassifier, model_selection
+from skml import KerasMultiLabelClassifier
 from skml.model_selection import (
     MultiLabelStratifiedKFold,
     MultiLabelStratifiedShuffleSplit,
@@ -116,7 +116,7 @@ def test_a_single_label_is_stratified(splitter):
 
 @pytest.mark.parametrize("form", ["array", "CSR array"])
 def test_where_stratification_would_take_long_chance_decides(form, Y, monkeypatch):
-    monkeypatch.setattr(model_selection, "_MAX_STEPS", 0)
+    monkeypatch.setattr("skml.model_selection._stratification._SEARCH_SECONDS", 0)
     y = FORMS[form](Y)
     assert parts(SPLITTERS["KFold"], y) == parts(KFold(4, shuffle=True, random_state=0), Y)
     assert parts(SPLITTERS["ShuffleSplit"], y) == parts(ShuffleSplit(3, test_size=0.25, random_state=0), Y)
@@ -235,7 +235,7 @@ def recorded(X, y, **kwargs):
 @pytest.mark.parametrize("max_cells", [0, 10**6])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_classifiers_get_an_int64_indicator(form, max_cells, X, Y, monkeypatch):
-    monkeypatch.setattr("skml.model_selection._MAX_DENSE_CELLS", max_cells)
+    monkeypatch.setattr("skml._targets._responses._MAX_DENSE_CELLS", max_cells)
     for (_, y, _), (train, _) in zip(recorded(X, form(Y)), KFold(4).split(X), strict=True):
         assert y.dtype == np.int64
         assert sparse.issparse(y) == (sparse.issparse(form(Y)) and max_cells == 0)

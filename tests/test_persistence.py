@@ -205,7 +205,7 @@ def test_importing_scikeras_leaves_keras_as_it_was(run_python):
 import keras
 kinds = (keras.Model, keras.Loss, keras.Metric, keras.Optimizer)
 before = [(kind.__reduce__, getattr(kind, "__deepcopy__", None)) for kind in kinds]
-import skml._scikeras
+import skml._keras._router
 print(before == [(kind.__reduce__, getattr(kind, "__deepcopy__", None)) for kind in kinds])
 """
     )

@@ -4,7 +4,7 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 from skml import KerasMultiLabelClassifier
-from skml._scaling import DenseScaler, SparseScaler
+from skml._networks._scaling import DenseScaler, SparseScaler
 
 SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 2, "epochs": 3, "random_state": 0}
 ALL = np.arange(80)
