@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -103,6 +104,14 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
         except ValueError as error:  # a display of the estimator must not fail
             raise AttributeError(str(error)) from error
 
+    @property
+    def tuned_threshold_(self):
+        """The threshold in force for each label."""
+        labels = self.target_encoder_.threshold_labels if "_trained" in vars(self) else []
+        if not labels or len(labels) < len(self.classes_):
+            raise AttributeError("tuned_threshold_ is there after fit, unless y holds one label per row.")
+        return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
+
     def __getattr__(self, name):
         if name == "oof_proba_":
             raise AttributeError(
@@ -155,6 +164,6 @@ def _can_be_pickled(value):
     """Whether a value pickles; a callback may hold an open file."""
     try:
         pickle.dumps(value)
-    except Exception:  # whatever a class of the user's own may raise
+    except Exception:  # whatever a custom class may raise
         return False
     return True

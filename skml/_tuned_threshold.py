@@ -18,7 +18,7 @@ from skml.metrics._scorer import get_scorer
 from skml.model_selection._split import resolve_cv
 from skml.model_selection._validation import fitted, out_of_fold
 
-# The thresholds of which store_cv_results keeps the scores.
+# Thresholds whose scores store_cv_results keeps.
 _GRID = np.linspace(0, 1, 101)
 
 
@@ -33,7 +33,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     estimator : classifier with `predict_proba`
         Any that takes an indicator, alone or as last step of a Pipeline: `KerasMultiLabelClassifier`,
         `MLPClassifier`, ``OneVsRestClassifier(LogisticRegression())``, forests. For one label per row any
-        binary classifier. Only `KerasMultiLabelClassifier` can learn from cells that are not known (NaN).
+        binary classifier. Only `KerasMultiLabelClassifier` can learn from unknown cells (NaN).
     scoring : str or callable, default="f1_macro"
         - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
           for each label, for the mean over labels;
@@ -276,7 +276,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if not encoder.threshold_labels:
             raise ValueError(
                 f"Only binary classification is supported with one label per row; got {len(encoder.classes_)} classes, "
-                "of which the most probable one is predicted, and there is no threshold to tune."
+                "the most probable one is predicted, and there is no threshold to tune."
             )
         has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
         if has_one_label_per_row and isinstance(self.scoring, str) and self.scoring == "top_k":

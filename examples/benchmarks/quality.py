@@ -22,7 +22,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from skml._thresholds import tune
+from skml._decisions._tuning import tune
 from skml.model_selection import cross_val_predict_proba
 from timing import seconds
 
@@ -80,7 +80,7 @@ def evaluate(model, data):
     else:
         unseen = cross_val_predict_proba(clone(model), X, Y, cv=3, random_state=0)
     proba = _probabilities(model.predict_proba(X_test))
-    micro, macro = (tune(Y, unseen, rule).threshold for rule in ("f1_micro", "f1_macro"))
+    micro, macro = (tune(Y, unseen, rule).rule.threshold for rule in ("f1_micro", "f1_macro"))
     cells = np.clip(proba.ravel().astype(np.float64), 1e-7, 1 - 1e-7)
     return {
         "LRAP": label_ranking_average_precision_score(Y_test, proba),
@@ -111,7 +111,7 @@ def main():
 
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.simplefilter("ignore", UserWarning)
-    import skml._training  # noqa: F401  Keras and TensorFlow are not part of the first fit
+    import skml._training._run  # noqa: F401  Keras and TensorFlow are not part of the first fit
 
     results = {}
     for name in arguments.sets:

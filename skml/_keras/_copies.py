@@ -95,7 +95,7 @@ def copy_object(value):
     Raises
     ------
     TypeError
-        If an object of the user's own class does not come back from its ``get_config``.
+        If an object of a custom class does not come back from its ``get_config``.
     """
     return unpack(_pack_leaf(value)) if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer) else value
 
@@ -106,7 +106,7 @@ def copy_model(model):
     Raises
     ------
     TypeError
-        If the model, or a layer of the user's own class, does not come back from its ``get_config``.
+        If the model, or a layer of a custom class, does not come back from its ``get_config``.
     """
     twin = _pack_model(model).unpack()
     for variable, original in zip(twin.variables, model.variables, strict=True):
@@ -165,7 +165,7 @@ def _pack_model(model):
         return packed
     except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"The {type(model).__name__} cannot be copied or pickled ({error}). Give each class of your own a "
+            f"The {type(model).__name__} cannot be copied or pickled ({error}). Give each custom class a "
             "get_config() that returns all arguments of its __init__; what Keras itself cannot copy, build in a "
             "function."
         ) from error
@@ -203,7 +203,7 @@ def _restore_model_file(content, objects, arguments):
 
 
 def _restore_from_attributes(kind, attributes):
-    # Without a get_config of its own, a loss' config would forget the arguments that its class adds.
+    # Where its class defines no get_config, a loss' config would forget the arguments that its class adds.
     loss = kind.__new__(kind)
     vars(loss).update(attributes)
     return loss
@@ -217,7 +217,7 @@ def _restore_from_config(kind, config, told=None):
 
 def _serialize(value):
     with warnings.catch_warnings():
-        # A lambda is fine here: what comes back is the user's own.
+        # A lambda is fine here: it comes back from the user's own memory, not from a stranger's file.
         warnings.filterwarnings("ignore", "The object being serialized includes a `lambda`")
         return keras.saving.serialize_keras_object(value)
 

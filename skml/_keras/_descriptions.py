@@ -28,10 +28,10 @@ def custom_objects(value):
 
 
 def describe_model(model):
-    """Return a hashable description under which two models compute alike, or None.
+    """Return a hashable key; equal keys mean equal computation. None where no key can be trusted.
 
-    Names that Keras counts up (``dense_7``) do not count, initial weights neither. None means that a
-    description cannot be trusted: code of the user's own may read what no config shows.
+    Names that Keras counts up (``dense_7``) do not count, initial weights neither. Custom code
+    may read what no config shows.
     """
     layers = all_layers(model)
     if not are_keras([model]) or not is_keras_throughout(list(model.layers)) or _is_patched(model):
@@ -135,6 +135,6 @@ def _without_names(config, names):
 
 
 def set_later(value):
-    """Return what an optimizer was told after it was made, such as names to exclude from weight decay."""
+    """Return what was set on an optimizer after it was made, such as names to exclude from weight decay."""
     told = {key: v for key, v in vars(value).items() if isinstance(v, set | re.Pattern) and v}
     return {key: set(v) if isinstance(v, set) else v for key, v in told.items()}

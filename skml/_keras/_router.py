@@ -100,7 +100,7 @@ class Router(BaseWrapper):
             raise ValueError(
                 f"{error}\nGot {shown}. Each takes a name that Keras knows, a class or an instance, and routed "
                 "parameters only for a name or class. In a grid, pass classes or functions in place of instances of "
-                "your own classes: scikit-learn copies candidates, and those do not survive it."
+                "custom classes: scikit-learn copies candidates, and those do not survive it."
             ) from error
         metrics = self._params["metrics"]
         if isinstance(metrics, list | tuple) and all(isinstance(metric, str) for metric in metrics):

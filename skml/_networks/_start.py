@@ -85,8 +85,8 @@ class DenseStart:
         self._seeds = random_state.randint(1, 2**31 - 1, size=n_dropouts)
 
     def rows_of(self, X):
-        """Return X as the engine's rows, in the dtype of the network."""
-        dtype = self._network.dtype
+        """Return X as the engine's rows, in the dtype in which the network scales them."""
+        dtype = self._network.input_dtype
         return Rows(X.astype(dtype, copy=False), dtype.name, self._network.sparse)
 
     def make(self):

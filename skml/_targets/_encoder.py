@@ -219,7 +219,7 @@ class TargetEncoder(BaseEstimator):
 
     @property
     def meta(self):
-        """What a builder of a custom network is told of the target."""
+        """What the builder of a custom network gets to know of the target."""
         return {
             "n_classes_": len(self.classes_),
             "n_outputs_": self.n_outputs,

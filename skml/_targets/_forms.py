@@ -14,7 +14,7 @@ from skml._targets._labels import sorted_labels
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
   - a 2-D array, sparse matrix or DataFrame of 0 and 1, one column per label: [[1, 1], [0, 1], [0, 0]];
-    NaN is a cell that is not known
+    NaN is an unknown cell
   - a 1-D array of one label per row: ["a", "b", "a"]"""
 
 

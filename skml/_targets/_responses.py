@@ -55,7 +55,7 @@ def truth_and_responses(estimator, X, y, *wanted):
     Returns
     -------
     Y : ndarray or csr_array of shape (n_samples, n_labels)
-        0 and 1, and NaN where ``y`` is not known.
+        0 and 1, and NaN where ``y`` is unknown.
     responses : list of ndarray or csr_array of shape (n_samples, n_labels)
         For each of `wanted` the decisions of `predict`, or probabilities or scores.
     classes : list of length n_labels
@@ -188,7 +188,7 @@ def _beside(left, right):
 
 
 def encoder_for(estimator, y, is_fitted=False):
-    """Return a `TargetEncoder` fitted to ``y``, with the label space that the estimator has, or was told."""
+    """Return a `TargetEncoder` fitted to ``y``, with the estimator's label space, fitted or ``classes``."""
     return TargetEncoder(getattr(reader_of_every_y(estimator), "classes_" if is_fitted else "classes", None)).fit(y)
 
 
