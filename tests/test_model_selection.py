@@ -275,7 +275,7 @@ def test_test_folds_that_are_no_partition_are_refused(X, Y):
 
 def test_unknown_cells_are_refused_for_others(X, Y):
     Y = np.where(X[:, :3] > 2, np.nan, Y)
-    with pytest.raises(ValueError, match=r"not known \(NaN\), from which KNeighborsClassifier cannot learn"):
+    with pytest.raises(ValueError, match=r"unknown cells \(NaN\), from which KNeighborsClassifier cannot learn"):
         cross_val_predict_proba(KNeighborsClassifier(), X, Y)
 
 

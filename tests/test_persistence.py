@@ -53,7 +53,7 @@ loaded = {name: clf.predict_proba(X) for name, clf in fitted.items()}
 trained = {name: clf.fit(X, Y).predict_proba(X) for name, clf in unfitted.items()}
 joblib.dump((loaded, trained), "done.joblib")
 """
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
     here = {name: clf.predict_proba(X) for name, clf in fitted.items()}
     return here, *joblib.load(folder / "done.joblib")
