@@ -4,7 +4,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import joblib
 import keras
@@ -15,7 +14,6 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 
 from skml import KerasMultiLabelClassifier
 
-sys.path.insert(0, str(Path(__file__).parent))
 import custom
 
 ESTIMATORS = {
