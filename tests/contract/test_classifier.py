@@ -4,15 +4,8 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import accuracy_score
 
+from estimators import tiny
 from skml import KerasMultiLabelClassifier
-
-TINY = {"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0}
-
-
-@pytest.fixture(scope="module")
-def fitted(X, label_sets):
-    """Fitted on label sets; don't call fit on this."""
-    return KerasMultiLabelClassifier(hidden_layer_sizes=(8,), epochs=30, random_state=0).fit(X, label_sets)
 
 
 def test_it_learns(X, Y):
@@ -28,13 +21,13 @@ def test_proba_has_two_dimensions(fitted, X, n_rows):
 
 
 def test_one_label_keeps_its_column(X, Y):
-    clf = KerasMultiLabelClassifier(**TINY).fit(X, pd.DataFrame({"a": Y[:, 0]}))
+    clf = tiny().fit(X, pd.DataFrame({"a": Y[:, 0]}))
     assert clf.predict_proba(X).shape == clf.predict(X).shape == (80, 1)
 
 
 @pytest.mark.parametrize("form", [lambda y: pd.DataFrame({"a": y}), lambda y: sparse.csr_array(y[:, None])])
 def test_one_label_is_scored_in_kind(form, X, Y):
-    clf = KerasMultiLabelClassifier(**TINY).fit(X, form(Y[:, 0]))
+    clf = tiny().fit(X, form(Y[:, 0]))
     assert clf.score(X, clf.predict(X)) == 1.0
 
 
@@ -60,7 +53,7 @@ def test_score_counts_rows_with_unknown_labels_as_wrong(fitted, X):
 
 
 def test_sparse_answers_are_sparse_in_chunks(X, Y, monkeypatch):
-    clf = KerasMultiLabelClassifier(**TINY).fit(X, sparse.csr_matrix(Y))
+    clf = tiny().fit(X, sparse.csr_matrix(Y))
     whole = clf.predict(X)
     assert isinstance(whole, sparse.csr_matrix)
     monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 480)
@@ -70,110 +63,10 @@ def test_sparse_answers_are_sparse_in_chunks(X, Y, monkeypatch):
 
 def test_feature_names_are_checked(X, Y):
     frame = pd.DataFrame(X, columns=list("pqrst"))
-    clf = KerasMultiLabelClassifier(**TINY).fit(frame, Y)
+    clf = tiny().fit(frame, Y)
     assert clf.feature_names_in_.tolist() == list("pqrst")
     with pytest.raises(ValueError, match="feature names"):
         clf.predict(frame[list("tsrqp")])
-
-
-def test_partial_fit_goes_on_epoch_by_epoch(X, Y):
-    # Without dropout the seeds do not matter; the order of rows goes on as in one fit.
-    params = {"hidden_layer_sizes": (8,), "dropout": 0.0, "input_dropout": 0.0, "scale": None, "n_members": 1}
-    params |= {"random_state": 0, "early_stopping": False}
-    whole = KerasMultiLabelClassifier(epochs=3, **params).fit(X, Y)
-    steps = KerasMultiLabelClassifier(**params)
-    for i in range(3):
-        assert steps.partial_fit(X, Y).n_iter_ == i + 1
-    np.testing.assert_array_equal(steps.predict_proba(X), whole.predict_proba(X))
-    assert steps.history_ == whole.history_
-
-
-def test_partial_fit_takes_the_label_space(X, label_sets):
-    clf = KerasMultiLabelClassifier(**TINY)
-    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
-        clf.partial_fit(X, label_sets)
-    clf.partial_fit(X[:10], [{"a"}] * 10, classes=["a", "b", "c", "d"])
-    clf.partial_fit(X, label_sets, classes=["a", "b", "c", "d"])
-    assert clf.predict_proba(X).shape == (80, 4)
-    with pytest.raises(ValueError, match="not in classes: 'z'"):
-        clf.partial_fit(X[:1], [{"z"}])
-    with pytest.raises(ValueError, match="differs from the labels of the earlier fit"):
-        clf.partial_fit(X[:1], [{"a"}], classes=["a", "b"])
-
-
-@pytest.mark.parametrize("dtype", [float, bool, int])
-def test_classes_are_compared_by_value(dtype, X, Y):
-    clf = KerasMultiLabelClassifier(**TINY)
-    for _ in range(2):
-        clf.partial_fit(X, Y[:, 0].astype(dtype), classes=[0, 1])
-    assert clf.predict(X).dtype == dtype
-    with pytest.raises(ValueError, match="differs from the labels of the earlier fit"):
-        clf.partial_fit(X, Y[:, 0].astype(dtype), classes=["0", "1"])
-
-
-def test_classes_keep_their_order(X, label_sets):
-    clf = KerasMultiLabelClassifier(**TINY).partial_fit(X, label_sets, classes=list("abc"))
-    with pytest.raises(ValueError, match="differs from the labels"):
-        clf.partial_fit(X, label_sets, classes=list("cba"))
-
-
-def builder(meta):
-    import keras
-
-    return keras.Sequential([keras.layers.Dense(3, meta["output_activation_"])])
-
-
-@pytest.mark.parametrize("model", [None, builder])
-@pytest.mark.parametrize("change", [{"learning_rate": 1.0}, {"optimizer": "sgd"}, {"class_weight": [9.0, 9.0, 9.0]}])
-def test_parameters_that_change_before_going_on_are_used(model, change, X, Y):
-    plain = KerasMultiLabelClassifier(model, **TINY).partial_fit(X, Y).partial_fit(X, Y)
-    changed = KerasMultiLabelClassifier(model, **TINY).partial_fit(X, Y).set_params(**change).partial_fit(X, Y)
-    assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-3
-
-
-@pytest.mark.parametrize("change", [{"hidden_layer_sizes": (3,)}, {"activation": "tanh"}, {"model": builder}])
-def test_going_on_with_another_network_is_refused(change, X, Y):
-    clf = KerasMultiLabelClassifier(**TINY).partial_fit(X, Y).set_params(**change)
-    with pytest.raises(ValueError, match="training cannot go on"):
-        clf.partial_fit(X, Y)
-
-
-def test_classes_given_twice_must_agree(X, label_sets):
-    clf = KerasMultiLabelClassifier(classes=["a", "b", "c"], **TINY)
-    with pytest.raises(ValueError, match="differs from the parameter classes"):
-        clf.partial_fit(X, label_sets, classes=["c", "b", "a"])
-
-
-def test_partial_fit_on_one_label_per_row(X, Y):
-    clf = KerasMultiLabelClassifier(**TINY).partial_fit(X[:3], [5, 5, 5], classes=[5, 6, 7])
-    assert clf.partial_fit(X, 5 + Y[:, 0]).classes_.tolist() == [5, 6, 7]
-    assert clf.predict_proba(X).shape == (80, 3)
-
-
-def test_warm_start_goes_on_in_the_fitted_label_space(X, label_sets):
-    clf = KerasMultiLabelClassifier(warm_start=True, **TINY).fit(X, label_sets)
-    first = clf.history_["loss"]
-    clf.fit(X[:40], [{"a"}] * 40)
-    assert clf.n_iter_ == 6
-    assert clf.history_["loss"][:3] == first
-    assert clf.classes_.tolist() == ["a", "b", "c"]
-    with pytest.raises(ValueError, match="'z'"):
-        clf.fit(X[:1], [{"z"}])
-
-
-def test_without_warm_start_a_fit_starts_anew(X, Y, label_sets):
-    clf = KerasMultiLabelClassifier(**TINY).fit(X, Y)
-    clf.fit(X[:, :2], label_sets)
-    again = KerasMultiLabelClassifier(**TINY).fit(X[:, :2], label_sets)
-    np.testing.assert_array_equal(clf.predict_proba(X[:, :2]), again.predict_proba(X[:, :2]))
-    assert clf.n_iter_ == 3
-
-
-def test_a_learning_rate_set_later_is_used(X, Y):
-    clf = KerasMultiLabelClassifier(learning_rate=0.01, **TINY).partial_fit(X, Y)
-    before = clf.predict_proba(X)
-    clf.set_params(learning_rate=1e-9).partial_fit(X, Y)
-    np.testing.assert_allclose(clf.predict_proba(X), before, atol=1e-6)
 
 
 def nan_in_x(X, Y):
@@ -197,7 +90,7 @@ BAD = {
 
 @pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_data_are_refused_and_nothing_is_lost(make, message, X, Y):
-    clf = KerasMultiLabelClassifier(**TINY)
+    clf = tiny()
     with pytest.raises(ValueError, match=message):
         clf.fit(*make(X, Y))
     assert not [name for name in vars(clf) if name.endswith("_") and not name.startswith("_")]
@@ -214,41 +107,18 @@ def test_another_number_of_features_is_refused(fitted, X):
         fitted.predict(X[:, :4])
 
 
-def test_x_val_needs_y_val_and_early_stopping(X, Y):
-    with pytest.raises(ValueError, match="must be given together"):
-        KerasMultiLabelClassifier().fit(X, Y, X_val=X)
-    with pytest.raises(ValueError, match="early_stopping=False"):
-        KerasMultiLabelClassifier(early_stopping=False).fit(X, Y, X_val=X, y_val=Y)
-
-
-def test_x_val_goes_with_weights_and_sparse_y(X, Y):
-    y = sparse.csr_array(Y)
-    clf = KerasMultiLabelClassifier(**TINY).fit(X, y, sample_weight=np.ones(80), X_val=X, y_val=y)
-    plain = KerasMultiLabelClassifier(**TINY).fit(X, Y, X_val=X, y_val=Y)
-    np.testing.assert_allclose(clf.history_["val_loss"], plain.history_["val_loss"], rtol=1e-5)
-
-
-def test_x_val_is_weighted_by_the_balance_of_training(X, Y):
-    y = (Y[:, 0] & Y[:, 1]).astype(int)
-    clf = KerasMultiLabelClassifier(class_weight="balanced", **{**TINY, "epochs": 1})
-    clf.fit(X, y, X_val=X[:40], y_val=y[:40])
-    weight = np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (len(y) - y.sum())))[:40]
-    proba = clf.predict_proba(X[:40]).astype(float)[np.arange(40), y[:40]]
-    np.testing.assert_allclose(clf.history_["val_loss"][0], np.average(-np.log(proba), weights=weight), rtol=1e-5)
-
-
 def test_weights_that_leave_no_row_are_refused(X, Y):
     with pytest.raises(ValueError, match="leave no row with a weight above 0"):
         KerasMultiLabelClassifier(class_weight={0: 0.0, 1: 0.0}).fit(X, Y[:, 0])
 
 
 def test_a_bad_threshold_does_not_break_the_display(X, Y):
-    clf = KerasMultiLabelClassifier(**TINY).fit(X, Y).set_params(threshold=2.0)
+    clf = tiny().fit(X, Y).set_params(threshold=2.0)
     assert "threshold" in clf._repr_html_()
 
 
 def test_attributes_are_there_after_fit_only(X, Y):
-    clf = KerasMultiLabelClassifier(**TINY)
+    clf = tiny()
     assert not hasattr(clf, "model_")
     assert not hasattr(clf, "threshold_")
     clf.fit(X, Y)

@@ -12,9 +12,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 
-from skml import KerasMultiLabelClassifier
-
 import custom
+from skml import KerasMultiLabelClassifier
 
 ESTIMATORS = {
     "default": {},

@@ -16,20 +16,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from forms import COLLECTIONS, DATAFRAMES, FORMS, label_sets_of
 from skml import KerasMultiLabelClassifier
 from skml._decisions._tuning import score, tune
 from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
 from skml.model_selection import MultiLabelStratifiedShuffleSplit, cross_val_predict_proba
 
 BASE = OneVsRestClassifier(LogisticRegression())
-FORMS = {
-    "array": np.asarray,
-    "bool array": lambda Y: Y.astype(bool),
-    "lists": lambda Y: Y.tolist(),
-    "DataFrame": lambda Y: pd.DataFrame(Y, columns=list("abc")),
-    "CSR matrix": sparse.csr_matrix,
-    "sets": lambda Y: [{"abc"[j] for j in np.flatnonzero(row)} for row in Y],
-}
 
 EXPECTED_FAILED_CHECKS = {
     "check_classifiers_train": "the threshold is not 0.5, as of scikit-learn's TunedThresholdClassifierCV",
@@ -55,7 +48,7 @@ def tuned(estimator=BASE, **params):
 
 
 @pytest.fixture(scope="module")
-def fitted(X, Y):
+def fitted_tuner(X, Y):
     """Don't call fit on this."""
     return tuned().fit(X, Y)
 
@@ -80,18 +73,18 @@ def test_shrinkage_makes_a_difference(X, Y):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_predict_answers_in_the_form_of_y(form, X, Y, fitted):
-    y = FORMS[form](Y)
+def test_predict_answers_in_the_form_of_y(form, X, Y, fitted_tuner):
+    y = FORMS[form](Y, "abc")
     clf = tuned().fit(X, y)
     answer = clf.predict(X)
-    decisions = fitted.predict(X)
-    if form == "sets":
-        assert answer.tolist() == [tuple("abc"[j] for j in np.flatnonzero(row)) for row in decisions]
+    decisions = fitted_tuner.predict(X)
+    if form in COLLECTIONS:
+        assert answer.tolist() == label_sets_of(decisions, kind=tuple)
     else:
-        assert sparse.issparse(answer) == (form == "CSR matrix")
-        assert answer.dtype == (bool if form == "bool array" else Y.dtype)
+        assert sparse.issparse(answer) == sparse.issparse(y)
+        assert answer.dtype == clf.target_encoder_.dtype_
         np.testing.assert_array_equal(answer.toarray() if sparse.issparse(answer) else answer, decisions)
-    assert clf.classes_.tolist() == (list("abc") if form in ("sets", "DataFrame") else [0, 1, 2])
+    assert clf.classes_.tolist() == (list("abc") if form in {**COLLECTIONS, **DATAFRAMES} else [0, 1, 2])
     assert clf.score(X, y) == np.mean((decisions == Y).all(axis=1))
 
 
@@ -108,9 +101,9 @@ def test_two_classes_have_one_threshold_on_the_second(X, Y):
     assert clf.classes_.tolist() == ["no", "yes"]
 
 
-def test_decision_function_is_log_odds(X, fitted):
-    proba = fitted.predict_proba(X)
-    np.testing.assert_allclose(fitted.decision_function(X), np.log(proba / (1 - proba)))
+def test_decision_function_is_log_odds(X, fitted_tuner):
+    proba = fitted_tuner.predict_proba(X)
+    np.testing.assert_allclose(fitted_tuner.decision_function(X), np.log(proba / (1 - proba)))
     assert np.isfinite(tuned(KNeighborsClassifier(1)).fit(X, X[:, :2] > 0).decision_function(X)).all()
 
 
@@ -137,10 +130,10 @@ def test_cv_makes_the_folds(cv, X, Y):
     np.testing.assert_allclose(tuned(cv=cv).fit(X, Y).best_threshold_, expected)
 
 
-@pytest.mark.parametrize("form", ["array", "DataFrame"])
+@pytest.mark.parametrize("form", ["array of int", "DataFrame"])
 def test_prefit_tunes_a_fitted_estimator(form, X, Y):
     estimator = clone(BASE).fit(X[:40], Y[:40])
-    clf = tuned(estimator, cv="prefit", refit=False).fit(X[40:], FORMS[form](Y[40:]))
+    clf = tuned(estimator, cv="prefit", refit=False).fit(X[40:], FORMS[form](Y[40:], "abc"))
     assert clf.estimator_ is estimator
     np.testing.assert_array_equal(clf.best_threshold_, tune(Y[40:], estimator.predict_proba(X[40:])).rule.threshold)
 
@@ -310,7 +303,7 @@ def test_unknown_cells_are_refused_for_others(X, Y):
 def test_prefit_refuses_labels_that_cannot_be_told_apart():
     X, Y = np.random.RandomState(0).randn(60, 3), np.random.RandomState(1).randint(0, 2, (60, 3))
     fitted = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
-    y = [{"zyx"[j] for j in np.flatnonzero(row)} for row in Y]
+    y = label_sets_of(Y, "zyx")
     tuned = TunedThresholdMultiLabelClassifierCV(fitted, cv="prefit", refit=False)
     with pytest.raises(ValueError, match="which column is which label cannot be told"):
         tuned.fit(X, y)

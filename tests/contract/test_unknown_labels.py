@@ -8,13 +8,12 @@ from scipy import sparse
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss
 
+from estimators import SMALL
 from skml import KerasMultiLabelClassifier
 from skml._decisions._tuning import tune
 from skml._targets._encoder import TargetEncoder
 from skml._targets._weights import positive_weights
 from skml.metrics import get_scorer
-
-SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 4, "epochs": 5, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

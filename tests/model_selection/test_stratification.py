@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skml._training._split import fold_weights, training_weights
 from skml.model_selection import _stratification
 from skml.model_selection._stratification import folds, holdout
 
@@ -55,12 +54,3 @@ def test_folds_are_stratified_by_label_and_by_both_classes(rare):
     assert all(3 <= rare[fold == j, 1].sum() <= 5 for j in range(5))
     fold = folds(np.arange(200), rare[:, :1], 5, RNG(0))
     assert all(19 <= rare[fold == j, 0].sum() <= 21 for j in range(5))
-
-
-def test_weights_of_members_leave_their_own_fold_out():
-    fold, weight = np.array([0, 1, 2, -1]), np.array([1.0, 2.0, 3.0, 4.0])
-    expected = np.array([[0, 1, 1], [2, 0, 2], [3, 3, 0], [4, 4, 4]]) * 1.5
-    np.testing.assert_allclose(training_weights(weight, fold, 3), expected)
-    np.testing.assert_allclose(fold_weights(weight, fold, 3), [[1, 0, 0], [0, 2, 0], [0, 0, 3], [0, 0, 0]])
-    # The mean over members of the first three rows is the mean over rows.
-    np.testing.assert_allclose(training_weights(None, fold, 3)[:3].mean(), 1)

@@ -6,23 +6,17 @@ from scipy import sparse
 from scipy.special import expit
 from sklearn.metrics import f1_score, log_loss
 
+from estimators import SMALL
 from skml import KerasMultiLabelClassifier
 from skml._decisions._tuning import tune
 from skml._networks._dense import DenseNetwork, initial_weights
 from skml._training import _split
-
-SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 4, "epochs": 5, "random_state": 0}
 
 
 @pytest.fixture
 def fixed_folds(monkeypatch):
     """Fold i % 4 for row i, whatever the labels are."""
     monkeypatch.setattr(_split, "folds", lambda rows, Y, n_members, random_state: np.arange(Y.shape[0]) % n_members)
-
-
-@pytest.fixture(scope="module")
-def fitted(X, Y):
-    return KerasMultiLabelClassifier(**SMALL).fit(X, Y)
 
 
 def network_of(widths, n_members, is_sparse=False, head="sigmoid"):
@@ -283,18 +277,6 @@ def test_many_cells_are_tuned_from_a_part_of_the_rows(X, Y, monkeypatch):
         assert 0 < clf.threshold_ < 1
 
 
-def test_fewer_or_narrower_members_where_they_are_dear():
-    from skml._networks._sizes import auto_hidden_layer_sizes, auto_members
-
-    assert auto_hidden_layer_sizes(1_000, 100, 300) == [256, 256]
-    assert auto_hidden_layer_sizes(1_000, 100, 299.5) == [128, 128]
-    assert auto_hidden_layer_sizes(11_111, 90, 300) == [128, 128]
-    assert auto_hidden_layer_sizes(100_000, 90, 300) == [64, 64]
-    assert auto_members([1_000, 256, 256, 100]) == 5
-    assert auto_members([50_000, 64, 64, 100]) == 4
-    assert auto_members([1_000_000, 64, 64, 100]) == 1
-
-
 def test_a_trained_ensemble_goes_on_with_its_members(X, Y):
     clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
     before = clf.n_iter_
@@ -305,12 +287,13 @@ def test_a_trained_ensemble_goes_on_with_its_members(X, Y):
         clf.set_params(n_members=2).partial_fit(X, Y)
 
 
-def test_an_ensemble_is_saved_by_keras_and_comes_back(X, Y, fitted, tmp_path):
+def test_an_ensemble_is_saved_by_keras_and_comes_back(X, Y, tmp_path):
     import keras
 
-    fitted.model_.save(tmp_path / "model.keras")
+    clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
+    clf.model_.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.predict(X, verbose=0), fitted.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 
 
 def test_the_kept_epoch_is_told(X, Y):

@@ -335,3 +335,32 @@ def test_auto_loss_fits_the_problem():
 def test_nan_is_read_by_our_own_losses_only():
     assert all(has_nan_support(kind()) for kind in (MultiLabelCrossentropy, *NAMES.values()))
     assert not any(map(has_nan_support, (auto_loss("multiclass"), "binary_crossentropy", keras.losses.hinge, None)))
+
+
+def test_loss_is_the_weighted_cross_entropy():
+    rng = np.random.RandomState(0)
+    y, p = (rng.rand(5, 3) > 0.5).astype(float), rng.rand(5, 3)
+    positive, rows = np.array([2.0, 1.0, 0.5]), np.array([1.0, 0.0, 2.0, 1.0, 1.0])
+    cells = -(positive * y * np.log(p) + (1 - y) * np.log(1 - p))
+    loss = MultiLabelCrossentropy(positive)
+    expected = np.average(cells.mean(axis=1), weights=rows)
+    np.testing.assert_allclose(float(loss(y, p, sample_weight=rows)), expected, rtol=1e-5)
+    logits = MultiLabelCrossentropy(positive, from_logits=True)
+    np.testing.assert_allclose(float(logits(y, np.log(p / (1 - p)), sample_weight=rows)), expected, rtol=1e-5)
+    keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(loss), custom_objects={"MultiLabelCrossentropy": MultiLabelCrossentropy}
+    )
+
+
+def test_loss_is_stable_where_the_sigmoid_saturates():
+    logits = tf.Variable([[40.0, -40.0]])
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            loss = MultiLabelCrossentropy()(tf.constant([[0.0, 1.0]]), keras.activations.sigmoid(logits))
+        return loss, tape.gradient(loss, logits)
+
+    loss, slope = gradient()
+    np.testing.assert_allclose(float(loss), 40.0, rtol=1e-6)
+    np.testing.assert_allclose(slope.numpy(), [[0.5, -0.5]], rtol=1e-6)
