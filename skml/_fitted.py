@@ -40,7 +40,7 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
             ``y`` CSR; for a DataFrame an array of 0 and 1, or of bool.
         """
         check_is_fitted(self, "_trained")
-        X, rule = check_X(self, X), self._rule
+        X, rule = check_X(self, X), self._rule()
         blocks = row_blocks(X.shape[0], len(self.classes_), _DECISION_BYTES)
         return self.target_encoder_.inverse_blocks(rule.decide(self._proba(X[rows])) for rows in blocks)
 
@@ -100,7 +100,7 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
         if "_trained" not in vars(self):
             raise AttributeError("threshold_ is there after fit.")
         try:
-            return self._rule.threshold
+            return self._rule().threshold
         except ValueError as error:  # a display of the estimator must not fail
             raise AttributeError(str(error)) from error
 
@@ -133,9 +133,8 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
     def _network(self):
         return self._trained.network
 
-    @property
     def _rule(self):
-        """The decision rule in force."""
+        """Return the decision rule in force."""
         return decision_rule(self.target_encoder_, self.threshold, self.min_labels, self.max_labels, self._tuned)
 
     def _proba(self, X):

@@ -199,8 +199,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             For label collections an object array of tuples, in the order of ``classes_``.
         """
-        encoder, proba = self.target_encoder_, self.predict_proba(X)
-        return encoder.inverse_transform(self._rule.decide(encoder.output_columns(proba)))
+        proba, encoder = self.predict_proba(X), self.target_encoder_
+        rule = DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
+        return encoder.inverse_transform(rule.decide(encoder.output_columns(proba)))
 
     def predict_proba(self, X):
         """Predict the probability of each label by the fitted estimator.
@@ -261,11 +262,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         router = MetadataRouter(owner=self)
         router.add(estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit"))
         return router.add(splitter=self.cv, method_mapping=MethodMapping().add(callee="split", caller="fit"))
-
-    @property
-    def _rule(self):
-        """The decision rule in force."""
-        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
 
     def _check_target(self, encoder):
         if hasattr(self.scoring, "set_score_request"):

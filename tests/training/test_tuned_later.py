@@ -5,13 +5,14 @@ import pickle
 import numpy as np
 import pytest
 
+from forms import label_sets_of
 from skml import KerasMultiLabelClassifier
 from skml._decisions._tuning import tune
 
 rng = np.random.RandomState(0)
 X = rng.randn(200, 4)
 Y = (X @ rng.randn(4, 3) + 0.5 * rng.randn(200, 3) > 1).astype(int)
-SETS = [{"abc"[j] for j in np.flatnonzero(row)} for row in Y]
+SETS = label_sets_of(Y)
 
 
 def fitted(y=SETS, **params):
