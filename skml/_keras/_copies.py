@@ -190,7 +190,7 @@ def _pack_model(model, with_seeds=True):
     except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"The {type(model).__name__} cannot be copied or pickled ({_first_words(error)}). Give each custom "
-            "class a get_config() that returns all arguments of its __init__; what Keras itself cannot copy, build in a "
+            "class a get_config() that returns all arguments of its __init__; build what Keras itself cannot copy in a "
             "function."
         ) from error
 
