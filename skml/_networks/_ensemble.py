@@ -93,6 +93,8 @@ class Ensemble(keras.Model):
         return hidden
 
     def _track(self, loss, weight):
+        # For the sum of gradients over replicas Keras divides a loss by their number; each records its whole one.
+        loss = loss * tf.distribute.get_strategy().num_replicas_in_sync
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=weight)

@@ -192,6 +192,7 @@ def start(params, X, problem, size, scaler, cross_fitted, random_state):
     _check_metrics(params, problem)
     meta = problem.meta
     if params["model"] is None:
+        _check_floatx()
         widths = [X.shape[1], *size.hidden, meta["n_outputs_"]]
         network = DenseNetwork(
             initial_weights(widths, random_state, keras.config.floatx(), size.n_members),
@@ -299,6 +300,16 @@ def _compile(model, router, params, problem):
         arguments = {**own, **arguments}
     _check_loss(arguments["loss"], problem)
     model.compile(**arguments)
+
+
+def _check_floatx():
+    """Refuse half precision: slots of an optimizer do not fit into it, and losses grow."""
+    if keras.config.floatx() not in ("float32", "float64"):
+        raise ValueError(
+            f"keras.config.floatx() is {keras.config.floatx()!r}, and the default network trains in 'float32' or "
+            "'float64'. Call keras.config.set_floatx('float32'), or pass a model whose layers have a dtype of their "
+            "own, such as 'mixed_float16'."
+        )
 
 
 def _check_metrics(params, problem):
