@@ -11,13 +11,14 @@ from skml._keras._routed import RoutedParameters
 from skml._networks._dense import DenseNetwork, open_interval
 from skml._targets._cells import row_blocks
 from skml._training._examples import check_X
+from skml._versions import VersionedState
 from skml.metrics._scorer import get_scorer
 
 # Probabilities in float32, their margins in float64, decisions.
 _DECISION_BYTES = 16
 
 
-class FittedClassifier(ClassifierMixin, RoutedParameters):
+class FittedClassifier(ClassifierMixin, VersionedState, RoutedParameters):
     """The half of `KerasMultiLabelClassifier` that comes after fit.
 
     It reads ``_trained``, ``target_encoder_`` and ``_tuned``, and the parameters of decisions.

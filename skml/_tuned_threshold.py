@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skml._decisions._rule import DecisionRule, as_one
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._targets._responses import check_names_of_prefit, encoder_for, label_columns, last_step
+from skml._versions import VersionedState
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._split import resolve_cv
 from skml.model_selection._validation import fitted, out_of_fold
@@ -22,7 +23,7 @@ from skml.model_selection._validation import fitted, out_of_fold
 _GRID = np.linspace(0, 1, 101)
 
 
-class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, VersionedState, BaseEstimator):
     """Classifier whose thresholds are tuned on probabilities predicted out of fold.
 
     scikit-learn's `TunedThresholdClassifierCV` for multi-label problems. Probabilities are predicted once
