@@ -27,7 +27,6 @@ from skml._keras._descriptions import (
     is_keras_throughout,
     set_later,
 )
-from skml._keras._rows import batch_of
 
 _seed_lock = threading.RLock()
 
@@ -122,7 +121,15 @@ def copy_model(model, seed=0):
 
 
 def copy_callback(callback):
-    """Return a copy of a callback that knows no model."""
+    """Return a copy of a callback that knows no model.
+
+    What a callback of the user's own class holds is shared: a study, a logger or an open run has to be the one that
+    the user looks at, and a copy of it may fail, or work on what nobody sees.
+    """
+    if not are_keras([callback]):
+        twin = copy.copy(callback)
+        keras.callbacks.Callback.set_model(twin, None)
+        return twin
     model = callback.model
     try:
         # The memo makes deepcopy skip the model that an earlier fit left in the callback.
@@ -222,6 +229,8 @@ def _restore_model(config, objects, weights, arguments, seeds):
 
 def _build_sublayers(model):
     """Let sublayers make their weights that do so in their first call, which a symbolic one may leave out."""
+    from skml._keras._rows import batch_of  # TensorFlow, which clones and pickles do not need
+
     model(batch_of(np.zeros((1, *(size or 1 for size in model.inputs[0].shape[1:]))), model), training=False)
 
 
