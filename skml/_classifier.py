@@ -12,11 +12,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skml._decisions._rule import check_can_be_tuned, decision_rule, is_tuned
 from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
+from skml._keras._process import check_can_run
 from skml._networks._dense import ACTIVATIONS, open_interval
 from skml._targets._encoder import encoder_for_fit
 from skml._targets._forms import check_rows
 from skml._training._examples import check_given, check_X, read_examples, read_watched
 from skml._training._fit import Fit, kept_on_error
+
+_OF_DEFAULT_NETWORK = ("hidden_layer_sizes", "activation", "dropout", "input_dropout", "scale", "n_members")
 
 
 class KerasMultiLabelClassifier(FittedClassifier):
@@ -29,7 +32,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
     Parameters
     ----------
     model : callable or keras.Model, default=None
-        None is a fully connected network of `hidden_layer_sizes`. A callable builds a network; it
+        None is a fully connected network of `hidden_layer_sizes`; the six parameters after this one act on it alone,
+        and are refused with a custom network where they are not at their defaults. A callable builds a network; it
         receives only those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
         signature names. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
         ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``; a network that
@@ -100,8 +104,11 @@ class KerasMultiLabelClassifier(FittedClassifier):
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
-        Each fit trains with copies, which are in ``callbacks_``. A callback with batch hooks makes
-        training fall back to Keras' own, slower loop.
+        Each fit trains with copies, which are in ``callbacks_``. Instances of Keras' own classes are copied with
+        all that they hold. Of instances of other classes only the attributes are copied, and what they refer to is
+        shared by all fits: a list, an Optuna trial, a logger is the one that you passed. Pass a class, and what it
+        takes as ``callbacks__x``, where each fit is to start anew. A callback with batch hooks makes training fall
+        back to Keras' own, slower loop.
     jit_compile : bool, default=False
         Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
     warm_start : bool, default=False
@@ -305,6 +312,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
         with kept_on_error(self):
             self._validate_params()
             self._check_routed()
+            self._check_default_network(_OF_DEFAULT_NETWORK)
+            check_can_run()
             X = check_X(self, X, reset=earlier is None)
             check_rows(X, y)
             encoder = encoder_for_fit(y, classes, self.classes, self.target_encoder_ if earlier else None, one_epoch)

@@ -8,4 +8,5 @@ SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 4, "epochs": 5, "random_stat
 
 def tiny(model=None, **params):
     """Return the estimator that is enough for most tests, unfitted."""
-    return KerasMultiLabelClassifier(model, **{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0} | params)
+    size = {"hidden_layer_sizes": (8,)} if model is None else {}
+    return KerasMultiLabelClassifier(model, **{**size, "epochs": 3, "random_state": 0} | params)

@@ -88,6 +88,18 @@ class RoutedParameters(BaseEstimator):
                 wanted = "a function that builds the network" if route == "model" else "a name, class or function"
                 raise ValueError(f"{name} has nothing to go to: {route}={getattr(self, route)!r} is not {wanted}.")
 
+    def _check_default_network(self, names):
+        """Refuse parameters that act on the default network only, if they are set next to a custom `model`."""
+        signature = inspect.signature(type(self)).parameters
+        for name in names if self.model is not None else ():
+            value, default = getattr(self, name), signature[name].default
+            if not (value is default or (isinstance(value, type(default)) and value == default)):
+                raise ValueError(
+                    f"{name}={value!r} acts on the default network only, and model={self.model!r} has layers of its "
+                    f"own. Leave {name} at its default, {default!r}; what a function that builds a network is to vary, "
+                    f"give it as an argument and set by model__{name}={value!r}."
+                )
+
     def _nearest(self, name):
         """Return the end of a message that suggests the nearest name."""
         route, _, rest = name.partition("__")

@@ -6,6 +6,7 @@ import numpy as np
 from skml._keras._copies import copy_model, pack, unpack
 from skml._keras._descriptions import describe_model
 from skml._keras._predictor import predictor
+from skml._keras._process import check_can_run
 from skml._networks._dense import log_odds, log_proba_of_logits, open_interval, proba_of_logits
 
 
@@ -39,6 +40,7 @@ class KerasNetwork:
 
     def outputs(self, X):
         """Return the outputs of the model, shape (n_samples, n_outputs)."""
+        check_can_run()
         if self._predictor is None:
             description = describe_model(self.model)
             self._predictor = predictor(self.model, description, copy_model)

@@ -32,7 +32,8 @@ each_estimator = pytest.mark.parametrize("params", ESTIMATORS.values(), ids=ESTI
 
 
 def make(params):
-    return KerasMultiLabelClassifier(**{"epochs": 2, "random_state": 0, "hidden_layer_sizes": (4,), **params})
+    size = {} if "model" in params else {"hidden_layer_sizes": (4,)}
+    return KerasMultiLabelClassifier(**{"epochs": 2, "random_state": 0, **size, **params})
 
 
 @pytest.fixture(scope="module")

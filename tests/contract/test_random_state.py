@@ -19,8 +19,8 @@ def build(meta):
 rng = np.random.RandomState(0)
 X = rng.randn(150, 5)
 Y = (X[:, :3] > 0).astype(int)
-for model in (None, build):
-    clf = KerasMultiLabelClassifier(model, hidden_layer_sizes=(8,), dropout=0.5, epochs=3, random_state=0).fit(X, Y)
+for params in ({"hidden_layer_sizes": (8,)}, {"model": build}):
+    clf = KerasMultiLabelClassifier(epochs=3, random_state=0, **params).fit(X, Y)
     print(clf.predict_proba(X).tobytes().hex())
 """
 

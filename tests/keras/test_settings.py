@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import joblib
 import keras
 import pytest
 
@@ -44,3 +45,24 @@ for name in ("loss", "val_loss"):
     np.testing.assert_allclose(both[name], alone[name], rtol=0.05)
 """
     run_python_in(tmp_path, code)
+
+
+@pytest.mark.parametrize("imported", ["", "import keras\nkeras.config.backend = lambda: 'jax'\n"])
+def test_another_backend_is_refused_before_training_and_default_networks_predict(imported, X, Y, tmp_path):
+    clf = KerasMultiLabelClassifier(epochs=1, random_state=0).fit(X, Y)
+    joblib.dump((clf, X, Y, clf.predict_proba(X)), tmp_path / "clf.joblib")
+    code = """
+import joblib, numpy as np, sys
+from sklearn.base import clone
+clf, X, Y, expected = joblib.load("clf.joblib")
+np.testing.assert_array_equal(clf.predict_proba(X), expected)
+joblib.dump(clone(clf), "clone.joblib"), repr(clf)
+try:
+    clf.fit(X, Y)
+except RuntimeError as error:
+    print(error, "tensorflow" in sys.modules)
+np.testing.assert_array_equal(clf.predict_proba(X), expected)
+"""
+    variables = {} if imported else {"KERAS_BACKEND": "jax"}
+    printed = run_python_in(tmp_path, imported + code, **variables)
+    assert "need the TensorFlow backend of Keras, but KERAS_BACKEND is 'jax'. Set the env" in printed
