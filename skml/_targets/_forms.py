@@ -66,7 +66,7 @@ def _form_of_items(y):
     items = list(y)
     if not items:
         raise ValueError("y has no rows.\n" + FORMS)
-    _check_known(items)
+    check_known(items)
     scalar = [isinstance(item, str | bytes | Number | np.generic) for item in items]
     if all(scalar):
         return "single"
@@ -77,7 +77,8 @@ def _form_of_items(y):
     return "rows" if isinstance(y, list | tuple) and _are_indicator_rows(items) else "collections"
 
 
-def _check_known(items):
+def check_known(items):
+    """Make sure that no item of ``y`` is missing."""
     row = next((i for i, item in enumerate(items) if is_missing(item)), None)
     if row is not None:
         raise ValueError(
@@ -126,11 +127,11 @@ def single_labels(y):
     values = column_or_1d(np.asarray(y), warn=True)
     if values.dtype.kind == "O" or isinstance(y, list | tuple):
         items = list(y) if isinstance(y, list | tuple) else values.tolist()
-        _check_known(items)
+        check_known(items)
         sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
         _check_integers(items, values.dtype)
     if values.dtype.kind in "mM":
-        _check_known(as_labels(values))
+        check_known(as_labels(values))
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)
@@ -141,9 +142,9 @@ def _check_integers(items, dtype):
     """Refuse integers that NumPy would round to floats, in which several may be one, or keep as objects."""
     if dtype.kind in "fO" and all(isinstance(item, Integral) for item in items):
         raise ValueError(
-            f"y holds integers from {min(items)} to {max(items)}, one per row, as dtype {dtype}. They must fit into "
-            "one dtype of NumPy's, int64 or uint64, and have it: pass np.asarray(y, dtype=np.int64), or the labels as "
-            "strings."
+            f"Unknown label type: y holds integers from {min(items)} to {max(items)}, one per row, as dtype {dtype}. "
+            "They must fit into one dtype of NumPy's, int64 or uint64, and have it: pass "
+            "np.asarray(y, dtype=np.int64), or the labels as strings."
         )
 
 
