@@ -1,6 +1,5 @@
 """Which of its forms y has, and how its items are read."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral, Number
 
@@ -11,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
 from skml._targets._masks import unmasked
+from skml._targets._warnings import warn_once
 
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
@@ -156,10 +156,9 @@ def warn_of_joined_labels(values):
     for separator in ",;|":
         joined = [label for label in labels if separator in label]
         if 2 * len(joined) > len(labels):
-            warnings.warn(
+            warn_once(
                 f"y holds strings such as {joined[0]!r}, each read as one label. If they are label sets, pass "
-                f"[row.split({separator!r}) for row in y].",
-                stacklevel=6,
+                f"[row.split({separator!r}) for row in y]."
             )
 
 

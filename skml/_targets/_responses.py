@@ -1,14 +1,13 @@
 """The truth and any estimator's answers as two matrices of one shape, whatever the form of either."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from sklearn.utils import get_tags
 
 from skml._targets._cells import dense, has_unknown
 from skml._targets._encoder import TargetEncoder
-from skml._targets._labels import as_labels, label_space, shown
+from skml._targets._labels import as_labels, label_space, part_shown, shown
+from skml._targets._warnings import warn_once
 
 # Larger indicators reach a classifier as CSR, which few take: 256 MB as int64.
 _MAX_DENSE_CELLS = 2**25
@@ -80,8 +79,10 @@ def truth_and_responses(estimator, X, y, *wanted):
     if not unknown:
         return Y, responses, classes
     new = list(dict.fromkeys(label for row in unknown.values() for label in row))
-    message = f"y holds labels that the estimator does not know, which count as never predicted: {new!r}."
-    warnings.warn(message, stacklevel=3)
+    warn_once(
+        "y holds labels that the estimator does not know, which count as never predicted: "
+        f"{part_shown(new, len(classes) + len(new))}. If they are only missing from a fold, pass classes=[...]."
+    )
     Y = _beside(Y, _cells_of(unknown, new, Y.shape[0]))
     return Y, [_with_low(response, len(new)) for response in responses], classes + new
 

@@ -1,7 +1,6 @@
 """What a network learns from: rows of X and Y, and what each counts for."""
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +9,9 @@ from scipy import sparse
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skml._targets._cells import column_sums, dense, has_unknown, unknown_cells
-from skml._targets._labels import shown
+from skml._targets._labels import part_shown
 from skml._targets._masks import refuse_mask
+from skml._targets._warnings import warn_once
 from skml._targets._weights import check_sample_weight, total_weight, without_unknown_rows
 
 
@@ -178,5 +178,4 @@ def _warn_of_unknown_labels(Y, classes):
         return
     labels = classes[column_sums(unknown_cells(Y)) == Y.shape[0]].tolist()
     if labels:
-        message = f"y holds only NaN for the labels {shown(labels)}: nothing is learned of them."
-        warnings.warn(message, stacklevel=5)  # the caller of fit
+        warn_once(f"y holds only NaN for the labels {part_shown(labels, len(classes))}: nothing is learned of them.")
