@@ -1,4 +1,4 @@
-"""Functions of yeast genes: a network of your own, a threshold for each label, and why not softmax.
+"""Functions of yeast genes: a custom network, a threshold for each label, and why not softmax.
 
 The data of Elisseeff and Weston (2002), which the package ``river`` ships: 2,417 genes, 103 measurements,
 14 classes of function, about four to a gene. ``y`` is a DataFrame of 0 and 1, and its column names are the

@@ -1,8 +1,8 @@
 """The estimator: scikit-learn's contract around a Keras network."""
 
-import contextlib
 import copy
 import dataclasses
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,13 +10,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skml._decisions._rule import check_can_be_tuned, decision_rule, is_tuned
-from skml._decisions._tuning import tune
+from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
 from skml._networks._dense import ACTIVATIONS, open_interval
 from skml._targets._encoder import encoder_for_fit
 from skml._targets._forms import check_rows
 from skml._training._examples import check_given, check_X, read_examples, read_watched
-from skml._training._fit import Fit
+from skml._training._fit import Fit, kept_on_error
 
 
 class KerasMultiLabelClassifier(FittedClassifier):
@@ -29,12 +29,12 @@ class KerasMultiLabelClassifier(FittedClassifier):
     Parameters
     ----------
     model : callable or keras.Model, default=None
-        None is a fully connected network of `hidden_layer_sizes`. A callable builds a network and is
-        given those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
+        None is a fully connected network of `hidden_layer_sizes`. A callable builds a network; it
+        receives only those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
         signature names. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
         ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``; a network that
-        ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Of a
-        keras.Model each fit trains a copy that starts from its weights. A compiled model keeps its own
+        ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Each
+        fit trains a copy of a keras.Model, starting from its weights. A compiled model keeps its own
         loss, optimizer and metrics where the parameters here are at their defaults.
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
         Units of each hidden layer of a member of the default network; a layer as wide as the one before it
@@ -75,10 +75,13 @@ class KerasMultiLabelClassifier(FittedClassifier):
     threshold : float, array-like of shape (n_labels,), mapping label -> float, "f1_micro" or "f1_macro", default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
         mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
-        follows ``set_params``. With two classes a float applies to the second one; with more it has no meaning.
+        follows ``set_params``. For binary y, the float is the second class's threshold; for multi-class y leave it
+        at 0.5.
         The two names are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
         fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
-        rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999).
+        rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999). Set on a fitted estimator they act
+        at once, as long as it has those probabilities: they are not pickled. What was tuned before `partial_fit` or a
+        warm start stays in force, with a warning.
     min_labels : int, default=0
         A row with fewer predicted labels gets those with the largest ``proba - threshold``.
     max_labels : int, default=None
@@ -97,7 +100,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
-        Each fit trains with copies, which are in ``callbacks_``. One that has a hook for batches makes
+        Each fit trains with copies, which are in ``callbacks_``. A callback with batch hooks makes
         training fall back to Keras' own, slower loop.
     jit_compile : bool, default=False
         Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
@@ -118,7 +121,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
     classes_ : ndarray of shape (n_labels,)
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
-        The threshold in force; None with more than two classes of single labels.
+        The threshold in force; None for multi-class y.
+    tuned_threshold_ : dict of label -> float
+        The threshold in force for each label, to start from: ``clf.tuned_threshold_ | {"spam": 0.2}`` changes one.
+        Not there for one label per row.
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows, as `predict_proba` gives them: of each row by the member
         that did not learn from it. There after `fit` with several members and at least 20 rows (4 for each
@@ -146,7 +152,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
     ``hidden_layer_sizes`` in one Keras model, each trained on the rows outside its own fold. One fit gives their
     average, and for every training row an honest probability, by which training stops and thresholds are tuned.
 
-    Unknown cells of an indicator (NaN, pd.NA) add nothing to the loss, weights, thresholds or `score`.
+    Unknown cells of an indicator (NaN, pd.NA, masked) add nothing to the loss, weights, thresholds or `score`.
+
+    For searches over label sets pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`: a name alone,
+    ``scoring="f1_micro"``, is scikit-learn's scorer, which takes no label sets and gives NaN for every candidate.
 
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.
@@ -253,13 +262,15 @@ class KerasMultiLabelClassifier(FittedClassifier):
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Floats. With a `model` of your own also arrays of more dimensions, integers or strings.
+            Floats. With a custom `model` also arrays of more dimensions, integers or strings.
         y : label collections, indicator, or one label per row, n_samples in all
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
-            shape (n_samples, n_labels), NaN where a cell is not known; or an array-like of shape (n_samples,).
+            shape (n_samples, n_labels), NaN where a cell is unknown; or an array-like of shape (n_samples,).
             Lists of one length that hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight 0 is the same as leaving the row out, weight 2 as having it twice.
+            Weight 0 is the same as leaving the row out, weight 2 as having it twice, at the same batch size and epochs.
+            Those, where they are "auto", follow the effective number of rows (Kish, 1965), which does not change when
+            all weights are multiplied by a number.
         X_val, y_val : as X and y, default=None
             Data for early stopping, in place of out-of-fold probabilities or a holdout. A Pipeline transforms
             X_val with ``transform_input=["X_val"]``.
@@ -294,7 +305,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
 
     def _fit(self, X, y, sample_weight, *, goes_on, classes=None, X_val=None, y_val=None, one_epoch=False):
         earlier = vars(self).get("_trained") if goes_on else None
-        with self._kept_on_error():
+        with kept_on_error(self):
             self._validate_params()
             self._check_routed()
             X = check_X(self, X, reset=earlier is None)
@@ -308,21 +319,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
             fit = self._start(encoder, class_weight, earlier, one_epoch)
             size = fit.size(examples)
             parts = fit.split(examples, given, size)
-            check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned if earlier else ())
+            check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned.found_before() if earlier else ())
             self._keep(fit, fit.train(examples, parts, size))
-            self._keep_unlearned(parts, fit.random_state)
+            self._tune(fit, parts)
         return self
-
-    @contextlib.contextmanager
-    def _kept_on_error(self):
-        """Leave the estimator as it was if what happens inside fails."""
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
 
     def _start(self, encoder, class_weight, earlier, one_epoch):
         if earlier is None:
@@ -339,17 +339,25 @@ class KerasMultiLabelClassifier(FittedClassifier):
         self.callbacks_ = trained.callbacks
         self._trained = dataclasses.replace(trained, callbacks=[])
         self._keeps_slots = fit.one_epoch or self.warm_start
-        self._tuned = self._tuned if fit.earlier else {}
         for name in ("_rebuilt_model", "oof_proba_"):
             vars(self).pop(name, None)
 
-    def _keep_unlearned(self, parts, rng):
-        """Set what follows from the probabilities of rows that no network, or not all members, learned from."""
-        if parts.fold is None and not (is_tuned(self.threshold) and parts.has_unlearned):
+    def _tune(self, fit, parts):
+        """Keep the probabilities of rows that no network, or not all members, learned from, and tune on them."""
+        if not parts.has_unlearned:
+            self._tuned = self._tuned.found_before() if fit.earlier else TunedThresholds()
+            if is_tuned(self.threshold):
+                message = (
+                    f"threshold={self.threshold!r} was tuned by an earlier fit, and this training had no rows to tune "
+                    "it on: it may no longer be the best. Call fit, or tune it on new rows by "
+                    "TunedThresholdMultiLabelClassifierCV(clf, cv='prefit', refit=False)."
+                )
+                warnings.warn(message, stacklevel=4)  # the caller of partial_fit
             return
-        examples, proba = parts.unlearned(self._network, rng)
+        examples, proba = parts.unlearned(self._network, fit.random_state)
+        proba = open_interval(proba)
         if parts.fold is not None and examples.n_samples == parts.examples.n_samples:
-            self.oof_proba_ = open_interval(self.target_encoder_.class_columns(proba.copy()))
+            self.oof_proba_ = fit.encoder.class_columns(proba)
+        self._tuned = TunedThresholds(examples.Y, proba, examples.sample_weight)
         if is_tuned(self.threshold):
-            tuned = tune(examples.Y, proba, self.threshold, sample_weight=examples.sample_weight)
-            self._tuned = {self.threshold: tuned.rule.threshold}
+            self._tuned[self.threshold]  # found now, so that it is pickled

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -39,7 +40,7 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
             ``y`` CSR; for a DataFrame an array of 0 and 1, or of bool.
         """
         check_is_fitted(self, "_trained")
-        X, rule = check_X(self, X), self._rule
+        X, rule = check_X(self, X), self._rule()
         blocks = row_blocks(X.shape[0], len(self.classes_), _DECISION_BYTES)
         return self.target_encoder_.inverse_blocks(rule.decide(self._proba(X[rows])) for rows in blocks)
 
@@ -99,9 +100,17 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
         if "_trained" not in vars(self):
             raise AttributeError("threshold_ is there after fit.")
         try:
-            return self._rule.threshold
+            return self._rule().threshold
         except ValueError as error:  # a display of the estimator must not fail
             raise AttributeError(str(error)) from error
+
+    @property
+    def tuned_threshold_(self):
+        """The threshold in force for each label."""
+        labels = self.target_encoder_.threshold_labels if "_trained" in vars(self) else []
+        if not labels or len(labels) < len(self.classes_):
+            raise AttributeError("tuned_threshold_ is there after fit, unless y holds one label per row.")
+        return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
 
     def __getattr__(self, name):
         if name == "oof_proba_":
@@ -124,9 +133,8 @@ class FittedClassifier(ClassifierMixin, RoutedParameters):
     def _network(self):
         return self._trained.network
 
-    @property
     def _rule(self):
-        """The decision rule in force."""
+        """Return the decision rule in force."""
         return decision_rule(self.target_encoder_, self.threshold, self.min_labels, self.max_labels, self._tuned)
 
     def _proba(self, X):
@@ -155,6 +163,6 @@ def _can_be_pickled(value):
     """Whether a value pickles; a callback may hold an open file."""
     try:
         pickle.dumps(value)
-    except Exception:  # whatever a class of the user's own may raise
+    except Exception:  # whatever a custom class may raise
         return False
     return True

@@ -44,7 +44,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         `MLPClassifier`, ``OneVsRestClassifier(LogisticRegression())``, forests. For one label per row any
         binary classifier. Of one without `predict_proba`, such as ``OneVsRestClassifier(LinearSVC())`` or
         `RidgeClassifier`, the thresholds are for its `decision_function`. Only `KerasMultiLabelClassifier` can
-        learn from cells that are not known (NaN).
+        learn from unknown cells (NaN).
     scoring : str or callable, default="f1_macro"
         - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
           for each label, for the mean over labels;
@@ -229,7 +229,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         check_is_fitted(self)
         encoder = self.target_encoder_
         answers = self._columns(X, response_method(self.estimator_))
-        return encoder.inverse_transform(self._rule.decide(encoder.output_columns(answers)))
+        rule = DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
+        return encoder.inverse_transform(rule.decide(encoder.output_columns(answers)))
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X):
@@ -297,11 +298,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         router.add(estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit"))
         return router.add(splitter=self.cv, method_mapping=MethodMapping().add(callee="split", caller="fit"))
 
-    @property
-    def _rule(self):
-        """The decision rule in force."""
-        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
-
     def _check_target(self, encoder):
         if hasattr(self.scoring, "set_score_request"):
             raise ValueError(
@@ -311,7 +307,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if not encoder.threshold_labels:
             raise ValueError(
                 f"Only binary classification is supported with one label per row; got {len(encoder.classes_)} classes, "
-                "of which the most probable one is predicted, and there is no threshold to tune."
+                "the most probable one is predicted, and there is no threshold to tune."
             )
         has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
         if has_one_label_per_row and isinstance(self.scoring, str) and self.scoring == "top_k":

@@ -1,3 +1,6 @@
+"""Fixtures as a ladder: data, then an estimator fitted on them; with the forms of y in forms.py."""
+
+import copy
 import os
 import subprocess
 import sys
@@ -6,6 +9,9 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from estimators import tiny
+from forms import label_sets_of
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +29,19 @@ def Y(X):
 @pytest.fixture(scope="session")
 def label_sets(Y):
     """The indicator as sets of "a", "b" and "c"."""
-    return [{"abc"[j] for j in np.flatnonzero(row)} for row in Y]
+    return label_sets_of(Y)
+
+
+@pytest.fixture(scope="session")
+def fitted(X, label_sets):
+    """The small estimator, fitted on label sets; neither fit it nor set its parameters: that is for `clf`."""
+    return tiny(epochs=30).fit(X, label_sets)
+
+
+@pytest.fixture
+def clf(fitted):
+    """A copy of `fitted` for one test alone, which may set its parameters."""
+    return copy.copy(fitted)
 
 
 @pytest.fixture
@@ -31,7 +49,8 @@ def run_python(tmp_path):
     """Run code in a fresh process and return what it prints."""
 
     def run(code, *, cwd=tmp_path):
-        environment = {**os.environ, "PYTHONPATH": str(cwd), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        path = os.pathsep.join([str(cwd), *sys.path])  # skml need not be installed
+        environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout

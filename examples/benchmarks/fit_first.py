@@ -27,7 +27,7 @@ def by_keras(X, Y, batch_size, epochs):
 def measure(side, size):
     import tensorflow as tf
 
-    import skml._training  # noqa: F401  # what is imported at the first fit belongs to the import
+    import skml._training._run  # noqa: F401  # what is imported at the first fit belongs to the import
 
     shape, batch_size, epochs, _ = SIZES[size]
     X, Y = dense_problem(*shape)

@@ -24,8 +24,8 @@ KINDS = {
     "one architecture": [{"hidden_layer_sizes": (8,)}],
     "five architectures": [{"hidden_layer_sizes": (8 + i,)} for i in range(5)],
     "one member": [{"hidden_layer_sizes": (8,), "n_members": 1}],
-    "a network of the user's own": [{"model": network}],
-    "five networks of the user's own": [{"model": network, "model__units": 8 + i} for i in range(5)],
+    "a custom network": [{"model": network}],
+    "five custom networks": [{"model": network, "model__units": 8 + i} for i in range(5)],
 }
 
 for name, kinds in KINDS.items():

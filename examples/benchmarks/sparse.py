@@ -44,7 +44,7 @@ def measure(what, side, size):
 
     warnings.simplefilter("ignore")
     if side == "skml":
-        import skml._training  # noqa: F401
+        import skml._training._run  # noqa: F401
     X, Y = problem(size)
     if side == "MLPClassifier" and sys.argv[4] == "dense Y":
         Y = Y.toarray()

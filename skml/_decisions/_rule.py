@@ -53,8 +53,8 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     threshold : float, array-like of shape (n_labels,), mapping label -> float, or one of `TUNED`
     min_labels : int
     max_labels : int or None
-    tuned : dict of str -> threshold, default=None
-        The thresholds that fit has found by those names. None before that: then 0.5 stands for them.
+    tuned : TunedThresholds, default=None
+        Has the thresholds of those names after fit. None before that: then 0.5 stands for them.
 
     Returns
     -------
@@ -79,7 +79,10 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     elif threshold in tuned:
         threshold = tuned[threshold]
     else:
-        raise ValueError(f"threshold={threshold!r} is tuned by fit; call fit again after setting it.")
+        raise ValueError(
+            f"threshold={threshold!r} is tuned by fit, or after it from the out-of-fold probabilities that it leaves, "
+            "which this estimator has not (they are not pickled, nor there after partial_fit): call fit again."
+        )
     return DecisionRule(as_one(threshold) if has_one_label_per_row else threshold, min_labels, max_labels)
 
 

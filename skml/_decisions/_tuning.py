@@ -37,6 +37,38 @@ class Tuned(NamedTuple):
     score: float
 
 
+class TunedThresholds:
+    """Thresholds by the name of their rule, found when they are first asked for.
+
+    Parameters
+    ----------
+    Y, proba, sample_weight
+        As `tune` takes them. They are not pickled: then only what was found is left.
+    """
+
+    def __init__(self, Y=None, proba=None, sample_weight=None):
+        self._cells = None if Y is None else (Y, proba, sample_weight)
+        self._found = {}
+
+    def __contains__(self, name):
+        return name in self._found or self._cells is not None
+
+    def __getitem__(self, name):
+        if name not in self._found:
+            Y, proba, sample_weight = self._cells
+            self._found[name] = tune(Y, proba, name, sample_weight=sample_weight).rule.threshold
+        return self._found[name]
+
+    def found_before(self):
+        """Return what was found, for training that goes on: what it was found from no longer holds."""
+        earlier = TunedThresholds()
+        earlier._found = dict(self._found)
+        return earlier
+
+    def __getstate__(self):
+        return {**vars(self), "_cells": None}
+
+
 class TuningRule(NamedTuple):
     """One way to tune: a row of `RULES`."""
 

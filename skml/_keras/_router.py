@@ -76,7 +76,7 @@ class Router(BaseWrapper):
         given = self._params["model"]
         with seeded_layers(seed):
             if isinstance(given, keras.Model):
-                return copy_model(given)
+                return copy_model(given, seed)
             self._check_routed_to_builder()
             model = self._build_keras_model()
         if not isinstance(model, keras.Model):
@@ -100,7 +100,7 @@ class Router(BaseWrapper):
             raise ValueError(
                 f"{error}\nGot {shown}. Each takes a name that Keras knows, a class or an instance, and routed "
                 "parameters only for a name or class. In a grid, pass classes or functions in place of instances of "
-                "your own classes: scikit-learn copies candidates, and those do not survive it."
+                "custom classes: scikit-learn copies candidates, and those do not survive it."
             ) from error
         metrics = self._params["metrics"]
         if isinstance(metrics, list | tuple) and all(isinstance(metric, str) for metric in metrics):

@@ -98,7 +98,7 @@ class Session:
         if reason is None:
             try:
                 self._train()
-            except Exception as error:  # whatever a train_step of the user's own may raise
+            except Exception as error:  # whatever a custom train_step may raise
                 reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
         if reason is None:
             self._fit_looped(data, rows, validation, budget, random_state, callbacks)

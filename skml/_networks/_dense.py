@@ -13,6 +13,9 @@ from skml._targets._cells import row_blocks
 # Inputs and outputs of a layer, in float64.
 _CELL_BYTES = 16
 
+# Offsets of so many standard deviations are subtracted in float64: float32 would leave less than 4 digits of the rest.
+_MAX_OFFSET = 2**10
+
 # Standard deviation of a standard normal distribution that is cut off at 2.
 _TRUNCATED_DEVIATION = 0.87962566103423978
 
@@ -86,10 +89,17 @@ class DenseNetwork:
         return self.weights[0].dtype
 
     @property
+    def input_dtype(self):
+        """Floating dtype in which X is scaled: float64 where a column lies too far from 0 for that of the network."""
+        if self.shift is None or not np.any(np.abs(self.shift) * self.scale > _MAX_OFFSET):
+            return self.dtype
+        return np.dtype(np.float64)
+
+    @property
     def architecture(self):
         """What two networks have in common that differ in values only; hashable."""
         kinds = (self.activation, self.head, self.n_members, self.scale is not None, self.dropout, self.input_dropout)
-        return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name)
+        return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name, self.input_dtype.name)
 
     def out_of_fold_proba(self, X, fold):
         """Return the probabilities of each row by the member of its fold, by all where that is -1."""

@@ -113,7 +113,7 @@ def _logits_of_mean(logits, head):
 
 
 def build(network, logits=False):
-    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled and with weights of its own.
+    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled, with new weights.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ def build(network, logits=False):
         Whether a network of one member ends before the sigmoid or softmax, as a loss with ``from_logits`` wants it.
     """
     dtype = network.dtype.name
-    inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=dtype)
+    inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=network.input_dtype.name)
     with seeded_layers():
-        hidden = inputs if network.scale is None else Scaling(dtype=dtype)(inputs)
+        hidden = inputs if network.scale is None else Scaling(dtype, dtype=network.input_dtype.name)(inputs)
         hidden = SparseDropout(network.input_dropout, dtype=dtype)(hidden)
         if network.n_members == 1:
             return keras.Model(inputs, _plain_layers(network, hidden, None if logits else network.head))

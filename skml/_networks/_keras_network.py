@@ -15,7 +15,7 @@ def has_logits(loss):
 
 
 class KerasNetwork:
-    """A trained Keras model of the user's own.
+    """A trained custom network.
 
     Parameters
     ----------

@@ -7,7 +7,17 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("skml")
 class Scaling(keras.layers.Layer):
-    """``(x - shift) * scale``, the values from outside; sparse rows have no shift."""
+    """``(x - shift) * scale``, the values from outside; sparse rows have no shift.
+
+    Parameters
+    ----------
+    output_dtype : str
+        That of the layer is the one of the computation: of columns far from 0, float32 loses what scaling brings out.
+    """
+
+    def __init__(self, output_dtype, **kwargs):
+        super().__init__(**kwargs)
+        self.output_dtype = output_dtype
 
     def build(self, input_shape):
         """Make the two variables, which training leaves as they are."""
@@ -18,11 +28,15 @@ class Scaling(keras.layers.Layer):
         """Return the scaled inputs."""
         if isinstance(inputs, tf.SparseTensor):
             return inputs.with_values(inputs.values * ops.take(self.scale, inputs.indices[:, 1]))
-        return (inputs - self.shift) * self.scale
+        return ops.cast((inputs - self.shift) * self.scale, self.output_dtype)
 
     def compute_output_spec(self, inputs):
-        """Return the spec of the inputs."""
-        return keras.KerasTensor(inputs.shape, inputs.dtype, inputs.sparse)
+        """Return the spec of the inputs, in the output's dtype."""
+        return keras.KerasTensor(inputs.shape, self.output_dtype, inputs.sparse)
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        return {**super().get_config(), "output_dtype": self.output_dtype}
 
 
 @keras.saving.register_keras_serializable("skml")

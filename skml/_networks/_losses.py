@@ -10,7 +10,7 @@ from keras import ops
 class MultiLabelLoss(keras.losses.Loss):
     """Base of our losses: a row's loss is the mean over its known cells, then rows are averaged by their weights.
 
-    A cell of `y_true` is 1, 0, or NaN for not known: that adds nothing to the loss or to its gradient, and a row of
+    A cell of `y_true` is 1, 0, or NaN for unknown: that adds nothing to the loss or to its gradient, and a row of
     nothing else has loss 0. Half precision is computed in float32, where the smallest probabilities have room.
 
     Parameters
@@ -250,7 +250,7 @@ def named_loss(name, positive_weight=None, from_logits=False, **arguments):
 
 
 def has_nan_support(loss):
-    """Whether a loss reads NaN in `y_true` as not known, and has a `positive_weight`."""
+    """Whether a loss reads NaN in `y_true` as unknown, and has a `positive_weight`."""
     return isinstance(loss, MultiLabelLoss)
 
 

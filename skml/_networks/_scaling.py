@@ -11,27 +11,25 @@ from skml._targets._cells import dense, row_blocks
 # Added to the variance of a column of range 1: it damps columns of few values that differ from the rest.
 _DAMPING = 1e-3
 
+# What rounding a column's mean may leave of it, in its standard deviations.
+_ROUNDING = 1e-3
+
 # Root mean square norm of a sparse row after scaling; tf-idf rows, of norm 1, move a network too little.
 _SPARSE_NORM = 8.0
 
 
-def scaler_of(params, examples, rows, earlier=None):
-    """Return the statistics by which the default network scales its input; None for one that does not.
-
-    Parameters
-    ----------
-    params : dict
-        ``model`` and ``scale`` of the estimator.
-    examples : Examples
-    rows : ndarray of int
-        Those to train on.
-    earlier : DenseScaler, SparseScaler or None
-        Of training that goes on: a copy of it takes in the rows.
-    """
+def new_scaler(params, X):
+    """Return the scaler that an estimator's ``model`` and ``scale`` ask for, without statistics yet; None for none."""
     if params["model"] is not None or params["scale"] is None:
         return None
-    scaler = copy.deepcopy(earlier) or (SparseScaler() if sparse.issparse(examples.X) else DenseScaler())
-    scaler.update(examples.X, rows, examples.weight)
+    return SparseScaler() if sparse.issparse(X) else DenseScaler()
+
+
+def updated(scaler, examples, rows):
+    """Return a copy of a scaler, or None, that has taken in rows of examples by their weights."""
+    scaler = copy.deepcopy(scaler)
+    if scaler is not None:
+        scaler.update(examples.X, rows, examples.weight)
     return scaler
 
 
@@ -63,8 +61,10 @@ class DenseScaler:
 
     @property
     def shift(self):
-        """What is subtracted, shape (n_features,), float64."""
-        return self._statistics.mean_
+        """What is subtracted, shape (n_features,), float64; float32 holds them too, so that all subtract the same."""
+        rounded = self._statistics.mean_.astype(np.float32).astype(np.float64)
+        is_close = np.abs(self._statistics.mean_ - rounded) * self.scale <= _ROUNDING
+        return np.where(is_close, rounded, self._statistics.mean_)
 
     @property
     def scale(self):

@@ -19,7 +19,7 @@ class Size(NamedTuple):
     n_members: int
 
 
-def size_of(params, n_features, n_outputs, total):
+def size_of(params, n_features, n_outputs, n_rows):
     """Return the `Size` that an estimator's parameters mean.
 
     Parameters
@@ -27,12 +27,12 @@ def size_of(params, n_features, n_outputs, total):
     params : dict
         ``hidden_layer_sizes`` and ``n_members``.
     n_features, n_outputs : int
-    total : float
-        The weight of all rows.
+    n_rows : float
+        How many rows of equal weight there are.
     """
     hidden = params["hidden_layer_sizes"]
     if isinstance(hidden, str):
-        hidden = auto_hidden_layer_sizes(n_features, n_outputs, total)
+        hidden = auto_hidden_layer_sizes(n_features, n_outputs, n_rows)
     else:
         hidden = np.atleast_1d(hidden).tolist()
         if not all(isinstance(width, int) and width > 0 for width in hidden):
@@ -41,12 +41,12 @@ def size_of(params, n_features, n_outputs, total):
     return Size(hidden, auto_members([n_features, *hidden, n_outputs]) if n_members == "auto" else int(n_members))
 
 
-def auto_hidden_layer_sizes(n_features, n_outputs, total):
+def auto_hidden_layer_sizes(n_features, n_outputs, n_rows):
     """Return two layers of 256 units, of 128 for fewer than 300 rows.
 
     They have 128 or 64 where five such members have over 8 million weights.
     """
-    for width in (256, 128, 64)[total < _FEW_ROWS :]:
+    for width in (256, 128, 64)[n_rows < _FEW_ROWS :]:
         if 5 * _count_weights([n_features, width, width, n_outputs]) <= _MAX_WEIGHTS // 2:
             break
     return [width, width]

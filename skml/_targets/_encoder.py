@@ -45,7 +45,7 @@ class TargetEncoder(BaseEstimator):
 
     Examples
     --------
-    >>> from skml._targets import TargetEncoder
+    >>> from skml._targets._encoder import TargetEncoder
     >>> encoder = TargetEncoder()
     >>> encoder.fit_transform([{"b", "a"}, set(), ("b",)])
     array([[1, 1],
@@ -166,28 +166,9 @@ class TargetEncoder(BaseEstimator):
         """Return one column for each of ``classes_`` as those of the output units."""
         return columns[:, 1:] if self.target_type_ == "binary" else columns
 
-    def class_thresholds(self, threshold, n_labels):
-        """Return the threshold in force for each of ``classes_`` and for unknown labels after them.
-
-        Parameters
-        ----------
-        threshold : float, ndarray of shape (n_labels,) or None
-            None for multi-class y.
-        n_labels : int
-
-        Returns
-        -------
-        ndarray of shape (n_labels,), float64
-            NaN for labels that have none.
-        """
-        if threshold is None or np.ndim(threshold):
-            thresholds = np.full(n_labels, np.nan)
-            thresholds[: 0 if threshold is None else len(threshold)] = threshold
-        else:
-            thresholds = np.full(n_labels, float(threshold))
-        if self.target_type_ == "binary":
-            thresholds[0] = 1 - thresholds[1]
-        return thresholds
+    def class_thresholds(self, thresholds):
+        """Return a threshold for each of ``classes_``: for binary y the first class gets 1 minus the second's."""
+        return np.append(1 - thresholds[1], thresholds[1:]) if self.target_type_ == "binary" else thresholds
 
     def class_scores(self, outputs):
         """Return log-odds or log-probabilities of output units as ``decision_function`` does: 1-D for two classes."""
@@ -220,7 +201,7 @@ class TargetEncoder(BaseEstimator):
 
     @property
     def meta(self):
-        """What a builder of a custom network is told of the target."""
+        """What the builder of a custom network gets to know of the target."""
         return {
             "n_classes_": len(self.classes_),
             "n_outputs_": self.n_outputs,

@@ -15,7 +15,7 @@ from skml._targets._warnings import warn_once
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
   - a 2-D array, sparse matrix or DataFrame of 0 and 1, one column per label: [[1, 1], [0, 1], [0, 0]];
-    NaN is a cell that is not known
+    NaN is an unknown cell
   - a 1-D array of one label per row: ["a", "b", "a"]"""
 
 
@@ -113,8 +113,8 @@ def check_rows(X, y):
     shape = y.shape if hasattr(y, "shape") else (len(y),) if hasattr(y, "__len__") else ()
     if shape and shape[0] != X.shape[0]:
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]}, but y, of type "
-            f"{type(y).__name__}, has {shape[0]}.\n" + FORMS
+            f"Found input variables with inconsistent numbers of samples: [{X.shape[0]}, {shape[0]}]. X has "
+            f"{X.shape[0]}, but y, of type {type(y).__name__}, has {shape[0]}.\n" + FORMS
         )
 
 

@@ -20,9 +20,9 @@ def last_step(estimator):
     return estimator
 
 
-def holder_of(estimator, name):
-    """Return the estimator that has a fitted attribute, inside Pipelines and searches; None if none has."""
-    while estimator is not None and not hasattr(estimator, name):
+def holder_of(estimator, *names):
+    """Return the estimator that has one of the fitted attributes, inside Pipelines and searches; None if none has."""
+    while estimator is not None and not any(hasattr(estimator, name) for name in names):
         inner = last_step(estimator)
         if inner is estimator:
             inner = getattr(estimator, "best_estimator_", getattr(estimator, "estimator_", None))
@@ -56,7 +56,7 @@ def truth_and_responses(estimator, X, y, *wanted):
     Returns
     -------
     Y : ndarray or csr_array of shape (n_samples, n_labels)
-        0 and 1, and NaN where ``y`` is not known.
+        0 and 1, and NaN where ``y`` is unknown.
     responses : list of ndarray or csr_array of shape (n_samples, n_labels)
         For each of `wanted` the decisions of `predict`, or probabilities or scores.
     classes : list of length n_labels
@@ -109,10 +109,12 @@ def threshold_in_force(estimator, n_labels):
         NaN where the most probable of several classes is predicted, and for labels that have none. For binary y, the
         first class gets 1 minus the second's threshold.
     """
-    holder = holder_of(estimator, "_rule")
-    if holder is None:
-        return np.full(n_labels, 0.5)
-    return holder.target_encoder_.class_thresholds(holder._rule.threshold, n_labels)
+    holder = holder_of(estimator, "best_threshold_", "threshold_")  # scikit-learn's tuner has the first one too
+    value = 0.5 if holder is None else getattr(holder, "best_threshold_", getattr(holder, "threshold_", None))
+    thresholds = np.full(n_labels, np.nan)
+    thresholds[: np.size(value) if np.ndim(value) else None] = np.nan if value is None else value
+    reader = holder_of(estimator, "target_encoder_")
+    return thresholds if reader is None else reader.target_encoder_.class_thresholds(thresholds)
 
 
 def _answer(estimator, X, methods):

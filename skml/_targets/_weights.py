@@ -35,6 +35,15 @@ def without_unknown_rows(weight, Y):
     return is_known * (1.0 if weight is None else weight)
 
 
+def effective_rows(weight):
+    """Return how many rows of equal weight say as much: the square of the sum over the sum of squares (Kish, 1965).
+
+    It does not change when all weights are multiplied by a number, as a fit does not.
+    """
+    weight = weight / weight.max()  # squares of very large or small weights leave the range of floats
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
 def total_weight(weight, n_samples):
     """Return how many rows the data count for: the sum of their weights."""
     return float(n_samples if weight is None else weight.sum())

@@ -32,10 +32,10 @@ class Budget:
     jit_compile: bool = False
 
 
-def budget(params, total, first_epoch=0, one_epoch=False):
-    """Return the `Budget` that an estimator's parameters mean for rows of a total weight."""
-    batch_size = auto_batch_size(total) if params["batch_size"] == "auto" else int(params["batch_size"])
-    epochs = auto_epochs(total, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
+def budget(params, n_rows, first_epoch=0, one_epoch=False):
+    """Return the `Budget` that an estimator's parameters mean for so many rows of equal weight."""
+    batch_size = auto_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
+    epochs = auto_epochs(n_rows, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
     return Budget(
         1 if one_epoch else epochs,
         batch_size,
@@ -46,12 +46,12 @@ def budget(params, total, first_epoch=0, one_epoch=False):
     )
 
 
-def auto_batch_size(total):
+def auto_batch_size(n_rows):
     """Return the power of two nearest to a thirtieth of the rows, within [32, 256]."""
-    return int(2 ** np.clip(np.round(np.log2(max(total, 1) / 30)), 5, 8))
+    return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 30)), 5, 8))
 
 
-def auto_epochs(total, batch_size):
+def auto_epochs(n_rows, batch_size):
     """Return the epochs that make about 2,000 updates, within [20, 150]."""
-    steps = max(1, np.ceil(total / batch_size))
+    steps = max(1, np.ceil(n_rows / batch_size))
     return int(np.clip(np.ceil(_UPDATES / steps), 20, 150))

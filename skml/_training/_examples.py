@@ -12,7 +12,7 @@ from skml._targets._cells import column_sums, dense, has_unknown, unknown_cells
 from skml._targets._labels import part_shown
 from skml._targets._masks import refuse_mask
 from skml._targets._warnings import warn_once
-from skml._targets._weights import check_sample_weight, total_weight, without_unknown_rows
+from skml._targets._weights import check_sample_weight, effective_rows, without_unknown_rows
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,11 @@ class Examples:
         """Number of rows."""
         return self.Y.shape[0]
 
-    def total_weight(self, rows=slice(None)):
-        """Return how many rows they count for: the sum of their weights."""
-        return total_weight(None if self.weight is None else self.weight[rows], np.arange(self.n_samples)[rows].size)
+    def effective_rows(self, rows=slice(None)):
+        """Return how many rows of equal weight they, or some of them, count for."""
+        if self.weight is None:
+            return float(np.arange(self.n_samples)[rows].size)
+        return effective_rows(self.weight[rows])
 
     def take(self, rows):
         """Return some of the rows."""
@@ -102,8 +104,8 @@ def check_X(estimator, X, reset=False):
     """Return X as an estimator's network takes it; `reset` notes the columns, otherwise they must be as noted."""
     refuse_mask("X", X)
     if estimator.model is None:
-        dtype = _floatx() if reset else [np.float64, np.float32]
-        return validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=dtype)
+        X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
+        return _as_floatx(X) if reset else X
     first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)
     is_text = getattr(first, "dtype", np.dtype(object)).kind in "OUST" and _holds_text(first)
     return validate_data(
@@ -117,10 +119,17 @@ def check_X(estimator, X, reset=False):
     )
 
 
-def _floatx():
+def _as_floatx(X):
+    """Return X for training: a sparse one in Keras' dtype, a dense one as it is, as scaling may need all its digits."""
     import keras
 
-    return np.dtype(keras.config.floatx())
+    floatx = np.dtype(keras.config.floatx())
+    if sparse.issparse(X):
+        X = X.astype(floatx, copy=False)
+    values = X.data if sparse.issparse(X) else X
+    if values.size and not np.max(np.abs(values)) <= np.finfo(floatx).max:
+        raise ValueError(f"Input X contains infinity or a value too large for {floatx!r}.")
+    return X
 
 
 def _holds_text(X):

@@ -1,16 +1,29 @@
 """One call of fit, from examples to what a training leaves. Keras is imported when training starts."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from skml._networks._scaling import scaler_of
+from skml._networks._scaling import new_scaler, updated
 from skml._networks._sizes import Size, size_of
 from skml._targets._encoder import TargetEncoder
 from skml._targets._weights import ClassWeight
 from skml._training._budget import budget
 from skml._training._split import split
 from skml._training._trained import Trained
+
+
+@contextlib.contextmanager
+def kept_on_error(estimator):
+    """Leave an estimator as it was if what happens inside fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Fit:
             return Size(None, getattr(self.earlier.network, "n_members", 1))
         if self.params["model"] is not None:
             return Size(None, 1)
-        return size_of(self.params, examples.X.shape[1], examples.Y.shape[1], examples.total_weight())
+        return size_of(self.params, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows())
 
     def split(self, examples, given, size):
         """Return which of the examples train, for which members, and which watch."""
@@ -66,7 +79,7 @@ class Fit:
         from skml._training._run import train
 
         n_earlier = self.earlier.n_iter if self.earlier else 0
-        length = budget(self.params, examples.total_weight(parts.rows), n_earlier, self.one_epoch)
+        length = budget(self.params, examples.effective_rows(parts.rows), n_earlier, self.one_epoch)
         slots = self.earlier.slots if self.earlier else None
         trained = train(self._start(examples, parts, size), parts, length, self.params, self.random_state, slots)
         return trained.after(self.earlier) if self.earlier else trained
@@ -75,7 +88,9 @@ class Fit:
         from skml._networks._start import go_on, problem_of, start
 
         problem = problem_of(self.encoder, examples, self.class_weight, self.n_features)
-        scaler = scaler_of(self.params, examples, parts.rows, self.earlier.scaler if self.earlier else None)
+        # Of a network that was loaded without them, the statistics stay as they are.
+        scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
+        scaler = updated(scaler, examples, parts.rows)
         if self.earlier is not None:
             return go_on(self.earlier.network, self.params, problem, scaler, self.random_state)
         return start(self.params, examples.X, problem, size, scaler, parts.cross_fitted, self.random_state)

@@ -1,6 +1,7 @@
 """One training, from a network to start from to the trained one."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from skml._keras._descriptions import are_keras, describe_object
@@ -23,7 +24,7 @@ def train(start, split, budget, params, random_state, slots=None):
     split : Split
     budget : Budget
     params : dict
-        Parameters of the estimator, of which callbacks are made. They know no model afterwards.
+        Parameters of the estimator, which name the callbacks. Those are made anew, and know no model afterwards.
     random_state : numpy.random.RandomState
         Draws the order of the rows.
     slots : Slots, default=None
@@ -79,8 +80,11 @@ def _data_of(examples, start):
 
 
 def _weight_rows(weight):
+    if weight is None:
+        return None
     floatx = keras.config.floatx()
-    return None if weight is None else Rows(weight.astype(floatx), floatx)
+    # A power of 2 changes no digit, and only ratios count; float32 holds them whatever the unit.
+    return Rows((weight * 2.0 ** -np.floor(np.log2(weight.max()))).astype(floatx), floatx)
 
 
 def _load(session, start, slots):

@@ -36,7 +36,7 @@ _AVERAGED = {"f1": f1_score, "jaccard": jaccard_score, "precision": precision_sc
 
 _AREAS = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
 
-# Name -> function and what make_scorer is told besides.
+# Name -> function and further arguments of make_scorer.
 _SCORERS = {
     "accuracy": (accuracy_score, {}),
     "subset_accuracy": (accuracy_score, {}),
@@ -134,7 +134,7 @@ def make_scorer(score_func, *, response_method="predict", greater_is_better=True
     ----------
     score_func : callable
         ``score_func(Y_true, Y_pred, **kwargs)`` of 0/1 matrices of shape (n_samples, n_labels), dense or
-        CSR, or of ``Y_true`` and an array of probabilities. Cells of ``Y_true`` that are not known are NaN.
+        CSR, or of ``Y_true`` and an array of probabilities. Unknown cells of ``Y_true`` are NaN.
         It is given ``sample_weight`` and ``classes``, the list of labels, if its signature names them.
     response_method : str or sequence of str, default="predict"
         "predict", "predict_proba" or "decision_function"; of several the first that the estimator has.

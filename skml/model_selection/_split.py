@@ -29,8 +29,8 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
 
     Notes
     -----
-    One label per row is left to scikit-learn's StratifiedKFold. A cell that is not known (NaN) counts as 0. Labels
-    need no order, and rows without any label are drawn by chance.
+    One label per row is left to scikit-learn's StratifiedKFold. An unknown cell (NaN) counts as 0. Labels need no
+    order, and rows without any label are drawn by chance.
     Where stratification would take more than a few seconds (about 700 labels at 30,000 rows), and where it
     leaves a part empty, the splits are drawn by chance.
 

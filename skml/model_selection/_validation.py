@@ -52,8 +52,8 @@ def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_sta
     Raises
     ------
     ValueError
-        If the test folds are no partition of the rows, ``y`` has no known form, or ``y`` holds cells that are
-        not known (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
+        If the test folds are no partition of the rows, ``y`` has no known form, or ``y`` holds unknown
+        cells (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
 
     Examples
     --------

@@ -55,7 +55,5 @@ def test_masked_cells_are_unknown_in_truth_and_refused_in_decisions(score):
 
 
 def test_the_error_of_get_scorer_says_what_the_name_alone_means():
-    with pytest.raises(
-        ValueError, match=r"did you mean 'f1_micro'\? .* scikit-learn's scorer, which gives NaN"
-    ):
+    with pytest.raises(ValueError, match=r"did you mean 'f1_micro'\? .* scikit-learn's scorer, which gives NaN"):
         get_scorer("f1_micr")

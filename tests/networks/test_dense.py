@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from skml import KerasMultiLabelClassifier
-from skml._dense import ACTIVATIONS, DenseNetwork, initial_weights, log_odds, open_interval
+from skml._networks._dense import ACTIVATIONS, DenseNetwork, initial_weights, log_odds, open_interval
 
 
 def network_of(widths, activation="relu", head="sigmoid"):
@@ -15,7 +15,7 @@ def network_of(widths, activation="relu", head="sigmoid"):
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_forward_pass_is_that_of_keras(activation, head):
-    from skml._ensemble import rebuild
+    from skml._networks._ensemble import rebuild
 
     network = network_of([7, 16, 9, 4], activation, head)
     X = np.random.RandomState(1).randn(50, 7).astype(np.float32)
@@ -42,7 +42,7 @@ def test_a_row_does_not_depend_on_its_neighbours(container):
 def test_chunks_do_not_show(monkeypatch):
     network, X = network_of([7, 5, 4]), np.random.RandomState(1).randn(50, 7)
     whole = network.proba(X)
-    monkeypatch.setattr("skml._dense._CHUNK_CELLS", 7 * 3)
+    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 7 * 3 * 8)
     np.testing.assert_array_equal(network.proba(X), whole)
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forms import label_sets_of
 from skml import KerasMultiLabelClassifier
-from skml._decisions import decide, resolve_threshold
+from skml._decisions._rule import decide, resolve_threshold
 
 PROBA = np.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.3], [0.6, 0.7, 0.8]])
 
@@ -53,10 +54,10 @@ def test_thresholds_are_resolved(threshold, expected):
 
 
 BAD = {
-    "too many": ({"threshold": [0.5, 0.5]}, r"one for each of the 3 labels; got an array of shape \(2,\)"),
+    "too many": ({"threshold": [0.5, 0.5]}, r"one number for each of the 3 labels; got an array of shape \(2,\)"),
     "above 1": ({"threshold": 1.5}, r"in \[0, 1\]; got 1.5"),
     "NaN": ({"threshold": [0.5, np.nan, 0.5]}, r"in \[0, 1\]"),
-    "unknown label": ({"threshold": {"z": 0.5}}, r"labels that do not exist: \['z'\]"),
+    "unknown label": ({"threshold": {"z": 0.5}}, r"labels that do not exist: 'z'"),
     "unknown rule": ({"threshold": "best"}, "got 'best'"),
     "too many labels wanted": ({"min_labels": 4}, "min_labels=4 is more than the 3 labels"),
     "max above L": ({"max_labels": 4}, "max_labels=4 is more than the 3 labels"),
@@ -64,37 +65,26 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def fitted(X, label_sets):
-    return KerasMultiLabelClassifier(hidden_layer_sizes=(8,), epochs=5, random_state=0).fit(X, label_sets)
-
-
 @pytest.mark.parametrize(("params", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_decision_parameters_are_refused_in_fit_and_predict(params, message, X, label_sets, fitted):
+def test_bad_decision_parameters_are_refused_in_fit_and_predict(params, message, X, label_sets, clf):
     with pytest.raises(ValueError, match=message):
         KerasMultiLabelClassifier(**params).fit(X, label_sets)
-    before = fitted.get_params()
     with pytest.raises(ValueError, match=message):
-        fitted.set_params(**params).predict(X)
-    fitted.set_params(**before)
+        clf.set_params(**params).predict(X)
 
 
-def test_threshold_acts_at_predict_time(fitted, X):
-    proba = fitted.predict_proba(X)
+def test_threshold_acts_at_predict_time(clf, X):
+    proba = clf.predict_proba(X)
     for threshold in (0.2, {"a": 0.9, "b": 0.1}, [0.3, 0.4, 0.5]):
-        fitted.set_params(threshold=threshold)
+        clf.set_params(threshold=threshold)
         expected = proba >= resolve_threshold(threshold, ["a", "b", "c"])
-        answer = [set(row) for row in fitted.predict(X)]
-        assert answer == [{"abc"[j] for j in np.flatnonzero(row)} for row in expected]
-        np.testing.assert_array_equal(fitted.threshold_, resolve_threshold(threshold, ["a", "b", "c"]))
-    fitted.set_params(threshold=0.5)
+        assert clf.predict(X).tolist() == label_sets_of(expected, kind=tuple)
+        np.testing.assert_array_equal(clf.threshold_, resolve_threshold(threshold, ["a", "b", "c"]))
 
 
-def test_label_counts_are_bounded(fitted, X):
-    fitted.set_params(min_labels=1, max_labels=2)
-    counts = {len(row) for row in fitted.predict(X)}
-    fitted.set_params(min_labels=0, max_labels=None)
-    assert counts == {1, 2}
+def test_label_counts_are_bounded(clf, X):
+    assert {len(row) for row in clf.predict(X)} >= {0, 3}
+    assert {len(row) for row in clf.set_params(min_labels=1, max_labels=2).predict(X)} == {1, 2}
 
 
 def test_a_float_applies_to_the_second_of_two_classes(X, Y):

@@ -18,8 +18,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skml import KerasMultiLabelClassifier, metrics
-from skml._targets import TargetEncoder
+from estimators import tiny
+from forms import FORMS, label_sets_of
+from skml import metrics
+from skml._targets._encoder import TargetEncoder
 
 
 def sample(n_labels=5, n=40, seed=0):
@@ -75,7 +77,7 @@ def test_undefined_ratios_are_treated_as_in_scikit_learn(average):
 @pytest.mark.parametrize("n_labels", [2, 5])
 @pytest.mark.parametrize("name", ["label_ranking_average_precision_score", "coverage_error", "label_ranking_loss"])
 def test_rankings_score_as_in_scikit_learn(name, n_labels, monkeypatch):
-    monkeypatch.setattr("skml._scores._CHUNK_CELLS", 20)  # several blocks of rows
+    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 160)  # several blocks of rows
     Y, scores, _, weight = sample(n_labels)
     for w in (None, weight):
         expected = getattr(sk, name)(Y, scores, sample_weight=w)
@@ -291,31 +293,12 @@ class FromMatrix(ClassifierMixin, BaseEstimator):
         return self.target_encoder_.inverse_transform(self.predict_proba(X) >= 0.5)
 
 
-def forms_of(Y, names):
-    """Return the same truth in every form."""
-    sets = [{names[j] for j in np.flatnonzero(row)} for row in Y]
-    return {
-        "sets": sets,
-        "tuples": [tuple(sorted(row)) for row in sets],
-        "Series": pd.Series(sets),
-        "array": Y,
-        "bool": Y == 1,
-        "lists": Y.tolist(),
-        "CSR": sparse.csr_array(Y),
-        "CSC matrix": sparse.csc_matrix(Y),
-        "DataFrame": pd.DataFrame(Y, columns=names),
-    }
-
-
-ALL_FORMS = list(forms_of(np.eye(2), ["a", "b"]))
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-@pytest.mark.parametrize("form", ALL_FORMS)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n_labels", [2, 3])
 def test_every_form_of_y_has_the_same_scores(form, n_labels):
     Y, proba, _, weight = sample(n_labels)
-    y = forms_of(Y, list("abc"[:n_labels]))[form]
+    y = FORMS[form](Y, "abc"[:n_labels])
     clf = FromMatrix().fit(proba, y)
     for name in metrics.get_scorer_names():
         score = metrics.get_scorer(name)(clf, proba, y, sample_weight=weight)
@@ -335,11 +318,11 @@ def test_scorers_are_those_of_scikit_learn_by_name():
 
 def test_a_fitted_estimator_reads_other_forms_by_its_labels():
     Y, proba, _, _ = sample(3)
-    forms = forms_of(Y, list("abc"))
-    clf = FromMatrix().fit(proba, forms["sets"])
+    sets = label_sets_of(Y)
+    clf = FromMatrix().fit(proba, sets)
     scorer = metrics.get_scorer("f1_micro")
-    reordered = forms["DataFrame"][["c", "a", "b"]]
-    assert scorer(clf, proba, reordered) == scorer(clf, proba, Y) == scorer(clf, proba, forms["sets"])
+    reordered = pd.DataFrame(Y, columns=list("abc"))[["c", "a", "b"]]
+    assert scorer(clf, proba, reordered) == scorer(clf, proba, Y) == scorer(clf, proba, sets)
 
 
 def test_unknown_cells_reach_the_scorers():
@@ -354,9 +337,8 @@ def test_unknown_cells_reach_the_scorers():
 
 def test_labels_that_the_estimator_does_not_know_are_never_predicted():
     Y, proba, D, _ = sample(3)
-    names = list("abc")
     clf = FromMatrix(classes=["a", "b"]).fit(proba[:, :2], [{"a"}])
-    sets = [{names[j] for j in np.flatnonzero(row)} for row in Y]
+    sets = label_sets_of(Y)
     wide = np.hstack([D[:, :2], np.zeros((len(Y), 1), dtype=int)])
     low = np.hstack([proba[:, :2], np.zeros((len(Y), 1))])
     for name, expected in {
@@ -401,7 +383,7 @@ def test_classifiers_of_scikit_learn_are_scored(name, n_labels, X, Y):
     clf = clone(OTHERS[name]).fit(X, Y)
     proba = clf.predict_proba(X)
     proba = np.column_stack([p[:, 1] for p in proba]) if isinstance(proba, list) else proba
-    sets = [set(np.flatnonzero(row).tolist()) for row in Y]
+    sets = label_sets_of(Y, range(n_labels))
     for y in (Y, sparse.csr_array(Y), pd.DataFrame(Y, columns=list("abc"[:n_labels])), sets):
         assert metrics.get_scorer("f1_macro")(clf, X, y) == pytest.approx(
             sk.f1_score(Y, clf.predict(X), average="macro")
@@ -430,7 +412,7 @@ def test_scorers_of_functions_of_the_users_own():
     scorer = metrics.make_scorer(sk.fbeta_score, beta=2, average="macro", greater_is_better=False)
     assert scorer(clf, proba, Y, weight) == -sk.fbeta_score(Y, D, beta=2, average="macro", sample_weight=weight)
     seen = metrics.make_scorer(lambda Y, proba, classes: classes, response_method="predict_proba")
-    assert FromMatrix.fit(clf, proba, forms_of(Y, list("abc"))["sets"]) is clf
+    assert FromMatrix.fit(clf, proba, label_sets_of(Y)) is clf
     assert seen(clf, proba, Y) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="takes no sample_weight"):
         seen(clf, proba, Y, weight)
@@ -468,14 +450,9 @@ def test_weights_of_fit_reach_the_scorers_of_a_search():
 # With the estimator
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return KerasMultiLabelClassifier(hidden_layer_sizes=(4,), epochs=2, random_state=0)
-
-
-def test_a_search_over_label_sets(tiny, X, label_sets):
+def test_a_search_over_label_sets(X, label_sets):
     scoring = {name: metrics.get_scorer(name) for name in ("f1_micro", "roc_auc", "precision_at_1")}
-    search = GridSearchCV(tiny, {"threshold": [0.1, 0.9]}, scoring=scoring, refit="f1_micro", cv=2)
+    search = GridSearchCV(tiny(), {"threshold": [0.1, 0.9]}, scoring=scoring, refit="f1_micro", cv=2)
     search.fit(X, label_sets)
     assert search.best_params_ == {"threshold": 0.1}
     encoder = search.best_estimator_.target_encoder_
@@ -485,10 +462,10 @@ def test_a_search_over_label_sets(tiny, X, label_sets):
     assert search.score(X, label_sets) == pytest.approx(sk.f1_score(Y, D, average="micro"))
 
 
-def test_cross_validation_of_exactly_two_labels(tiny, X, Y):
+def test_cross_validation_of_exactly_two_labels(X, Y):
     Y = Y[:, :2]
-    sets = [{"no" if j else "yes" for j in np.flatnonzero(row)} for row in Y]
-    clf = make_pipeline(StandardScaler(), clone(tiny))
+    sets = label_sets_of(Y, ["yes", "no"])
+    clf = make_pipeline(StandardScaler(), tiny())
     scores = [
         cross_val_score(clf, X, y, scoring=metrics.get_scorer("average_precision"), cv=KFold(2), error_score="raise")
         for y in (Y, sets, [tuple(row) for row in sets])
@@ -498,15 +475,15 @@ def test_cross_validation_of_exactly_two_labels(tiny, X, Y):
     np.testing.assert_allclose(scores[1], scores[2])
 
 
-def test_an_unfitted_estimator_says_so(tiny, X, label_sets):
+def test_an_unfitted_estimator_says_so(X, label_sets):
     with pytest.raises(NotFittedError):
-        metrics.get_scorer("f1_macro")(tiny, X, label_sets)
+        metrics.get_scorer("f1_macro")(tiny(), X, label_sets)
 
 
-def test_cross_validation_with_unknown_cells(tiny, X, Y):
+def test_cross_validation_with_unknown_cells(X, Y):
     truth = with_unknown(Y)[:, :2]
     scoring = {name: metrics.get_scorer(name) for name in ("f1_macro", "neg_log_loss")}
-    results = cross_validate(tiny, X, truth, scoring=scoring, cv=KFold(2), return_estimator=True, error_score="raise")
+    results = cross_validate(tiny(), X, truth, scoring=scoring, cv=KFold(2), return_estimator=True, error_score="raise")
     proba = results["estimator"][0].predict_proba(X[:40])
     assert results["test_neg_log_loss"][0] == pytest.approx(-metrics.log_loss(truth[:40], proba))
 

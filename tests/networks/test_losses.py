@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from skml import _keras_objects
-from skml._losses import (
+from skml._keras._copies import pack, unpack
+from skml._keras._descriptions import describe_object
+from skml._networks._losses import (
     NAMES,
     MultiLabelAsymmetric,
     MultiLabelCrossentropy,
@@ -269,8 +270,8 @@ def test_loss_comes_back_from_its_config(kind, formula, arguments, positive):
     loss = kind(positive_weight=positive, from_logits=True, name="mine", **arguments)
     keras_copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     from_file = kind.from_config(pickle.loads(pickle.dumps(loss.get_config())))
-    packed = pickle.loads(pickle.dumps(_keras_objects.pack(loss)))
-    for copy in (keras_copy, from_file, _keras_objects.unpack(packed)):
+    packed = pickle.loads(pickle.dumps(pack(loss)))
+    for copy in (keras_copy, from_file, unpack(packed)):
         assert type(copy) is kind
         assert copy.get_config() == loss.get_config()
     assert json.loads(json.dumps(loss.get_config())) == loss.get_config()
@@ -279,12 +280,12 @@ def test_loss_comes_back_from_its_config(kind, formula, arguments, positive):
 
 def test_description_is_of_what_a_trace_depends_on():
     def describe(**arguments):
-        return _keras_objects.describe_object(MultiLabelFocal(**arguments))
+        return describe_object(MultiLabelFocal(**arguments))
 
     assert describe(positive_weight=[1.0], name="a") == describe(positive_weight=[2.0], name="b")
     others = [{}, {"gamma": 1.0}, {"from_logits": True}, {"apply_class_balancing": True}, {"positive_weight": [1.0]}]
     assert len({describe(**arguments) for arguments in others}) == 5
-    assert _keras_objects.describe_object(MultiLabelAsymmetric()) != describe()
+    assert describe_object(MultiLabelAsymmetric()) != describe()
 
 
 def test_losses_have_names():
@@ -334,3 +335,32 @@ def test_auto_loss_fits_the_problem():
 def test_nan_is_read_by_our_own_losses_only():
     assert all(has_nan_support(kind()) for kind in (MultiLabelCrossentropy, *NAMES.values()))
     assert not any(map(has_nan_support, (auto_loss("multiclass"), "binary_crossentropy", keras.losses.hinge, None)))
+
+
+def test_loss_is_the_weighted_cross_entropy():
+    rng = np.random.RandomState(0)
+    y, p = (rng.rand(5, 3) > 0.5).astype(float), rng.rand(5, 3)
+    positive, rows = np.array([2.0, 1.0, 0.5]), np.array([1.0, 0.0, 2.0, 1.0, 1.0])
+    cells = -(positive * y * np.log(p) + (1 - y) * np.log(1 - p))
+    loss = MultiLabelCrossentropy(positive)
+    expected = np.average(cells.mean(axis=1), weights=rows)
+    np.testing.assert_allclose(float(loss(y, p, sample_weight=rows)), expected, rtol=1e-5)
+    logits = MultiLabelCrossentropy(positive, from_logits=True)
+    np.testing.assert_allclose(float(logits(y, np.log(p / (1 - p)), sample_weight=rows)), expected, rtol=1e-5)
+    keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(loss), custom_objects={"MultiLabelCrossentropy": MultiLabelCrossentropy}
+    )
+
+
+def test_loss_is_stable_where_the_sigmoid_saturates():
+    logits = tf.Variable([[40.0, -40.0]])
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            loss = MultiLabelCrossentropy()(tf.constant([[0.0, 1.0]]), keras.activations.sigmoid(logits))
+        return loss, tape.gradient(loss, logits)
+
+    loss, slope = gradient()
+    np.testing.assert_allclose(float(loss), 40.0, rtol=1e-6)
+    np.testing.assert_allclose(slope.numpy(), [[0.5, -0.5]], rtol=1e-6)

@@ -6,9 +6,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+from estimators import tiny
 from skml import KerasMultiLabelClassifier
-
-TINY = {"hidden_layer_sizes": (6,), "epochs": 2, "random_state": 0}
 
 
 def build(meta, units=5):
@@ -17,7 +16,7 @@ def build(meta, units=5):
 
 
 def fit(X, Y, **params):
-    return KerasMultiLabelClassifier(**{**TINY, **params}).fit(X, Y)
+    return tiny(**{"epochs": 2} | params).fit(X, Y)
 
 
 def test_routed_parameters_are_parameters_like_others():
@@ -85,44 +84,6 @@ def test_each_parameter_of_training_changes_the_model(name, X, Y):
     assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-4
 
 
-def test_early_stopping_stops_and_keeps_the_best_epoch():
-    rng = np.random.RandomState(0)
-    X, Y = rng.randn(200, 20), rng.randint(0, 2, (200, 3))  # noise: the holdout's loss soon rises
-    params = {"hidden_layer_sizes": (50,), "n_members": 1, "epochs": 100, "learning_rate": 0.01, "random_state": 0}
-    clf = KerasMultiLabelClassifier(n_iter_no_change=3, **params).fit(X, Y)
-    losses = clf.history_["val_loss"]
-    best = int(np.argmin(losses))
-    assert clf.n_iter_ == len(losses) == best + 1 + 3
-    exact = KerasMultiLabelClassifier(n_iter_no_change=100, **{**params, "epochs": best + 1}).fit(X, Y)
-    np.testing.assert_array_equal(clf.predict_proba(X), exact.predict_proba(X))
-
-
-def test_the_holdout_takes_its_fraction_and_none_if_small():
-    rng = np.random.RandomState(0)
-    X, Y = rng.randn(200, 3), rng.randint(0, 2, (200, 2))
-    base = {"epochs": 1, "hidden_layer_sizes": (2,), "n_members": 1}
-    assert "val_loss" in KerasMultiLabelClassifier(**base).fit(X, Y).history_
-    assert "val_loss" not in KerasMultiLabelClassifier(early_stopping=False, **base).fit(X, Y).history_
-    assert "val_loss" not in KerasMultiLabelClassifier(validation_fraction=0.04, **base).fit(X, Y).history_
-    assert "val_loss" not in KerasMultiLabelClassifier(**base).fit(X[:99], Y[:99]).history_
-
-
-def test_x_val_is_watched_with_the_loss_that_is_trained(X, Y):
-    clf = fit(X, Y, epochs=1, class_weight=[1.0, 5.0, 1.0])
-    watched = KerasMultiLabelClassifier(**{**TINY, "epochs": 1}, class_weight=[1.0, 5.0, 1.0])
-    watched.fit(X, Y, X_val=X[:30], y_val=[{j for j in range(3) if row[j]} for row in Y[:30]])
-    p = clf.predict_proba(X[:30]).astype(float)
-    cells = -(np.array([1, 5, 1]) * Y[:30] * np.log(p) + (1 - Y[:30]) * np.log(1 - p))
-    np.testing.assert_allclose(watched.history_["val_loss"][0], cells.mean(), rtol=1e-5)
-
-
-def test_automatic_epochs_and_batches_count_weights(X, Y):
-    base = {"early_stopping": False, "hidden_layer_sizes": (2,)}
-    assert KerasMultiLabelClassifier(**base).fit(X, Y).n_iter_ == 150
-    heavy = KerasMultiLabelClassifier(**base).fit(X, Y, sample_weight=np.full(80, 30.0))
-    assert heavy.n_iter_ == np.ceil(2000 / np.ceil(2400 / 64))
-
-
 def test_verbose_shows_a_bar_or_lines(X, Y, capsys):
     fit(X, Y, verbose=0)
     assert capsys.readouterr().out == ""
@@ -149,7 +110,7 @@ def test_nothing_given_is_modified(X, Y):
     before = [array.copy() for array in given]
     options = {"optimizer": optimizer, "loss": loss, "metrics": metrics, "classes": classes, "threshold": threshold}
     fit(X, Y, **options).predict(X)
-    KerasMultiLabelClassifier(**TINY, **options).fit(X, Y, sample_weight=weight)
+    tiny(**options).fit(X, Y, sample_weight=weight)
     for now, then in zip(given, before, strict=True):
         np.testing.assert_array_equal(now, then)
     assert (classes, threshold, metrics) == (["a", "b", "c"], {"a": 0.3}, ["auc"])

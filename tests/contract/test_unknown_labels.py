@@ -8,12 +8,12 @@ from scipy import sparse
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss
 
-from skml import KerasMultiLabelClassifier, _weights
-from skml._targets import TargetEncoder
-from skml._thresholds import tune
+from estimators import SMALL
+from skml import KerasMultiLabelClassifier
+from skml._decisions._tuning import tune
+from skml._targets._encoder import TargetEncoder
+from skml._targets._weights import positive_weights
 from skml.metrics import get_scorer
-
-SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 4, "epochs": 5, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_what_an_unknown_cell_would_have_been_does_not_matter(X, Y):
     params |= {"dropout": 0.0, "input_dropout": 0.0}
     cells = Y.astype(float)
     cells[:, 2] = np.nan
-    with pytest.warns(UserWarning, match=r"only NaN for the labels \[2\]"):
+    with pytest.warns(UserWarning, match=r"only NaN for the labels 2:"):
         clf = KerasMultiLabelClassifier(**params).fit(X, cells)
     untrained = KerasMultiLabelClassifier(**{**params, "learning_rate": 1e-30}).fit(X, Y)
     # The weights of the unit of label 2 are those that it started with.
@@ -87,9 +87,9 @@ def test_sparse_dense_and_dataframe_train_alike(X, unknown):
 def test_balanced_weights_count_known_cells(unknown):
     by_hand = [np.sum(y == 0) / np.sum(y == 1) for y in unknown.T]
     for container in (np.asarray, sparse.csr_array):
-        weights = _weights.positive_weights("balanced", [0, 1, 2], container(unknown.astype(np.float32)), None)
+        weights = positive_weights("balanced", [0, 1, 2], container(unknown.astype(np.float32)), None)
         np.testing.assert_allclose(weights, by_hand)
-    assert _weights.positive_weights("balanced", [0], np.full((4, 1), np.nan, np.float32), None) == [1.0]
+    assert positive_weights("balanced", [0], np.full((4, 1), np.nan, np.float32), None) == [1.0]
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
@@ -104,7 +104,7 @@ def test_score_counts_rows_whose_known_cells_are_right(container, X, unknown):
 
 def test_thresholds_are_tuned_on_known_cells(X, unknown):
     clf = KerasMultiLabelClassifier(threshold="f1_macro", **SMALL).fit(X, unknown)
-    np.testing.assert_array_equal(clf.threshold_, tune(unknown, clf.oof_proba_, "f1_macro").threshold)
+    np.testing.assert_array_equal(clf.threshold_, tune(unknown, clf.oof_proba_, "f1_macro").rule.threshold)
 
 
 def test_x_val_may_hold_unknown_cells(X, Y, unknown):
@@ -119,7 +119,7 @@ def test_x_val_may_hold_unknown_cells(X, Y, unknown):
 
 
 def test_losses_and_metrics_that_cannot_leave_cells_out_are_refused(X, unknown):
-    with pytest.raises(ValueError, match="read as not known, but the network is compiled with"):
+    with pytest.raises(ValueError, match="read as unknown, but the network is compiled with"):
         KerasMultiLabelClassifier(loss="binary_crossentropy", **SMALL).fit(X, unknown)
     with pytest.raises(ValueError, match="Leave metrics=None"):
         KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, unknown)

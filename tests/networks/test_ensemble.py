@@ -6,22 +6,17 @@ from scipy import sparse
 from scipy.special import expit
 from sklearn.metrics import f1_score, log_loss
 
-from skml import KerasMultiLabelClassifier, _split
-from skml._dense import DenseNetwork, initial_weights
-from skml._thresholds import tune
-
-SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 4, "epochs": 5, "random_state": 0}
+from estimators import SMALL
+from skml import KerasMultiLabelClassifier
+from skml._decisions._tuning import tune
+from skml._networks._dense import DenseNetwork, initial_weights
+from skml._training import _split
 
 
 @pytest.fixture
 def fixed_folds(monkeypatch):
     """Fold i % 4 for row i, whatever the labels are."""
     monkeypatch.setattr(_split, "folds", lambda rows, Y, n_members, random_state: np.arange(Y.shape[0]) % n_members)
-
-
-@pytest.fixture(scope="module")
-def fitted(X, Y):
-    return KerasMultiLabelClassifier(**SMALL).fit(X, Y)
 
 
 def network_of(widths, n_members, is_sparse=False, head="sigmoid"):
@@ -38,20 +33,22 @@ def network_of(widths, n_members, is_sparse=False, head="sigmoid"):
 def test_forward_pass_is_that_of_keras(n_members, widths, head, is_sparse):
     import tensorflow as tf
 
-    from skml import _engine, _ensemble
+    from skml._keras._rows import batch_of
+    from skml._networks._ensemble import rebuild
+    from skml._networks._layers import probabilities
 
     network = network_of(widths, n_members, is_sparse, head)
     X = np.random.RandomState(1).randn(30, 7).astype(np.float32)
     X = sparse.csr_array(np.where(X > 0, X, 0)) if is_sparse else X
-    model = _ensemble.rebuild(network)
-    batch = _engine.batch_of(X, model)
+    model = rebuild(network)
+    batch = batch_of(X, model)
     np.testing.assert_allclose(network.proba(X), model(batch, training=False), atol=1e-6)
     link = expit if head == "sigmoid" else np.exp
     np.testing.assert_allclose(link(network.log_proba(X)), network.proba(X), atol=1e-6)
     if n_members > 1:
         members = [network.member(j).proba(X) for j in range(3)]
         np.testing.assert_allclose(np.mean(members, axis=0), network.proba(X), atol=1e-6)
-        alone = _ensemble.probabilities(model._logits_of_member(batch, tf.constant(2)), head)
+        alone = probabilities(model._logits_of_member(batch, tf.constant(2)), head)
         np.testing.assert_allclose(alone, members[2], atol=1e-6)
 
 
@@ -93,7 +90,7 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
     """Without dropout, and with all rows for all members, as in partial_fit."""
     import keras
 
-    from skml import _ensemble
+    from skml._networks._ensemble import rebuild
 
     params = {**SMALL, "dropout": 0.0, "input_dropout": 0.0, "optimizer": "sgd", "batch_size": 128}
     clf = KerasMultiLabelClassifier(**params).partial_fit(X, Y)
@@ -104,7 +101,7 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
         alone = DenseNetwork(
             start.member(j).weights, "relu", "sigmoid", shift=clf._network.shift, scale=clf._network.scale
         )
-        model = _ensemble.rebuild(alone)
+        model = rebuild(alone)
         model.compile(keras.optimizers.SGD(), "binary_crossentropy")
         model.fit(X, Y, batch_size=128, verbose=0)
         trained = clf._network.member(j).weights
@@ -115,7 +112,7 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
 def test_fused_adam_is_keras_adam():
     import keras
 
-    from skml._ensemble import fused
+    from skml._networks._optimizers import fused
 
     values = []
     for wrap in (lambda optimizer: optimizer, fused):
@@ -216,7 +213,7 @@ def test_rows_sparse_enough_train_as_sparse_batches(Y):
 @pytest.mark.parametrize("rule", ["f1_micro", "f1_macro"])
 def test_thresholds_are_tuned_from_the_same_fit(rule, X, Y):
     clf = KerasMultiLabelClassifier(**SMALL, threshold=rule).fit(X, Y)
-    np.testing.assert_array_equal(clf.threshold_, tune(Y, clf.oof_proba_, rule).threshold)
+    np.testing.assert_array_equal(clf.threshold_, tune(Y, clf.oof_proba_, rule).rule.threshold)
     np.testing.assert_array_equal(clf.predict(X), clf.predict_proba(X) >= clf.threshold_)
 
 
@@ -231,7 +228,9 @@ def test_thresholds_are_tuned_on_a_holdout_or_given_rows_where_there_are_no_fold
     params = {**SMALL, "n_members": 1, "threshold": "f1_micro"}
     assert 0 < KerasMultiLabelClassifier(**params).fit(X, Y).threshold_ < 1
     clf = KerasMultiLabelClassifier(**params).fit(X, Y, X_val=X[:50], y_val=Y[:50])
-    np.testing.assert_allclose(clf.threshold_, tune(Y[:50], clf.predict_proba(X[:50]), "f1_micro").threshold, rtol=1e-6)
+    np.testing.assert_allclose(
+        clf.threshold_, tune(Y[:50], clf.predict_proba(X[:50]), "f1_micro").rule.threshold, rtol=1e-6
+    )
 
 
 def test_one_label_per_row_of_two_classes_has_one_tuned_threshold(X, Y):
@@ -271,23 +270,11 @@ def test_an_unknown_rule_is_refused(X, Y):
 
 
 def test_many_cells_are_tuned_from_a_part_of_the_rows(X, Y, monkeypatch):
-    monkeypatch.setattr("skml._classifier._MAX_KEPT_CELLS", 150)
+    monkeypatch.setattr("skml._training._split._MAX_KEPT_CELLS", 150)
     for weight in (None, np.arange(80) % 2):  # there may be fewer rows of weight above 0 than could be kept
         clf = KerasMultiLabelClassifier(**SMALL, threshold="f1_micro").fit(X, Y, weight)
         assert not hasattr(clf, "oof_proba_")
         assert 0 < clf.threshold_ < 1
-
-
-def test_fewer_or_narrower_members_where_they_are_dear():
-    from skml._weights import auto_hidden_layer_sizes, auto_members
-
-    assert auto_hidden_layer_sizes(1_000, 100, 300) == [256, 256]
-    assert auto_hidden_layer_sizes(1_000, 100, 299.5) == [128, 128]
-    assert auto_hidden_layer_sizes(11_111, 90, 300) == [128, 128]
-    assert auto_hidden_layer_sizes(100_000, 90, 300) == [64, 64]
-    assert auto_members([1_000, 256, 256, 100]) == 5
-    assert auto_members([50_000, 64, 64, 100]) == 4
-    assert auto_members([1_000_000, 64, 64, 100]) == 1
 
 
 def test_a_trained_ensemble_goes_on_with_its_members(X, Y):
@@ -300,12 +287,13 @@ def test_a_trained_ensemble_goes_on_with_its_members(X, Y):
         clf.set_params(n_members=2).partial_fit(X, Y)
 
 
-def test_an_ensemble_is_saved_by_keras_and_comes_back(X, Y, fitted, tmp_path):
+def test_an_ensemble_is_saved_by_keras_and_comes_back(X, Y, tmp_path):
     import keras
 
-    fitted.model_.save(tmp_path / "model.keras")
+    clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
+    clf.model_.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.predict(X, verbose=0), fitted.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 
 
 def test_the_kept_epoch_is_told(X, Y):
@@ -338,7 +326,7 @@ def test_a_training_that_diverges_is_refused(X, Y):
 def test_class_weight_does_not_weigh_the_f1_that_is_tuned(X, Y):
     params = {**SMALL, "threshold": "f1_micro", "class_weight": {0: 1, 1: 20}}
     clf = KerasMultiLabelClassifier(**params).fit(X, Y[:, 2])
-    assert clf.threshold_ == tune(Y[:, [2]], clf.oof_proba_[:, [1]], "f1_micro").threshold
+    assert clf.threshold_ == tune(Y[:, [2]], clf.oof_proba_[:, [1]], "f1_micro").rule.threshold
 
 
 def test_what_loss_would_take_twice_is_refused(X, Y):

@@ -23,7 +23,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skml import KerasMultiLabelClassifier, model_selection
+from forms import FORMS
+from skml import KerasMultiLabelClassifier
 from skml.model_selection import (
     MultiLabelStratifiedKFold,
     MultiLabelStratifiedShuffleSplit,
@@ -33,15 +34,6 @@ from skml.model_selection import (
 SPLITTERS = {
     "KFold": MultiLabelStratifiedKFold(4, random_state=0),
     "ShuffleSplit": MultiLabelStratifiedShuffleSplit(3, test_size=0.25, random_state=0),
-}
-FORMS = {
-    "array": np.asarray,
-    "lists": lambda Y: Y.tolist(),
-    "DataFrame": lambda Y: pd.DataFrame(Y, columns=list("abc")),
-    "CSR array": sparse.csr_array,
-    "COO matrix": sparse.coo_matrix,
-    "sets": lambda Y: [{"abc"[j] for j in np.flatnonzero(row)} for row in Y],
-    "Series of tuples": lambda Y: pd.Series([tuple("abc"[j] for j in np.flatnonzero(row)) for row in Y]),
 }
 
 
@@ -75,7 +67,7 @@ def test_the_test_part_gets_its_share_of_each_label(rare):
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 @pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS.keys())
 def test_every_form_of_y_is_split_alike(splitter, form, Y):
-    assert parts(splitter, form(Y)) == parts(splitter, Y)
+    assert parts(splitter, form(Y, "abc")) == parts(splitter, Y)
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS.keys())
@@ -114,10 +106,10 @@ def test_a_single_label_is_stratified(splitter):
     assert all(y["a"].to_numpy()[test].sum() == 1 for test in parts(splitter, y))
 
 
-@pytest.mark.parametrize("form", ["array", "CSR array"])
+@pytest.mark.parametrize("form", ["array of int", "csr_array"])
 def test_where_stratification_would_take_long_chance_decides(form, Y, monkeypatch):
-    monkeypatch.setattr(model_selection, "_MAX_STEPS", 0)
-    y = FORMS[form](Y)
+    monkeypatch.setattr("skml.model_selection._stratification._SEARCH_SECONDS", 0)
+    y = FORMS[form](Y, "abc")
     assert parts(SPLITTERS["KFold"], y) == parts(KFold(4, shuffle=True, random_state=0), Y)
     assert parts(SPLITTERS["ShuffleSplit"], y) == parts(ShuffleSplit(3, test_size=0.25, random_state=0), Y)
 
@@ -176,7 +168,7 @@ def test_each_row_is_predicted_by_a_clone_that_did_not_see_it(name, X, Y):
 def test_every_form_of_y_gives_the_same_probabilities(form, X, Y):
     estimator = CLASSIFIERS["OneVsRest"]
     expected = cross_val_predict_proba(estimator, X, Y, random_state=0)
-    np.testing.assert_array_equal(cross_val_predict_proba(estimator, X, form(Y), random_state=0), expected)
+    np.testing.assert_array_equal(cross_val_predict_proba(estimator, X, form(Y, "abc"), random_state=0), expected)
 
 
 @pytest.mark.filterwarnings("ignore:Label .* is present in all training examples")
@@ -235,10 +227,10 @@ def recorded(X, y, **kwargs):
 @pytest.mark.parametrize("max_cells", [0, 10**6])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_classifiers_get_an_int64_indicator(form, max_cells, X, Y, monkeypatch):
-    monkeypatch.setattr("skml.model_selection._MAX_DENSE_CELLS", max_cells)
-    for (_, y, _), (train, _) in zip(recorded(X, form(Y)), KFold(4).split(X), strict=True):
+    monkeypatch.setattr("skml._targets._responses._MAX_DENSE_CELLS", max_cells)
+    for (_, y, _), (train, _) in zip(recorded(X, form(Y, "abc")), KFold(4).split(X), strict=True):
         assert y.dtype == np.int64
-        assert sparse.issparse(y) == (sparse.issparse(form(Y)) and max_cells == 0)
+        assert sparse.issparse(y) == (sparse.issparse(form(Y, "abc")) and max_cells == 0)
         np.testing.assert_array_equal(y.toarray() if sparse.issparse(y) else y, Y[train])
 
 
@@ -275,7 +267,7 @@ def test_test_folds_that_are_no_partition_are_refused(X, Y):
 
 def test_unknown_cells_are_refused_for_others(X, Y):
     Y = np.where(X[:, :3] > 2, np.nan, Y)
-    with pytest.raises(ValueError, match=r"not known \(NaN\), from which KNeighborsClassifier cannot learn"):
+    with pytest.raises(ValueError, match=r"unknown cells \(NaN\), from which KNeighborsClassifier cannot learn"):
         cross_val_predict_proba(KNeighborsClassifier(), X, Y)
 
 

@@ -37,10 +37,9 @@ def proba(Y):
     return np.round(0.3 * Y + 0.7 * np.random.RandomState(3).rand(*Y.shape), 2)
 
 
-@pytest.fixture(scope="module")
-def fitted(X, label_sets):
-    clf = KerasMultiLabelClassifier(hidden_layer_sizes=(4,), epochs=3, random_state=0, threshold={"b": 0.3})
-    return clf.fit(X, label_sets)
+@pytest.fixture
+def with_threshold(clf):
+    return clf.set_params(threshold={"b": 0.3})
 
 
 def many(n_labels):
@@ -124,22 +123,21 @@ def test_probabilities_of_another_width_are_refused(Y, proba):
         label_report([{"a", "c"}, {"b"}], np.ones((2, 2)), classes=["a", "b"])
 
 
-def test_the_report_of_an_estimator_is_of_what_it_predicts(fitted, X, Y, label_sets):
-    pipeline = make_pipeline("passthrough", fitted)
+def test_the_report_of_an_estimator_is_of_what_it_predicts(with_threshold, X, Y, label_sets):
+    pipeline = make_pipeline("passthrough", with_threshold)
     frame = LabelReportDisplay.from_estimator(pipeline, X, label_sets).frame
     assert frame["threshold"].tolist() == [0.5, 0.3, 0.5]
-    D = fitted.target_encoder_.transform(fitted.predict(X))
+    D = with_threshold.target_encoder_.transform(with_threshold.predict(X))
     np.testing.assert_allclose(frame["f1"], sk.f1_score(Y, D, average=None))
-    fitted.set_params(max_labels=1)
-    limited = LabelReportDisplay.from_estimator(fitted, X, label_sets).frame
-    D = fitted.target_encoder_.transform(fitted.predict(X))
-    fitted.set_params(max_labels=None)
+    with_threshold.set_params(max_labels=1)
+    limited = LabelReportDisplay.from_estimator(with_threshold, X, label_sets).frame
+    D = with_threshold.target_encoder_.transform(with_threshold.predict(X))
     np.testing.assert_allclose(limited["recall"], sk.recall_score(Y, D, average=None))
 
 
-def test_labels_that_the_estimator_does_not_know_are_in_the_report(fitted, X, label_sets):
+def test_labels_that_the_estimator_does_not_know_are_in_the_report(with_threshold, X, label_sets):
     with pytest.warns(UserWarning, match="never predicted") as caught:
-        frame = LabelReportDisplay.from_estimator(fitted, X, [*label_sets[:-1], {"new"}]).frame
+        frame = LabelReportDisplay.from_estimator(with_threshold, X, [*label_sets[:-1], {"new"}]).frame
     assert len(caught) == 1
     assert frame.loc["new", ["support", "recall"]].tolist() == [1, 0]
 
@@ -217,8 +215,8 @@ def test_curves_are_thinned_but_keep_their_ends():
     assert np.diff(micro[0]).max() < 0.02
 
 
-def test_panels_show_the_curves_and_the_thresholds_in_force(fitted, X, label_sets):
-    display = ThresholdCurveDisplay.from_estimator(fitted, X, label_sets)
+def test_panels_show_the_curves_and_the_thresholds_in_force(with_threshold, X, label_sets):
+    display = ThresholdCurveDisplay.from_estimator(with_threshold, X, label_sets)
     support = {label: sum(label in row for row in label_sets) for label in "abc"}
     ranked = sorted("abc", key=lambda label: -support[label])
     assert [ax.get_title() for ax in display.axes_] == ["all labels (micro)", *ranked]
@@ -313,7 +311,7 @@ def test_a_missing_package_is_named(package, monkeypatch, Y, proba):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("skml._drawing.importlib.import_module", missing)
+    monkeypatch.setattr("skml.inspection._drawing.importlib.import_module", missing)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         LabelReportDisplay(report).plot() if package == "matplotlib" else label_report(Y, proba)
 

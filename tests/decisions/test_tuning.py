@@ -7,9 +7,11 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, fbeta_score, hamming_loss, jaccard_score
 
-from skml import _thresholds
-from skml._decisions import decide
-from skml._thresholds import score, tune
+from skml._decisions import _blocks
+from skml._decisions._blocks import cells_of
+from skml._decisions._calibration import _calibrate
+from skml._decisions._rule import decide
+from skml._decisions._tuning import score, tune
 
 SCORES = {
     "f1_macro": lambda y, d: f1_score(y, d, zero_division=0),
@@ -41,7 +43,7 @@ def test_each_label_gets_its_best_threshold(scoring, data):
     Y, proba = data
     tuned = tune(Y, proba, scoring, shrinkage=None)
     best = []
-    for y, p, threshold in zip(Y.T, proba.T, tuned.threshold, strict=True):
+    for y, p, threshold in zip(Y.T, proba.T, tuned.rule.threshold, strict=True):
         scores = {t: SCORES[scoring](y, p >= t) for t in cuts(p)}
         best.append(max(scores.values()))
         assert SCORES[scoring](y, p >= threshold) == pytest.approx(best[-1])
@@ -55,24 +57,24 @@ def test_the_best_threshold_for_all_labels_is_found(scoring, average, data):
     Y, proba = data
     tuned = tune(Y, proba, scoring)
     scores = [f1_score(Y, proba >= t, average=average, zero_division=0) for t in cuts(proba)]
-    assert isinstance(tuned.threshold, float)
+    assert isinstance(tuned.rule.threshold, float)
     assert tuned.score == pytest.approx(max(scores))
-    assert f1_score(Y, proba >= tuned.threshold, average=average, zero_division=0) == pytest.approx(max(scores))
+    assert f1_score(Y, proba >= tuned.rule.threshold, average=average, zero_division=0) == pytest.approx(max(scores))
 
 
 def test_thresholds_lie_half_way_between_probabilities():
     Y, proba = np.array([[1], [1], [0]]), np.array([[0.75], [0.5], [0.25]])
-    assert tune(Y, proba, "f1_macro", None).threshold == [0.375]
-    assert tune(Y, proba, "f1_micro").threshold == 0.375
-    assert tune(1 - Y, proba, "f1_macro", None).threshold == [0.125]  # all rows
-    assert tune(0 * Y, proba, "f1_macro", None).threshold == [0.875]  # none
+    assert tune(Y, proba, "f1_macro", None).rule.threshold == [0.375]
+    assert tune(Y, proba, "f1_micro").rule.threshold == 0.375
+    assert tune(1 - Y, proba, "f1_macro", None).rule.threshold == [0.125]  # all rows
+    assert tune(0 * Y, proba, "f1_macro", None).rule.threshold == [0.875]  # none
 
 
 def test_neighbouring_floats_are_parted():
     high = 0.3
     low = np.nextafter(high, 0)
     tuned = tune(np.array([[1], [0]]), np.array([[high], [low]]), "f1_macro", None)
-    assert tuned.threshold == [high]
+    assert tuned.rule.threshold == [high]
     assert tuned.score == 1.0
 
 
@@ -80,8 +82,10 @@ def test_float32_probabilities_are_compared_in_float64(data):
     Y, proba = data
     proba = proba.astype(np.float32)
     tuned = tune(Y, proba, "f1_macro", None)
-    assert tuned.score == f1_score(Y, decide(proba, tuned.threshold), average="macro", zero_division=0)
-    np.testing.assert_array_equal(tuned.threshold, tune(Y, proba.astype(np.float64), "f1_macro", None).threshold)
+    assert tuned.score == f1_score(Y, decide(proba, tuned.rule.threshold), average="macro", zero_division=0)
+    np.testing.assert_array_equal(
+        tuned.rule.threshold, tune(Y, proba.astype(np.float64), "f1_macro", None).rule.threshold
+    )
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
@@ -89,14 +93,14 @@ def test_float32_probabilities_are_compared_in_float64(data):
 def test_the_score_is_that_of_the_decisions(scoring, shrinkage, data):
     Y, proba = data
     tuned = tune(Y, proba, scoring, shrinkage)
-    decisions = decide(proba, tuned.threshold, tuned.k or 0, tuned.k)
+    decisions = tuned.rule.decide(proba)
     if scoring in SCORES:
         expected = np.mean([SCORES[scoring](y, d) for y, d in zip(Y.T, decisions.T, strict=True)])
     else:
         average = "samples" if scoring == "f1_samples" else "micro"
         expected = f1_score(Y, decisions, average=average, zero_division=0)
     assert tuned.score == pytest.approx(expected)
-    assert np.all((np.asarray(tuned.threshold) >= 0) & (np.asarray(tuned.threshold) <= 1))
+    assert np.all((np.asarray(tuned.rule.threshold) >= 0) & (np.asarray(tuned.rule.threshold) <= 1))
 
 
 def test_micro_f1_is_the_best_of_all_combinations_of_thresholds(data):
@@ -112,14 +116,14 @@ def test_the_best_number_of_labels_is_found(data):
     Y, proba = data
     scores = [f1_score(Y, decide(proba, 0.5, k, k), average="micro", zero_division=0) for k in range(6)]
     tuned = tune(Y, proba, "top_k")
-    assert tuned.k == np.argmax(scores)
+    assert tuned.rule.min_labels == tuned.rule.max_labels == np.argmax(scores)
     assert tuned.score == pytest.approx(max(scores))
 
 
 def test_proportional_thresholds_give_each_label_its_share():
     rng = np.random.RandomState(0)
     Y, proba = rng.rand(50, 3) < [0.5, 0.1, 0], rng.rand(50, 3)
-    decisions = proba >= tune(Y, proba, "proportion").threshold
+    decisions = proba >= tune(Y, proba, "proportion").rule.threshold
     np.testing.assert_array_equal(decisions.sum(axis=0), Y.sum(axis=0))
 
 
@@ -139,7 +143,7 @@ def test_a_function_gets_matrices_that_can_be_subtracted_and_weights(container, 
         seen.append(sample_weight)
         return -abs(Y_true - Y_pred).sum(axis=1) @ (np.ones(60) if sample_weight is None else sample_weight)
 
-    assert tune(container(Y), proba, scoring).score == -((proba >= tune(Y, proba, scoring).threshold) != Y).sum()
+    assert tune(container(Y), proba, scoring).score == -((proba >= tune(Y, proba, scoring).rule.threshold) != Y).sum()
     assert seen[0] is None
     tune(container(Y), proba, scoring, sample_weight=1 + weight)
     np.testing.assert_array_equal(seen[-1], 1 + weight)
@@ -156,7 +160,7 @@ def test_many_candidates_of_a_function_are_thinned_out():
 
 
 def calibrated(Y, proba):
-    slope, shift = _thresholds._calibrate(_thresholds._cells(Y, proba, None))
+    slope, shift = _calibrate(cells_of(Y, proba, None))
     return expit(slope * logit(proba) + shift)
 
 
@@ -174,7 +178,7 @@ def test_auto_thresholds_are_best_if_the_calibrated_probabilities_are_true(scori
     rng = np.random.RandomState(0)
     proba = expit(2 * rng.randn(80, 4) - 2)
     Y = rng.rand(80, 4) < expit(0.5 * logit(proba) - 0.5)
-    thresholds = tune(Y, proba, scoring).threshold
+    thresholds = tune(Y, proba, scoring).rule.threshold
     for p, q, threshold in zip(proba.T, calibrated(Y, proba).T, thresholds, strict=True):
         best = max(EXPECTED[scoring](q, p >= t) for t in np.unique(p))
         assert EXPECTED[scoring](q, p >= threshold) == pytest.approx(best, abs=1e-9)
@@ -186,9 +190,9 @@ def test_the_auto_threshold_for_f1_is_half_the_best_f1():
     Y = rng.rand(80, 1) < proba
     q = calibrated(Y, proba)
     best = max(EXPECTED["f1_macro"](q, q >= t) for t in np.unique(q))
-    cells = _thresholds._cells(Y, proba, None)
-    slope, shift = _thresholds._calibrate(cells)
-    assert expit(slope * logit(tune(Y, proba).threshold[0]) + shift) == pytest.approx(best / 2)
+    cells = cells_of(Y, proba, None)
+    slope, shift = _calibrate(cells)
+    assert expit(slope * logit(tune(Y, proba).rule.threshold[0]) + shift) == pytest.approx(best / 2)
 
 
 def test_calibration_is_logistic_regression_on_log_odds():
@@ -196,7 +200,7 @@ def test_calibration_is_logistic_regression_on_log_odds():
     proba = expit(2 * rng.randn(5000, 2) - 1)
     Y = rng.rand(5000, 2) < expit(0.6 * logit(proba) - 0.4)
     model = LogisticRegression(C=1e6).fit(logit(proba).reshape(-1, 1), Y.ravel())
-    slope, shift = _thresholds._calibrate(_thresholds._cells(Y, proba, None))
+    slope, shift = _calibrate(cells_of(Y, proba, None))
     assert slope == pytest.approx(model.coef_[0, 0], rel=1e-2)
     assert shift == pytest.approx(model.intercept_[0], rel=1e-2)
 
@@ -204,51 +208,51 @@ def test_calibration_is_logistic_regression_on_log_odds():
 @pytest.mark.parametrize("n_positive", [10, 0])
 def test_probabilities_that_fall_or_have_no_positive_are_not_calibrated(n_positive):
     proba, Y = np.linspace(0.1, 0.9, 20)[:, None], np.arange(20)[:, None] < n_positive
-    assert _thresholds._calibrate(_thresholds._cells(Y, proba, None)) == (1, 0)
-    assert 0 < tune(Y, proba).threshold[0] < 0.5
+    assert _calibrate(cells_of(Y, proba, None)) == (1, 0)
+    assert 0 < tune(Y, proba).rule.threshold[0] < 0.5
 
 
 def test_where_probabilities_are_all_one_each_row_is_predicted():
-    assert 0 < tune(np.arange(20)[:, None] < 10, np.full((20, 1), 0.3)).threshold[0] < 0.3
+    assert 0 < tune(np.arange(20)[:, None] < 10, np.full((20, 1), 0.3)).rule.threshold[0] < 0.3
 
 
 def test_separated_and_extreme_probabilities_are_calibrated():
     Y = np.arange(20)[:, None] < 10
     tuned = tune(Y, Y.astype(float))
     assert tuned.score == 1
-    assert 0 < tuned.threshold[0] < 1
+    assert 0 < tuned.rule.threshold[0] < 1
 
 
 def test_a_label_without_a_positive_is_not_predicted_where_each_label_is_fitted():
     Y, proba = np.array([[1, 0], [0, 0], [1, 0]]), np.array([[0.8, 0.6], [0.3, 0.1], [0.7, 0.2]])
-    assert tune(Y, proba, "f1_macro", None).threshold.tolist() == [0.5, 0.8]
-    common = tune(Y, proba, "f1_micro").threshold
-    assert tune(Y, proba, "f1_macro", 5.0).threshold[1] == pytest.approx(common)
-    assert 0 < tune(Y, proba, "f1_macro").threshold[1] < 0.5
+    assert tune(Y, proba, "f1_macro", None).rule.threshold.tolist() == [0.5, 0.8]
+    common = tune(Y, proba, "f1_micro").rule.threshold
+    assert tune(Y, proba, "f1_macro", 5.0).rule.threshold[1] == pytest.approx(common)
+    assert 0 < tune(Y, proba, "f1_macro").rule.threshold[1] < 0.5
 
 
 def test_no_threshold_lies_above_a_probability_of_1():
     Y, proba = np.array([[0], [0]]), np.array([[1.0], [0.5]])
     for scoring, shrinkage in RULES[:-3]:
         tuned = tune(Y, proba, scoring, shrinkage)
-        assert np.all(np.asarray(tuned.threshold) <= 1)
+        assert np.all(np.asarray(tuned.rule.threshold) <= 1)
     assert tune(Y, proba, "balanced_accuracy_macro", None).score == 0.5  # the first row cannot be left out
 
 
 @pytest.mark.parametrize("m", [0.5, 5.0])
 def test_thresholds_are_drawn_toward_the_common_one(m, data):
     Y, proba = data
-    own = tune(Y, proba, "f1_macro", None).threshold
-    common = tune(Y, proba, "f1_micro").threshold
+    own = tune(Y, proba, "f1_macro", None).rule.threshold
+    common = tune(Y, proba, "f1_micro").rule.threshold
     share = Y.sum(axis=0) / (Y.sum(axis=0) + m)
     expected = expit(share * logit(own) + (1 - share) * logit(common))
-    np.testing.assert_allclose(tune(Y, proba, "f1_macro", m).threshold, expected)
+    np.testing.assert_allclose(tune(Y, proba, "f1_macro", m).rule.threshold, expected)
 
 
 def same(first, second):
-    np.testing.assert_allclose(first.threshold, second.threshold, atol=1e-9)
+    np.testing.assert_allclose(first.rule.threshold, second.rule.threshold, atol=1e-9)
     assert first.score == pytest.approx(second.score)
-    assert first.k == second.k
+    assert first.rule.max_labels == second.rule.max_labels
 
 
 @pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
@@ -266,10 +270,10 @@ def test_weights_are_repetitions(scoring, shrinkage, data):
 def test_sparse_and_dense_agree_and_blocks_make_no_difference(scoring, shrinkage, data, monkeypatch):
     Y, proba = data
     expected = tune(Y, proba, scoring, shrinkage)
-    monkeypatch.setattr(_thresholds, "_CHUNK_CELLS", 130)
+    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 130 * _blocks._CELL_BYTES)
     sizes = []
-    dense = _thresholds._dense
-    monkeypatch.setattr(_thresholds, "_dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
+    dense = _blocks.dense
+    monkeypatch.setattr(_blocks, "dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
     same(tune(sparse.csr_array(Y), proba, scoring, shrinkage), expected)
     assert max(sizes) <= 130
 
@@ -293,7 +297,7 @@ def test_unknown_cells_of_several_labels_count_as_if_deleted(data):
     known = ~np.isnan(Y)
     each = [tune(Y[k, [j]][:, None], proba[k, [j]][:, None], "f1_macro", None) for j, k in enumerate(known.T)]
     tuned = tune(Y, proba, "f1_macro", None)
-    np.testing.assert_array_equal(tuned.threshold, [one.threshold[0] for one in each])
+    np.testing.assert_array_equal(tuned.rule.threshold, [one.rule.threshold[0] for one in each])
     assert tuned.score == pytest.approx(np.mean([one.score for one in each]))
     same(tune(Y, proba, "f1_micro"), tune(Y[known][:, None], proba[known][:, None], "f1_micro"))
 
@@ -309,7 +313,7 @@ def test_a_label_without_a_known_cell_gets_one_half_and_no_part_in_the_score():
     Y, proba = np.array([[1, np.nan], [0, np.nan]]), np.array([[0.8, 0.6], [0.3, 0.1]])
     for shrinkage in ("auto", None):
         tuned = tune(Y, proba, "f1_macro", shrinkage)
-        assert tuned.threshold[1] == 0.5
+        assert tuned.rule.threshold[1] == 0.5
         assert tuned.score == 1
 
 
@@ -332,6 +336,6 @@ def test_bad_parameters_are_refused(params, message):
 
 
 def test_keras_is_not_imported(run_python):
-    modules = "skml._thresholds, skml._tuned_threshold, skml.model_selection"
+    modules = "skml._decisions._tuning, skml._tuned_threshold, skml.model_selection"
     code = f"import sys, {modules}; print({{'keras', 'tensorflow'}} & set(sys.modules))"
     assert run_python(code).strip() == "set()"

@@ -3,10 +3,9 @@ import pytest
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
-from skml import KerasMultiLabelClassifier
-from skml._scaling import DenseScaler, SparseScaler
+from estimators import tiny
+from skml._networks._scaling import DenseScaler, SparseScaler
 
-SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 2, "epochs": 3, "random_state": 0}
 ALL = np.arange(80)
 
 
@@ -48,8 +47,8 @@ def test_constant_columns_are_zero_whatever_rounding_leaves_of_them(weight, X):
 
 def test_a_column_counts_the_same_in_any_unit(X, Y):
     units = np.array([1e-4, 1, 1, 1e4, 1])
-    one = KerasMultiLabelClassifier(**SMALL).fit(X, Y).predict_proba(X)
-    other = KerasMultiLabelClassifier(**SMALL).fit(X * units, Y).predict_proba(X * units)
+    one = tiny(n_members=2).fit(X, Y).predict_proba(X)
+    other = tiny(n_members=2).fit(X * units, Y).predict_proba(X * units)
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
@@ -86,15 +85,15 @@ def test_weights_are_repeats_and_parts_are_the_whole(kind, X, sparse_X):
 
 
 def test_the_scale_of_columns_does_not_change_the_model(X, Y):
-    one = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
-    other = KerasMultiLabelClassifier(**SMALL).fit(X * 1000 + 500, Y)
+    one = tiny(n_members=2).fit(X, Y)
+    other = tiny(n_members=2).fit(X * 1000 + 500, Y)
     np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X * 1000 + 500), atol=0.01)
-    unscaled = KerasMultiLabelClassifier(scale=None, **SMALL).fit(X * 1000 + 500, Y)
+    unscaled = tiny(scale=None, n_members=2).fit(X * 1000 + 500, Y)
     assert np.abs(unscaled.predict_proba(X * 1000 + 500) - one.predict_proba(X)).max() > 0.1
 
 
 def test_partial_fit_takes_the_statistics_of_all_calls(X, Y):
-    clf = KerasMultiLabelClassifier(**SMALL)
+    clf = tiny(n_members=2)
     for rows in (slice(0, 30), slice(30, 80)):
         clf.partial_fit(X[rows], Y[rows])
     np.testing.assert_allclose(clf._network.shift, X.mean(axis=0), rtol=1e-4)

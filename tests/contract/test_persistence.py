@@ -4,7 +4,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import joblib
 import keras
@@ -13,10 +12,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 
-from skml import KerasMultiLabelClassifier
-
-sys.path.insert(0, str(Path(__file__).parent))
 import custom
+from skml import KerasMultiLabelClassifier
 
 ESTIMATORS = {
     "default": {},
@@ -53,7 +50,7 @@ loaded = {name: clf.predict_proba(X) for name, clf in fitted.items()}
 trained = {name: clf.fit(X, Y).predict_proba(X) for name, clf in unfitted.items()}
 joblib.dump((loaded, trained), "done.joblib")
 """
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
     here = {name: clf.predict_proba(X) for name, clf in fitted.items()}
     return here, *joblib.load(folder / "done.joblib")
@@ -205,7 +202,7 @@ def test_importing_scikeras_leaves_keras_as_it_was(run_python):
 import keras
 kinds = (keras.Model, keras.Loss, keras.Metric, keras.Optimizer)
 before = [(kind.__reduce__, getattr(kind, "__deepcopy__", None)) for kind in kinds]
-import skml._scikeras
+import skml._keras._router
 print(before == [(kind.__reduce__, getattr(kind, "__deepcopy__", None)) for kind in kinds])
 """
     )

@@ -9,28 +9,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from forms import COLLECTIONS, DATAFRAMES, FORMS, label_sets_of
 from skml import KerasMultiLabelClassifier
-from skml._decisions import decide
-from skml._thresholds import score, tune
+from skml._decisions._tuning import score, tune
 from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
 from skml.model_selection import MultiLabelStratifiedShuffleSplit, cross_val_predict_proba
 
 BASE = OneVsRestClassifier(LogisticRegression())
-FORMS = {
-    "array": np.asarray,
-    "bool array": lambda Y: Y.astype(bool),
-    "lists": lambda Y: Y.tolist(),
-    "DataFrame": lambda Y: pd.DataFrame(Y, columns=list("abc")),
-    "CSR matrix": sparse.csr_matrix,
-    "sets": lambda Y: [{"abc"[j] for j in np.flatnonzero(row)} for row in Y],
-}
 
 EXPECTED_FAILED_CHECKS = {
     "check_classifiers_train": "the threshold is not 0.5, as of scikit-learn's TunedThresholdClassifierCV",
@@ -56,7 +47,7 @@ def tuned(estimator=BASE, **params):
 
 
 @pytest.fixture(scope="module")
-def fitted(X, Y):
+def fitted_tuner(X, Y):
     """Don't call fit on this."""
     return tuned().fit(X, Y)
 
@@ -65,12 +56,12 @@ def fitted(X, Y):
 def test_thresholds_come_from_out_of_fold_probabilities(scoring, X, Y):
     clf = tuned(scoring=scoring).fit(X, Y)
     expected = tune(Y, cross_val_predict_proba(BASE, X, Y, random_state=0), scoring)
-    np.testing.assert_allclose(clf.best_threshold_, expected.threshold)
+    np.testing.assert_allclose(clf.best_threshold_, expected.rule.threshold)
     assert clf.best_score_ == pytest.approx(expected.score)
-    assert clf.best_k_ == expected.k
+    assert clf.best_k_ == expected.rule.max_labels
     proba = clone(BASE).fit(X, Y).predict_proba(X)
     np.testing.assert_allclose(clf.predict_proba(X), proba)
-    decisions = decide(proba, expected.threshold, expected.k or 0, expected.k)
+    decisions = expected.rule.decide(proba)
     np.testing.assert_array_equal(clf.predict(X), decisions)
 
 
@@ -81,18 +72,18 @@ def test_shrinkage_makes_a_difference(X, Y):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_predict_answers_in_the_form_of_y(form, X, Y, fitted):
-    y = FORMS[form](Y)
+def test_predict_answers_in_the_form_of_y(form, X, Y, fitted_tuner):
+    y = FORMS[form](Y, "abc")
     clf = tuned().fit(X, y)
     answer = clf.predict(X)
-    decisions = fitted.predict(X)
-    if form == "sets":
-        assert answer.tolist() == [tuple("abc"[j] for j in np.flatnonzero(row)) for row in decisions]
+    decisions = fitted_tuner.predict(X)
+    if form in COLLECTIONS:
+        assert answer.tolist() == label_sets_of(decisions, kind=tuple)
     else:
-        assert sparse.issparse(answer) == (form == "CSR matrix")
-        assert answer.dtype == (bool if form == "bool array" else Y.dtype)
+        assert sparse.issparse(answer) == sparse.issparse(y)
+        assert answer.dtype == clf.target_encoder_.dtype_
         np.testing.assert_array_equal(answer.toarray() if sparse.issparse(answer) else answer, decisions)
-    assert clf.classes_.tolist() == (list("abc") if form in ("sets", "DataFrame") else [0, 1, 2])
+    assert clf.classes_.tolist() == (list("abc") if form in {**COLLECTIONS, **DATAFRAMES} else [0, 1, 2])
     assert clf.score(X, y) == np.mean((decisions == Y).all(axis=1))
 
 
@@ -109,9 +100,9 @@ def test_two_classes_have_one_threshold_on_the_second(X, Y):
     assert clf.classes_.tolist() == ["no", "yes"]
 
 
-def test_decision_function_is_log_odds(X, fitted):
-    proba = fitted.predict_proba(X)
-    np.testing.assert_allclose(fitted.decision_function(X), np.log(proba / (1 - proba)))
+def test_decision_function_is_log_odds(X, fitted_tuner):
+    proba = fitted_tuner.predict_proba(X)
+    np.testing.assert_allclose(fitted_tuner.decision_function(X), np.log(proba / (1 - proba)))
     assert np.isfinite(tuned(KNeighborsClassifier(1)).fit(X, X[:, :2] > 0).decision_function(X)).all()
 
 
@@ -125,7 +116,7 @@ def test_any_classifier_with_probabilities_serves(estimator, X, Y):
 def test_a_float_holds_one_part_out(X, Y):
     ((train, test),) = MultiLabelStratifiedShuffleSplit(1, test_size=0.5, random_state=0).split(X, Y)
     held_out = clone(BASE).fit(X[train], Y[train])
-    expected = tune(Y[test], held_out.predict_proba(X[test]), "f1_macro").threshold
+    expected = tune(Y[test], held_out.predict_proba(X[test]), "f1_macro").rule.threshold
     for refit, rows in [(True, np.arange(80)), (False, train)]:
         clf = tuned(cv=0.5, refit=refit).fit(X, Y)
         np.testing.assert_allclose(clf.best_threshold_, expected)
@@ -134,23 +125,23 @@ def test_a_float_holds_one_part_out(X, Y):
 
 @pytest.mark.parametrize("cv", [3, KFold(3), list(KFold(3).split(np.zeros(80)))], ids=["int", "splitter", "splits"])
 def test_cv_makes_the_folds(cv, X, Y):
-    expected = tune(Y, cross_val_predict_proba(BASE, X, Y, cv=cv, random_state=0)).threshold
+    expected = tune(Y, cross_val_predict_proba(BASE, X, Y, cv=cv, random_state=0)).rule.threshold
     np.testing.assert_allclose(tuned(cv=cv).fit(X, Y).best_threshold_, expected)
 
 
-@pytest.mark.parametrize("form", ["array", "DataFrame"])
+@pytest.mark.parametrize("form", ["array of int", "DataFrame"])
 def test_prefit_tunes_a_fitted_estimator(form, X, Y):
     estimator = clone(BASE).fit(X[:40], Y[:40])
-    clf = tuned(estimator, cv="prefit", refit=False).fit(X[40:], FORMS[form](Y[40:]))
+    clf = tuned(estimator, cv="prefit", refit=False).fit(X[40:], FORMS[form](Y[40:], "abc"))
     assert clf.estimator_ is estimator
-    np.testing.assert_array_equal(clf.best_threshold_, tune(Y[40:], estimator.predict_proba(X[40:])).threshold)
+    np.testing.assert_array_equal(clf.best_threshold_, tune(Y[40:], estimator.predict_proba(X[40:])).rule.threshold)
 
 
 def test_prefit_may_tune_with_partly_known_rows(X, Y):
     estimator = clone(BASE).fit(X[:40], Y[:40])
     unknown = np.where(X[40:, 3:4] > 0.5, np.nan, Y[40:])
     clf = tuned(estimator, cv="prefit", refit=False).fit(X[40:], unknown)
-    np.testing.assert_array_equal(clf.best_threshold_, tune(unknown, estimator.predict_proba(X[40:])).threshold)
+    np.testing.assert_array_equal(clf.best_threshold_, tune(unknown, estimator.predict_proba(X[40:])).rule.threshold)
     known = ~np.isnan(unknown[:, 0])
     assert clf.score(X[40:], unknown) == np.mean((clf.predict(X[40:]) == unknown).all(axis=1)[known])
 
@@ -174,7 +165,7 @@ def test_oof_takes_the_probabilities_that_one_fit_leaves(estimator, X, Y):
     OutOfFold.n_fits = 0
     clf = tuned(estimator, cv="oof").fit(X, Y)
     assert OutOfFold.n_fits == 1
-    np.testing.assert_array_equal(clf.best_threshold_, tune(Y, 0.5 * OutOfFold().predict_proba(X)).threshold)
+    np.testing.assert_array_equal(clf.best_threshold_, tune(Y, 0.5 * OutOfFold().predict_proba(X)).rule.threshold)
 
 
 @pytest.mark.parametrize("as_binary", [False, True])
@@ -183,7 +174,7 @@ def test_oof_takes_those_of_the_ensemble(as_binary, X, Y, label_sets):
     clf = tuned(inner, cv="oof").fit(X, Y[:, 0] if as_binary else label_sets)
     proba = clf.estimator_.oof_proba_
     expected = tune(Y[:, :1], proba[:, 1:]) if as_binary else tune(Y, proba)
-    np.testing.assert_allclose(clf.best_threshold_, np.squeeze(expected.threshold))
+    np.testing.assert_allclose(clf.best_threshold_, np.squeeze(expected.rule.threshold))
     np.testing.assert_array_equal(clf.predict_proba(X), clf.estimator_.predict_proba(X))
     assert clf.predict(X).shape == (80,)
 
@@ -208,7 +199,7 @@ def test_weights_reach_the_estimator_and_the_tuning(X, Y):
         inner = clone(estimator).fit(X[train], y[train], **{name: weight[train]})
         proba = inner.predict_proba(X[test])[:, 1:]
         expected = tune(y[test][:, None], proba, "f1_macro", sample_weight=weight[test])
-        assert clf.best_threshold_ == pytest.approx(expected.threshold[0])
+        assert clf.best_threshold_ == pytest.approx(expected.rule.threshold[0])
         assert clf.best_score_ == pytest.approx(expected.score)
 
 
@@ -269,7 +260,7 @@ BAD = {
     "no meaning": ({"shrinkage": 1.0, "scoring": "top_k"}, "has no meaning for scoring='top_k'"),
     "cv": ({"cv": 1.5}, "'cv' parameter"),
     "unknown cv": ({"cv": "postfit"}, "'cv' parameter .* Got 'postfit' instead"),
-    "no probabilities": ({"estimator": LinearSVC()}, "'predict_proba'. Got LinearSVC.* instead"),
+    "no scores": ({"estimator": KNeighborsRegressor()}, "'predict_proba'.* 'decision_function'. Got KNeighborsRegr.*"),
     "prefit and refit": ({"cv": "prefit"}, "never fits it: pass refit=False"),
     "many folds": ({"cv": 3, "refit": False}, "refit=False keeps .* cv=3 makes 3; take refit=True"),
     "no oof": ({"cv": "oof"}, "has no oof_proba_. It is there after a fit of KerasMultiLabelClassifier with n_members"),
@@ -304,14 +295,14 @@ def test_what_has_no_meaning_for_one_label_per_row_is_refused(X, Y):
 
 
 def test_unknown_cells_are_refused_for_others(X, Y):
-    with pytest.raises(ValueError, match=r"not known \(NaN\), from which OneVsRestClassifier cannot learn"):
+    with pytest.raises(ValueError, match=r"unknown cells \(NaN\), from which OneVsRestClassifier cannot learn"):
         tuned().fit(X, np.where(X[:, :1] > 0, np.nan, Y))
 
 
 def test_prefit_refuses_labels_that_cannot_be_told_apart():
     X, Y = np.random.RandomState(0).randn(60, 3), np.random.RandomState(1).randint(0, 2, (60, 3))
     fitted = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
-    y = [{"zyx"[j] for j in np.flatnonzero(row)} for row in Y]
+    y = label_sets_of(Y, "zyx")
     tuned = TunedThresholdMultiLabelClassifierCV(fitted, cv="prefit", refit=False)
     with pytest.raises(ValueError, match="which column is which label cannot be told"):
         tuned.fit(X, y)

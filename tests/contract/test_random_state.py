@@ -7,9 +7,8 @@ import pytest
 from scipy import sparse
 
 import skml
-from skml import KerasMultiLabelClassifier
+from estimators import tiny
 
-TINY = {"hidden_layer_sizes": (8,), "epochs": 3}
 CODE = """
 import numpy as np
 from skml import KerasMultiLabelClassifier
@@ -38,15 +37,15 @@ def build(meta):
 @pytest.mark.parametrize("model", [None, build])
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 def test_the_same_int_gives_the_same_model(model, container, X, Y):
-    fits = [KerasMultiLabelClassifier(model, random_state=7, **TINY).fit(container(X), Y) for _ in range(2)]
+    fits = [tiny(model, random_state=7).fit(container(X), Y) for _ in range(2)]
     np.testing.assert_array_equal(*[clf.predict_proba(X) for clf in fits])
-    other = KerasMultiLabelClassifier(model, random_state=8, **TINY).fit(container(X), Y)
+    other = tiny(model, random_state=8).fit(container(X), Y)
     assert np.abs(other.predict_proba(X) - fits[0].predict_proba(X)).max() > 1e-3
 
 
 def test_a_random_state_object_is_drawn_from(X, Y):
     rng = np.random.RandomState(0)
-    first, second = (KerasMultiLabelClassifier(random_state=rng, **TINY).fit(X, Y) for _ in range(2))
+    first, second = (tiny(random_state=rng).fit(X, Y) for _ in range(2))
     assert np.abs(first.predict_proba(X) - second.predict_proba(X)).max() > 1e-3
 
 
@@ -58,7 +57,7 @@ def test_no_global_state_is_changed(model, X, Y):
     random.seed(1)
     np.random.seed(1)
     before = random.getstate(), np.random.get_state()[1].tobytes()
-    clf = KerasMultiLabelClassifier(model, random_state=0, **TINY).fit(X, Y)
+    clf = tiny(model, random_state=0).fit(X, Y)
     clf.predict(X)
     pickle.loads(pickle.dumps(clf)).model_  # noqa: B018
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before

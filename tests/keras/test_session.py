@@ -1,8 +1,6 @@
 import _thread
-import os
 import threading
 import time
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,10 +8,15 @@ import pytest
 from scipy import sparse
 
 import skml
-from skml import KerasMultiLabelClassifier, _engine, _keras_objects
-from skml._losses import MultiLabelCrossentropy
-
-TINY = {"hidden_layer_sizes": (8,), "random_state": 0}
+from estimators import tiny
+from skml import KerasMultiLabelClassifier
+from skml._keras import _predictor
+from skml._keras._copies import copy_model
+from skml._keras._pool import pool
+from skml._keras._rows import Data, Rows
+from skml._keras._session import Session
+from skml._networks._losses import MultiLabelCrossentropy
+from skml._training._budget import Budget
 
 
 @pytest.fixture(autouse=True)
@@ -44,21 +47,15 @@ def arrays():
     return X, Y, rng.rand(103).astype(np.float32)
 
 
-def plan(n_rows, epochs=3, first_epoch=0, verbose=0):
-    rows = np.arange(n_rows, dtype=np.int32)
-    return SimpleNamespace(
-        rows=rows,
-        batch_size=32,
-        epochs=epochs,
-        first_epoch=first_epoch,
-        verbose=verbose,
-        random_state=np.random.RandomState(3),
-    )
+def fit_session(session, data, watched=None):
+    """Train on all rows, as `fit_by_keras` does; return the history."""
+    rows = np.arange(data.X.n_rows, dtype=np.int32)
+    return session.fit(data, rows, watched, Budget(3, 32), np.random.RandomState(3), [])
 
 
 def data_of(X, Y, weight, sparse_batches=False):
-    weight = None if weight is None else _engine.Rows(weight, "float32")
-    return _engine.Data(_engine.Rows(X, "float32", sparse_batches), _engine.Rows(Y, "float32"), weight)
+    weight = None if weight is None else Rows(weight, "float32")
+    return Data(Rows(X, "float32", sparse_batches), Rows(Y, "float32"), weight)
 
 
 def fit_by_keras(model, X, Y, weight, validation=None, epochs=3):
@@ -86,13 +83,13 @@ def test_training_is_bitwise_that_of_keras(how, weighted, arrays, monkeypatch):
     X, Y, weight = arrays
     weight = weight if weighted else None
     model = full_model()
-    twin = _keras_objects.copy_model(model)
+    twin = copy_model(model)
     expected = fit_by_keras(twin, X, Y, weight, (X, Y, weight) if weighted else (X, Y))
     if how == "by_keras":
-        monkeypatch.setattr(_engine.Session, "_why_not_looped", lambda *_: "the test wants it")
+        monkeypatch.setattr(Session, "_why_not_looped", lambda *_: "the test wants it")
     data = data_of(X, Y, weight)
-    session = _engine.Session(model, data.layouts)
-    history = session.fit(data, (data, [np.arange(103, dtype=np.int32)]), plan(103), [])
+    session = Session(model, data.layouts)
+    history = fit_session(session, data, (data, [np.arange(103, dtype=np.int32)]))
     for ours, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     for name, values in expected.items():
@@ -113,7 +110,7 @@ def test_sparse_rows_train_as_dense_ones(arrays):
         model.set_weights(results[0][0] if results else model.get_weights())
         start = model.get_weights()
         data = data_of(x, y, weight, sparse_batches)
-        _engine.Session(model, data.layouts).fit(data, None, plan(103), [])
+        fit_session(Session(model, data.layouts), data)
         results.append((start, model.get_weights()))
     for _, weights in results[1:]:
         for ours, dense in zip(weights, results[0][1], strict=True):
@@ -122,18 +119,18 @@ def test_sparse_rows_train_as_dense_ones(arrays):
 
 def test_a_fit_of_the_same_kind_uses_the_same_trace(X, Y, monkeypatch):
     sessions = []
-    make = _engine.Session.__init__
+    make = Session.__init__
 
     def counted(self, *args, **kwargs):
         sessions.append(self)
         make(self, *args, **kwargs)
 
-    monkeypatch.setattr(_engine.Session, "__init__", counted)
-    KerasMultiLabelClassifier(epochs=2, **TINY).fit(X, Y)
+    monkeypatch.setattr(Session, "__init__", counted)
+    tiny(epochs=2).fit(X, Y)
     other = {"epochs": 3, "learning_rate": 0.1, "batch_size": 16, "random_state": 5, "hidden_layer_sizes": (8,)}
     KerasMultiLabelClassifier(**other).fit(X[:50], Y[:50])
     assert len(sessions) == 1
-    KerasMultiLabelClassifier(epochs=2, optimizer="sgd", **TINY).fit(X, Y)
+    tiny(epochs=2, optimizer="sgd").fit(X, Y)
     assert len(sessions) == 2
 
 
@@ -146,7 +143,7 @@ def build(meta, units=8):
 @pytest.mark.parametrize("model", [None, build])
 def test_a_used_trace_gives_what_a_fresh_one_does(model, X, Y):
     def fit():
-        clf = KerasMultiLabelClassifier(model, epochs=3, **TINY).fit(X, Y)
+        clf = tiny(model, epochs=3).fit(X, Y)
         return clf.predict_proba(X)
 
     fresh = fit()
@@ -156,7 +153,7 @@ def test_a_used_trace_gives_what_a_fresh_one_does(model, X, Y):
 
 @pytest.mark.parametrize("model", [None, build])
 def test_a_fit_changes_no_other_estimator(model, X, Y):
-    first = KerasMultiLabelClassifier(model, epochs=3, **TINY).fit(X, Y)
+    first = tiny(model, epochs=3).fit(X, Y)
     before = first.predict_proba(X)
     weights = first.model_.get_weights()
     second = KerasMultiLabelClassifier(model, epochs=5, hidden_layer_sizes=(8,), random_state=1).fit(X, 1 - Y)
@@ -176,8 +173,8 @@ class Weighted(keras.losses.Loss):
 
 
 def test_code_of_the_user_is_traced_anew(X, Y):
-    first = KerasMultiLabelClassifier(loss=Weighted([1, 1, 1]), epochs=3, **TINY).fit(X, Y)
-    second = KerasMultiLabelClassifier(loss=Weighted([9, 0, 1]), epochs=3, **TINY).fit(X, Y)
+    first = tiny(loss=Weighted([1, 1, 1]), epochs=3).fit(X, Y)
+    second = tiny(loss=Weighted([9, 0, 1]), epochs=3).fit(X, Y)
     assert np.abs(first.predict_proba(X) - second.predict_proba(X)).max() > 1e-4
 
 
@@ -242,11 +239,11 @@ def test_frozen_variables_stay_frozen_and_do_not_mix(X, Y):
 def test_a_strategy_trains_and_leaves_no_trace_behind(container, X, Y):
     import tensorflow as tf
 
-    options = {"epochs": 3, "dropout": 0.0, **TINY}
-    before = KerasMultiLabelClassifier(**options).fit(container(X), Y).predict_proba(X)
+    options = {"dropout": 0.0}
+    before = tiny(**options).fit(container(X), Y).predict_proba(X)
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        inside = KerasMultiLabelClassifier(**options).fit(container(X), Y).predict_proba(X)
-    after = KerasMultiLabelClassifier(**options).fit(container(X), Y).predict_proba(X)
+        inside = tiny(**options).fit(container(X), Y).predict_proba(X)
+    after = tiny(**options).fit(container(X), Y).predict_proba(X)
     np.testing.assert_array_equal(before, after)
     np.testing.assert_allclose(inside, before, atol=1e-5)
 
@@ -273,155 +270,13 @@ def test_the_dtype_policy_of_keras_leaves_no_trace_behind(X, Y):
     assert np.abs(mixed - after).max() > 0
 
 
-def test_the_pool_is_bounded_and_drops_the_oldest():
-    pool = _engine.SessionPool(max_sessions=2)
-    made = []
-
-    def make(name):
-        made.append(name)
-        return SimpleNamespace(name=name, n_cells=1)
-
-    for key in "abcab":
-        with pool.lend(key, lambda key=key: make(key)):
-            pass
-    assert made == ["a", "b", "c", "a", "b"]
-    with pool.lend("b", lambda: make("again")) as session:
-        assert session.name == "b"
-
-
-def test_large_sessions_are_kept_as_long_as_they_fit():
-    pool = _engine.SessionPool(max_cells=10)
-    made = []
-    for key, n_cells in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
-        with pool.lend(key, lambda n_cells=n_cells: SimpleNamespace(n_cells=n_cells)) as session:
-            made.append(session)
-    assert made[2] is made[0]  # both fit
-    assert made[4] is not made[1]  # "c" pushed "b" out
-    assert made[6] is not made[5]
-
-
-def test_a_lent_session_is_lent_once():
-    pool = _engine.SessionPool()
-    with (
-        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as first,
-        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as second,
-    ):
-        assert first is not second
-
-
-def test_a_session_that_failed_is_not_kept():
-    pool = _engine.SessionPool()
-    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as broken:
-        raise KeyboardInterrupt
-    with pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as session:
-        assert session is not broken
-
-
-def test_threads_fit_at_the_same_time(X, Y):
-    expected = KerasMultiLabelClassifier(epochs=5, **TINY).fit(X, Y).predict_proba(X)
-    results = [None] * 4
-
-    def fit(i):
-        results[i] = KerasMultiLabelClassifier(epochs=5, **TINY).fit(X, Y).predict_proba(X)
-
-    threads = [threading.Thread(target=fit, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for result in results:
-        np.testing.assert_array_equal(result, expected)
-
-
 def test_clear_cache_empties_everything(X, Y):
     KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
-    assert _engine.pool._idle
-    assert _engine._predictors
+    assert pool._idle
+    assert _predictor._predictors
     skml.clear_cache()
-    assert not _engine.pool._idle
-    assert not _engine._predictors
-
-
-def test_a_fork_forgets_the_pool(X, Y):
-    KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
-    child = os.fork()
-    if child == 0:
-        os._exit(len(_engine.pool._idle) + len(_engine._predictors))
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert _engine.pool._idle
-
-
-class Epochs(keras.callbacks.Callback):
-    def __init__(self):
-        super().__init__()
-        self.epochs = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append(epoch)
-
-
-class Batches(keras.callbacks.Callback):
-    batches = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches += 1
-
-
-def test_epoch_callbacks_run_in_the_loop(X, Y, monkeypatch, tmp_path):
-    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("Keras' own loop was used"))
-    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 ** (epoch + 1))
-    table = keras.callbacks.CSVLogger(tmp_path / "log.csv")
-    stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9)
-    clf = KerasMultiLabelClassifier(epochs=3, callbacks=[Epochs(), schedule, table], **TINY).fit(X, Y)
-    assert clf.callbacks_[0].epochs == [0, 1, 2]
-    assert clf.history_["learning_rate"] == [0.5, 0.25, 0.125]
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
-    assert KerasMultiLabelClassifier(epochs=9, callbacks=stop, **TINY).fit(X, Y).n_iter_ == 2
-
-
-def test_a_plateau_reduces_the_learning_rate(X, Y):
-    plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
-    clf = KerasMultiLabelClassifier(epochs=4, callbacks=plateau, learning_rate=0.8, **TINY).fit(X, Y)
-    np.testing.assert_allclose(clf.history_["learning_rate"], [0.8, 0.8, 0.4, 0.2])
-
-
-def test_batch_callbacks_fall_back_to_keras_and_change_nothing(X, Y, capsys):
-    options = {"epochs": 3, "batch_size": 32, "dropout": 0.0, "verbose": 2, **TINY}
-    looped = KerasMultiLabelClassifier(**options).fit(X, Y)
-    assert "own loop" not in capsys.readouterr().out
-    by_keras = KerasMultiLabelClassifier(callbacks=Batches(), **options).fit(X, Y)
-    assert "Training in Keras' own loop: Batches has on_train_batch_end." in capsys.readouterr().out
-    assert by_keras.callbacks_[0].batches == 9
-    np.testing.assert_array_equal(by_keras.predict_proba(X), looped.predict_proba(X))
-
-
-class Keeper(keras.callbacks.Callback):
-    def set_model(self, model):
-        super().set_model(model)
-        self.kept = model
-        self.n_layers = len(model.layers)
-
-
-def test_a_model_that_a_callback_keeps_is_not_trained_by_later_fits(X, Y):
-    clf = KerasMultiLabelClassifier(epochs=2, callbacks=(Keeper(),), **TINY).fit(X, Y)
-    (keeper,) = clf.callbacks_
-    KerasMultiLabelClassifier(epochs=5, **TINY).fit(X, 1 - Y)
-    np.testing.assert_allclose(keeper.kept.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
-
-
-def test_a_checkpoint_is_loaded_by_keras(X, Y, tmp_path):
-    path = tmp_path / "model.keras"
-    clf = KerasMultiLabelClassifier(epochs=2, callbacks=keras.callbacks.ModelCheckpoint(path), **TINY).fit(X, Y)
-    loaded = keras.saving.load_model(path)
-    np.testing.assert_allclose(loaded.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
-
-
-def test_nan_and_tensorboard_callbacks_work(X, Y, tmp_path):
-    callbacks = [keras.callbacks.TerminateOnNaN(), keras.callbacks.TensorBoard(tmp_path)]
-    clf = KerasMultiLabelClassifier(epochs=2, callbacks=callbacks, **TINY).fit(X, Y)
-    assert clf.n_iter_ == 2
-    assert list(tmp_path.rglob("events*"))
+    assert not pool._idle
+    assert not _predictor._predictors
 
 
 class Eager(keras.Model):
@@ -464,7 +319,7 @@ def frozen(meta):
 
 
 def test_ctrl_c_stops_soon_and_keeps_the_fitted_state(X, Y):
-    clf = KerasMultiLabelClassifier(epochs=2, **TINY).fit(X, Y)
+    clf = tiny(epochs=2).fit(X, Y)
     before = clf.predict_proba(X)
     state = dict(vars(clf))
     rng = np.random.RandomState(0)
@@ -483,9 +338,9 @@ def test_ctrl_c_stops_soon_and_keeps_the_fitted_state(X, Y):
 
 
 def test_xla_trains_to_the_same_weights(X, Y):
-    params = {**TINY, "epochs": 2, "dropout": 0.0, "input_dropout": 0.0}
-    plain = KerasMultiLabelClassifier(**params).fit(X, Y)
-    compiled = KerasMultiLabelClassifier(jit_compile=True, **params).fit(X, Y)
+    params = {"epochs": 2, "dropout": 0.0, "input_dropout": 0.0}
+    plain = tiny(**params).fit(X, Y)
+    compiled = tiny(jit_compile=True, **params).fit(X, Y)
     np.testing.assert_allclose(compiled.predict_proba(X), plain.predict_proba(X), atol=1e-5)
 
 
@@ -494,7 +349,7 @@ def test_other_networks_predict_as_keras_does_in_chunks(container, X, Y, monkeyp
     clf = KerasMultiLabelClassifier(build, epochs=2).fit(X, Y)
     expected = clf.model_.predict(X, verbose=0)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
-    monkeypatch.setattr(_engine, "_CHUNK_CELLS", 5 * 7)
+    monkeypatch.setattr(_predictor, "BLOCK_CELLS", 5 * 7)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
 
 

@@ -3,7 +3,8 @@ import pytest
 from scipy import sparse
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skml import KerasMultiLabelClassifier, _weights
+from skml import KerasMultiLabelClassifier
+from skml._targets._weights import positive_weights, weights_by_class
 
 PLAIN = {"hidden_layer_sizes": (8,), "n_members": 1, "dropout": 0.0, "input_dropout": 0.0}
 PLAIN |= {"early_stopping": False, "epochs": 4, "random_state": 0}
@@ -15,58 +16,21 @@ def test_balanced_is_negatives_by_positives(container, weight):
     Y = np.array([[1, 0], [0, 0], [1, 1], [1, 0]], dtype=np.uint8)
     rows = np.ones(4) if weight is None else weight
     by_hand = [rows[Y[:, j] == 0].sum() / rows[Y[:, j] == 1].sum() for j in range(2)]
-    np.testing.assert_allclose(_weights.positive_weights("balanced", [0, 1], container(Y), weight), by_hand)
+    np.testing.assert_allclose(positive_weights("balanced", [0, 1], container(Y), weight), by_hand)
 
 
 def test_balanced_is_bounded():
     Y = np.zeros((1000, 3), dtype=np.uint8)
     Y[0, 0] = 1
     Y[:, 1] = 1
-    assert _weights.positive_weights("balanced", [0, 1, 2], Y, None).tolist() == [100, 0.01, 100]
+    assert positive_weights("balanced", [0, 1, 2], Y, None).tolist() == [100, 0.01, 100]
 
 
 def test_single_label_class_weight_is_scikit_learns():
     y = np.array([0, 0, 0, 1, 2, 2])
     for class_weight in ("balanced", {0: 1.0, 1: 3.0, 2: 0.5}):
-        ours = _weights.weights_by_class(class_weight, [0, 1, 2], y, None)[y]
+        ours = weights_by_class(class_weight, [0, 1, 2], y, None)[y]
         np.testing.assert_allclose(ours, compute_sample_weight(class_weight, y))
-
-
-def test_loss_is_the_weighted_cross_entropy():
-    import keras
-
-    from skml._losses import MultiLabelCrossentropy
-
-    rng = np.random.RandomState(0)
-    y, p = (rng.rand(5, 3) > 0.5).astype(float), rng.rand(5, 3)
-    positive, rows = np.array([2.0, 1.0, 0.5]), np.array([1.0, 0.0, 2.0, 1.0, 1.0])
-    cells = -(positive * y * np.log(p) + (1 - y) * np.log(1 - p))
-    loss = MultiLabelCrossentropy(positive)
-    expected = np.average(cells.mean(axis=1), weights=rows)
-    np.testing.assert_allclose(float(loss(y, p, sample_weight=rows)), expected, rtol=1e-5)
-    logits = MultiLabelCrossentropy(positive, from_logits=True)
-    np.testing.assert_allclose(float(logits(y, np.log(p / (1 - p)), sample_weight=rows)), expected, rtol=1e-5)
-    keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(loss), custom_objects={"MultiLabelCrossentropy": MultiLabelCrossentropy}
-    )
-
-
-def test_loss_is_stable_where_the_sigmoid_saturates():
-    import tensorflow as tf
-
-    from skml._losses import MultiLabelCrossentropy, keras
-
-    logits = tf.Variable([[40.0, -40.0]])
-
-    @tf.function
-    def gradient():
-        with tf.GradientTape() as tape:
-            loss = MultiLabelCrossentropy()(tf.constant([[0.0, 1.0]]), keras.activations.sigmoid(logits))
-        return loss, tape.gradient(loss, logits)
-
-    loss, slope = gradient()
-    np.testing.assert_allclose(float(loss), 40.0, rtol=1e-6)
-    np.testing.assert_allclose(slope.numpy(), [[0.5, -0.5]], rtol=1e-6)
 
 
 def test_weight_0_is_leaving_out_and_2_is_twice(X, Y):
@@ -106,8 +70,8 @@ def test_balanced_weights_do_not_leak_into_the_next_fit(X, Y):
 @pytest.mark.parametrize(
     ("class_weight", "message"),
     [
-        ({"z": 1.0}, r"labels that do not exist: \['z'\]"),
-        ([1.0], r"each of the 3 labels; got shape \(1,\)"),
+        ({"z": 1.0}, r"labels that do not exist: 'z'"),
+        ([1.0], r"each of the 3 labels; got an array of shape \(1,\)"),
         ([1.0, -1.0, 1.0], "not negative"),
         ([1.0, np.nan, 1.0], "finite"),
     ],
@@ -129,8 +93,3 @@ def test_class_weight_needs_our_own_loss(X, Y):
 def test_bad_sample_weights_are_refused(weight, message, X, Y):
     with pytest.raises(ValueError, match=message):
         KerasMultiLabelClassifier().fit(X, Y, sample_weight=weight)
-
-
-def test_automatic_rules_are_bounded():
-    assert [_weights.auto_batch_size(n) for n in (0.1, 100, 2000, 5000, 10**6)] == [32, 32, 64, 128, 256]
-    assert [_weights.auto_epochs(n, 32) for n in (1, 1600, 10**6)] == [150, 40, 20]

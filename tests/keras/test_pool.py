@@ -1,0 +1,96 @@
+import os
+import threading
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+import skml
+from estimators import tiny
+from skml import KerasMultiLabelClassifier
+from skml._keras import _predictor
+from skml._keras._pool import SessionPool, pool
+
+
+@pytest.fixture(autouse=True)
+def _empty_pool():
+    skml.clear_cache()
+    yield
+    skml.clear_cache()
+
+
+def build(meta, units=8):
+    hidden = keras.layers.Dense(units, "relu")
+    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), head])
+
+
+def test_the_pool_is_bounded_and_drops_the_oldest():
+    pool = SessionPool(max_sessions=2)
+    made = []
+
+    def make(name):
+        made.append(name)
+        return SimpleNamespace(name=name, n_cells=1)
+
+    for key in "abcab":
+        with pool.lend(key, lambda key=key: make(key)):
+            pass
+    assert made == ["a", "b", "c", "a", "b"]
+    with pool.lend("b", lambda: make("again")) as session:
+        assert session.name == "b"
+
+
+def test_large_sessions_are_kept_as_long_as_they_fit():
+    pool = SessionPool(max_cells=10)
+    made = []
+    for key, n_cells in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
+        with pool.lend(key, lambda n_cells=n_cells: SimpleNamespace(n_cells=n_cells)) as session:
+            made.append(session)
+    assert made[2] is made[0]  # both fit
+    assert made[4] is not made[1]  # "c" pushed "b" out
+    assert made[6] is not made[5]
+
+
+def test_a_lent_session_is_lent_once():
+    pool = SessionPool()
+    with (
+        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as first,
+        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as second,
+    ):
+        assert first is not second
+
+
+def test_a_session_that_failed_is_not_kept():
+    pool = SessionPool()
+    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as broken:
+        raise KeyboardInterrupt
+    with pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as session:
+        assert session is not broken
+
+
+def test_threads_fit_at_the_same_time(X, Y):
+    expected = tiny(epochs=5).fit(X, Y).predict_proba(X)
+    results = [None] * 4
+
+    def fit(i):
+        results[i] = tiny(epochs=5).fit(X, Y).predict_proba(X)
+
+    threads = [threading.Thread(target=fit, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_a_fork_forgets_the_pool(X, Y):
+    KerasMultiLabelClassifier(build, epochs=1).fit(X, Y).predict(X)
+    child = os.fork()
+    if child == 0:
+        os._exit(len(pool._idle) + len(_predictor._predictors))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert pool._idle

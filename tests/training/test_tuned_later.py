@@ -1,0 +1,77 @@
+"""Thresholds tuned after fit, from the probabilities that it leaves."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from forms import label_sets_of
+from skml import KerasMultiLabelClassifier
+from skml._decisions._tuning import tune
+
+rng = np.random.RandomState(0)
+X = rng.randn(200, 4)
+Y = (X @ rng.randn(4, 3) + 0.5 * rng.randn(200, 3) > 1).astype(int)
+SETS = label_sets_of(Y)
+
+
+def fitted(y=SETS, **params):
+    return KerasMultiLabelClassifier(hidden_layer_sizes=8, epochs=3, random_state=0, **params).fit(X, y)
+
+
+@pytest.fixture
+def clf():
+    return fitted()
+
+
+@pytest.mark.parametrize("name", ["f1_micro", "f1_macro"])
+def test_a_name_set_on_a_fitted_estimator_acts_as_in_fit(clf, name):
+    clf.set_params(threshold=name)
+    np.testing.assert_array_equal(clf.threshold_, fitted(threshold=name).threshold_)
+    assert clf.predict(X).tolist() == fitted(threshold=name).predict(X).tolist()
+    np.testing.assert_array_equal(clf.threshold_, tune(Y, clf.oof_proba_, name).rule.threshold)
+
+
+def test_predict_stores_nothing_on_the_estimator(clf):
+    before = dict(vars(clf.set_params(threshold="f1_macro")))
+    clf.predict(X)
+    assert vars(clf) == before
+
+
+def test_one_label_can_be_adjusted_without_losing_the_others(clf):
+    tuned = clf.set_params(threshold="f1_macro").tuned_threshold_
+    assert list(tuned) == ["a", "b", "c"]
+    clf.set_params(threshold=tuned | {"b": 0.9})
+    np.testing.assert_array_equal(clf.threshold_, [tuned["a"], 0.9, tuned["c"]])
+
+
+def test_what_fit_tuned_is_pickled_and_what_it_did_not_tune_says_so(clf):
+    loaded = pickle.loads(pickle.dumps(fitted(threshold="f1_macro")))
+    np.testing.assert_array_equal(loaded.threshold_, fitted(threshold="f1_macro").threshold_)
+    with pytest.raises(ValueError, match="not pickled"):
+        loaded.set_params(threshold="f1_micro").predict(X)
+
+
+def test_a_threshold_tuned_before_partial_fit_is_said_to_be_stale():
+    clf = fitted(threshold="f1_micro")
+    before = clf.threshold_
+    with pytest.warns(UserWarning, match="was tuned by an earlier fit"):
+        clf.partial_fit(X, SETS)
+    assert clf.threshold_ == before
+
+
+def test_a_threshold_that_was_not_tuned_before_partial_fit_is_refused(clf):
+    clf.partial_fit(X, SETS)
+    with pytest.raises(ValueError, match="call fit again"):
+        clf.set_params(threshold="f1_micro").predict(X)
+
+
+def test_a_holdout_tunes_later_too():
+    clf = fitted(n_members=1).set_params(threshold="f1_micro")
+    assert clf.threshold_ == fitted(n_members=1, threshold="f1_micro").threshold_
+
+
+def test_two_classes_have_no_mapping_of_thresholds():
+    clf = fitted(Y[:, 0])
+    assert not hasattr(clf, "tuned_threshold_")
+    assert 0 < clf.set_params(threshold="f1_macro").threshold_ < 1
