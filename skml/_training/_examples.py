@@ -105,7 +105,7 @@ def check_X(estimator, X, reset=False):
     refuse_mask("X", X)
     if estimator.model is None:
         X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
-        return _as_floatx(X) if reset else X
+        return _as_floatx(X) if reset else _in_range(X, _dtype_of_network(estimator))
     first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)
     is_text = getattr(first, "dtype", np.dtype(object)).kind in "OUST" and _holds_text(first)
     return validate_data(
@@ -124,11 +124,26 @@ def _as_floatx(X):
     import keras
 
     floatx = np.dtype(keras.config.floatx())
-    if sparse.issparse(X):
-        X = X.astype(floatx, copy=False)
+    X = _in_range(X, floatx)
+    return X.astype(floatx, copy=False) if sparse.issparse(X) else X
+
+
+def _dtype_of_network(estimator):
+    """Return the dtype in which X is taken, which for X_val of a first fit is Keras'."""
+    trained = vars(estimator).get("_trained")
+    if trained is not None and hasattr(trained.network, "dtype"):
+        return trained.network.dtype
+    import keras
+
+    return np.dtype(keras.config.floatx())
+
+
+def _in_range(X, dtype):
+    """Return X, after making sure that a dtype can hold its values, which are infinite there otherwise."""
     values = X.data if sparse.issparse(X) else X
-    if values.size and not np.max(np.abs(values)) <= np.finfo(floatx).max:
-        raise ValueError(f"Input X contains infinity or a value too large for {floatx!r}.")
+    limit = np.finfo(dtype).max
+    if X.dtype != dtype and values.size and not -limit <= values.min() <= values.max() <= limit:
+        raise ValueError(f"Input X contains infinity or a value too large for {dtype!r}.")
     return X
 
 
