@@ -138,10 +138,9 @@ def shown(values, limit=10):
 
 
 def part_shown(labels, n_all, limit=3):
-    """Return labels as text for a warning: a few as a list, of more their number and the first, each cut."""
-    if len(labels) <= limit:
-        return f"[{', '.join(map(_cut, labels))}]"
-    return f"{len(labels)} of {n_all} labels, such as {', '.join(map(_cut, labels[:limit]))}"
+    """Return labels as text for a warning: a few of them all, of more their number and the first; each cut."""
+    first = ", ".join(map(_cut, labels[:limit]))
+    return first if len(labels) <= limit else f"{len(labels)} of {n_all} labels, such as {first}"
 
 
 def _cut(label, width=40):
