@@ -7,11 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from estimators import tiny
 from forms import label_sets_of
+
+# The same examples in every run, and no files.
+settings.register_profile("skml", derandomize=True, deadline=None, max_examples=40, database=None)
+settings.load_profile("skml")
 
 
 @pytest.fixture(scope="session")
