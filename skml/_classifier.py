@@ -14,6 +14,7 @@ from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
 from skml._networks._dense import ACTIVATIONS, open_interval
 from skml._targets._encoder import encoder_for_fit
+from skml._targets._forms import check_rows
 from skml._training._examples import check_given, check_X, read_examples, read_watched
 from skml._training._fit import Fit, kept_on_error
 
@@ -305,6 +306,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
             self._validate_params()
             self._check_routed()
             X = check_X(self, X, reset=earlier is None)
+            check_rows(X, y)
             encoder = encoder_for_fit(y, classes, self.classes, self.target_encoder_ if earlier else None, one_epoch)
             decision_rule(encoder, self.threshold, self.min_labels, self.max_labels)  # refused before training
             examples, class_weight = read_examples(X, y, sample_weight, self.class_weight, encoder)

@@ -6,6 +6,8 @@ Keras rebuilds an object of a custom class only if the class was registered, and
 
 import contextlib
 import copy
+import inspect
+import pickle
 import random
 import tempfile
 import threading
@@ -13,16 +15,19 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from skml._keras._descriptions import (
     SHARED_TYPES,
     all_layers,
     are_keras,
     custom_objects,
+    custom_parts,
     is_keras,
     is_keras_throughout,
     set_later,
 )
+from skml._keras._rows import batch_of
 
 _seed_lock = threading.RLock()
 
@@ -57,9 +62,9 @@ class PackedKerasObject:
         self.restore = restore
         self.state = state
 
-    def unpack(self):
-        """Return the object."""
-        with seeded_layers():
+    def unpack(self, seed=0):
+        """Return the object; `seed` is for layers that have no seed of their own."""
+        with seeded_layers(seed):
             return self.restore(*self.state)
 
 
@@ -100,20 +105,19 @@ def copy_object(value):
     return unpack(_pack_leaf(value)) if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer) else value
 
 
-def copy_model(model):
+def copy_model(model, seed=0):
     """Return a copy of a Keras model that starts from its weights and is compiled as it is.
+
+    Its layers that have no seed of their own get theirs from `seed`.
 
     Raises
     ------
     TypeError
         If the model, or a layer of a custom class, does not come back from its ``get_config``.
     """
-    twin = _pack_model(model).unpack()
+    twin = _pack_model(model, with_seeds=False).unpack(seed)
     for variable, original in zip(twin.variables, model.variables, strict=True):
         variable.trainable = original.trainable
-    own = [[layer for layer in all_layers(m) if not is_keras(type(layer))] for m in (twin, model)]
-    for layer, original in zip(*own, strict=True):
-        _check_alike(layer, original)
     return twin
 
 
@@ -148,27 +152,58 @@ def _pack_leaf(value):
     return value
 
 
-def _pack_model(model):
+def warn_unless_saved(model):
+    """Warn if a model with custom classes cannot be saved, as far as that is known without making it again."""
+    try:
+        pickle.dumps(_travelling_objects(model))
+        _serialize(model)
+        with seeded_layers(), keras.saving.CustomObjectScope(custom_objects(model)):
+            for part in custom_parts(model):
+                if isinstance(part, keras.Layer):
+                    # What is not an argument may be there only after build.
+                    arguments = inspect.signature(type(part)).parameters
+                    _check_alike(type(part).from_config(part.get_config()), part, arguments)
+    except Exception as error:  # whatever a get_config of the user's own may raise
+        warnings.warn(
+            f"The fitted estimator predicts, but cannot be saved with pickle or joblib ({_first_words(error)}). Define "
+            "classes and functions of a network at the top of a module, and give each class a get_config() that "
+            "returns all arguments of its __init__.",
+            stacklevel=2,
+        )
+
+
+def _pack_model(model, with_seeds=True):
     """Return a model packed; what its config cannot carry goes into a file of Keras' own format."""
     try:
         arguments = pack(compile_arguments(model)) if model.compiled else None
         objects = _travelling_objects(model)
+        seeds = [variable.numpy() for variable in _seeds_of(model)] if with_seeds else None
         if any(hasattr(layer, "adapt") for layer in all_layers(model)):
-            return PackedKerasObject(_restore_model_file, (_file_of(model), objects, arguments))
+            return PackedKerasObject(_restore_model_file, (_file_of(model), objects, arguments, seeds))
         config = _serialize(model)
         config.pop("compile_config", None)
-        packed = PackedKerasObject(
-            _restore_model, (config, objects, model.get_weights() if model.built else None, arguments)
-        )
+        weights = model.get_weights() if model.built else None
+        packed = PackedKerasObject(_restore_model, (config, objects, weights, arguments, seeds))
         if not is_keras_throughout(list(model.layers)) or not are_keras([model]):
-            packed.unpack()  # better refused now than when it is loaded
+            _check_layers_alike(packed.unpack(), model)  # better refused now than when it is loaded
         return packed
     except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"The {type(model).__name__} cannot be copied or pickled ({error}). Give each custom class a "
-            "get_config() that returns all arguments of its __init__; what Keras itself cannot copy, build in a "
+            f"The {type(model).__name__} cannot be copied or pickled ({_first_words(error)}). Give each custom "
+            "class a get_config() that returns all arguments of its __init__; build what Keras itself cannot copy in a "
             "function."
         ) from error
+
+
+def _first_words(error):
+    """Return the message of an error without the examples that Keras adds."""
+    return " ".join(str(error).strip().split("\n\n")[0].split())
+
+
+def _seeds_of(model):
+    """Return the states of seed generators: the variables that are no weights."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
 
 
 def _travelling_objects(value):
@@ -176,12 +211,27 @@ def _travelling_objects(value):
     return {name: part for name, part in custom_objects(value).items() if part.__name__ != "<lambda>"}
 
 
-def _restore_model(config, objects, weights, arguments):
+def _restore_model(config, objects, weights, arguments, seeds):
     model = _deserialize(config, objects)
     if weights is not None:
+        if len(model.weights) < len(weights) and model.inputs:
+            _build_sublayers(model)
         model.set_weights(weights)
+    return _finished(model, arguments, seeds)
+
+
+def _build_sublayers(model):
+    """Let sublayers make their weights that do so in their first call, which a symbolic one may leave out."""
+    model(batch_of(np.zeros((1, *(size or 1 for size in model.inputs[0].shape[1:]))), model), training=False)
+
+
+def _finished(model, arguments, seeds):
+    """Return a restored model, compiled and with its seeds as they were."""
     if arguments is not None:
         model.compile(**unpack(arguments))
+    if seeds is not None:
+        for variable, value in zip(_seeds_of(model), seeds, strict=True):
+            variable.assign(value)
     return model
 
 
@@ -192,14 +242,12 @@ def _file_of(model):
         return path.read_bytes()
 
 
-def _restore_model_file(content, objects, arguments):
+def _restore_model_file(content, objects, arguments, seeds):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         path.write_bytes(content)
         model = keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=False)
-    if arguments is not None:
-        model.compile(**unpack(arguments))
-    return model
+    return _finished(model, arguments, seeds)
 
 
 def _restore_from_attributes(kind, attributes):
@@ -241,15 +289,29 @@ def _checked_config(value):
     return config
 
 
-def _check_alike(twin, value):
-    """Make sure that an object that came back from its config is the same to its user."""
+def _check_layers_alike(twin, model):
+    """Make sure that the layers of custom classes came back as they were."""
+    own = [[layer for layer in all_layers(m) if not is_keras(type(layer))] for m in (twin, model)]
+    for layer, original in zip(*own, strict=True):
+        _check_alike(layer, original)
+
+
+def _check_alike(twin, value, names=None):
+    """Make sure that an object that came back from its config is the same to its user, in some attributes or all."""
     there = _plain_attributes(twin)
-    lost = [key for key, shown in _plain_attributes(value).items() if there.get(key) != shown]
+    here = _plain_attributes(value)
+    lost = [key for key, shown in here.items() if there.get(key) != shown and (names is None or key in names)]
     if lost:
         raise TypeError(f"{type(value).__name__}.get_config() does not hold {lost}; give it one that does.")
 
 
 def _plain_attributes(value):
-    kinds = (bool, int, float, str, list, tuple, type(None))
-    plain = {key: v for key, v in vars(value).items() if isinstance(v, kinds) and not key.startswith("_")}
-    return {key: repr(v) for key, v in plain.items() if key != "name" and not holds_keras_object(v)}
+    made_by_keras = vars(keras.Model(name="bare"))  # such as built and stop_training
+    attributes = {key: v for key, v in vars(value).items() if key not in made_by_keras and not key.startswith("_")}
+    return {key: repr(v) for key, v in attributes.items() if key != "name" and _is_plain(v)}
+
+
+def _is_plain(value):
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,5 +1,6 @@
 """Which Keras objects compute alike: keys of compiled graphs; the parts that an object consists of."""
 
+import inspect
 import json
 import re
 import types
@@ -22,9 +23,13 @@ SHARED_TYPES = (
 
 def custom_objects(value):
     """Return name -> class or function for all that is not Keras' own in an object."""
-    parts = (part if isinstance(part, types.FunctionType) else type(part) for part in _parts(value))
-    own = [part for part in parts if not is_keras(part)]
+    own = [_kind(part) for part in custom_parts(value)]
     return {name: part for part in own for name in (part.__name__, keras.saving.get_registered_name(part))}
+
+
+def custom_parts(value):
+    """Return the functions, and the objects of classes, that are not Keras' own in an object."""
+    return [part for part in _parts(value) if not is_keras(_kind(part))]
 
 
 def describe_model(model):
@@ -86,12 +91,17 @@ def is_keras(value):
 
 
 def is_keras_throughout(value):
-    return all(is_keras(part if isinstance(part, types.FunctionType) else type(part)) for part in _parts(value))
+    return not custom_parts(value)
 
 
 def _is_patched(model):
     """Whether methods were replaced on the model itself, which its config does not show."""
     return any(name in vars(model) for name in ("call", "train_step", "test_step", "compute_loss", "compute_metrics"))
+
+
+def _kind(part):
+    """Return what names a part in a config: its class, or the function itself."""
+    return part if isinstance(part, types.FunctionType) else type(part)
 
 
 def _parts(value):
@@ -110,7 +120,14 @@ def _parts(value):
             yield value
         elif isinstance(value, SHARED_TYPES):
             yield value
-            stack.extend(vars(value).values())
+            stack.extend(part for part in vars(value).values() if not _wraps_method(part, type(value)))
+
+
+def _wraps_method(part, kind):
+    """Whether an attribute is what Keras puts over a method of the class, such as ``build``, for each instance."""
+    # It bears the name and module of the method, but is no function that a config or a pickle could name.
+    method = getattr(part, "__wrapped__", None)
+    return inspect.ismethod(method) and method.__func__ is getattr(kind, method.__name__, None)
 
 
 def all_layers(model):

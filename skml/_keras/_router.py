@@ -76,7 +76,7 @@ class Router(BaseWrapper):
         given = self._params["model"]
         with seeded_layers(seed):
             if isinstance(given, keras.Model):
-                return copy_model(given)
+                return copy_model(given, seed)
             self._check_routed_to_builder()
             model = self._build_keras_model()
         if not isinstance(model, keras.Model):

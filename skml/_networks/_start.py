@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from skml._keras._copies import compile_arguments, copy_model
+from skml._keras._copies import compile_arguments, copy_model, seeded_layers, warn_unless_saved
 from skml._keras._descriptions import describe_model
 from skml._keras._router import Router
 from skml._keras._rows import Rows, as_array, batch_of, rows_of
@@ -202,11 +202,16 @@ def start(params, X, problem, size, scaler, cross_fitted, random_state):
         )
         return _start_dense(network, params, problem, scaler, cross_fitted, random_state)
     router = _router(params, problem)
-    model = router.build(random_state.randint(1, 2**31 - 1))
-    outputs = _build(model, X)
+    seed = random_state.randint(1, 2**31 - 1)
+    model = router.build(seed)
+    with seeded_layers(seed):  # a build() of the user's own may make initializers
+        outputs = _build(model, X)
     _compile(model, router, params, problem)
     _check_probe(model, outputs, meta)
-    return ModelStart(model, meta["output_activation_"])
+    made = ModelStart(model, meta["output_activation_"])
+    if made.description is None:
+        warn_unless_saved(model)
+    return made
 
 
 def go_on(network, params, problem, scaler, random_state):

@@ -1,13 +1,19 @@
 """The 0/1 matrix of a target, in which NaN is an unknown cell: made, and summed up."""
 
+from decimal import Decimal
+from numbers import Real
+
 import numpy as np
 from scipy import sparse
 
 from skml._targets._forms import FORMS
-from skml._targets._labels import shown
+from skml._targets._labels import is_missing, shown
 
 # What is done block by block holds so much of a matrix at a time.
 _BLOCK_BYTES = 2**24
+
+# What a cell of an indicator may be, apart from missing.
+_NUMBERS = Real | Decimal | np.bool_
 
 # Above this many cells the 0/1 matrix of label collections or classes is built as CSR.
 _MAX_DENSE_CELLS = 2**22
@@ -15,13 +21,31 @@ _MAX_DENSE_CELLS = 2**22
 
 def dataframe_cells(y):
     """Return the cells of a pandas or polars DataFrame as one array; a missing cell is NaN."""
-    if hasattr(y, "isna") and y.isna().to_numpy().any():
+    if _has_only_numbers(y) and y.isna().to_numpy().any():
         return y.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     cells = y.to_numpy()
-    if cells.dtype != object:
-        return cells
-    kinds = {type(value) for value in cells.flat}
-    return cells.astype(bool if kinds <= {bool, np.bool_} else np.float64 if str not in kinds else object)
+    return cells if cells.dtype != object else _number_cells(cells, list(y.columns))
+
+
+def _has_only_numbers(y):
+    """Whether pandas, which alone has ``isna``, tells by the columns' dtypes that all cells are numbers or bool."""
+    return hasattr(y, "isna") and all(dtype.kind in "biuf" for dtype in y.dtypes)
+
+
+def _number_cells(cells, names):
+    """Return cells of any types as bool if all are, else as floats with NaN for missing ones.
+
+    Strings are no numbers: "1" may be a label's name or a grade.
+    """
+    missing = np.frompyfunc(is_missing, 1, 1)(cells).astype(bool)
+    for name, column, known in zip(names, cells.T, ~missing.T, strict=True):
+        wrong = next((value for value in column[known] if not isinstance(value, _NUMBERS)), None)
+        if wrong is not None:
+            kind = type(wrong).__name__
+            raise ValueError(f"An indicator y must hold 0 and 1; got {wrong!r} ({kind}) in column {name!r}.\n" + FORMS)
+    if all(isinstance(value, bool | np.bool_) for value in cells.flat):
+        return cells.astype(bool)
+    return np.where(missing, np.nan, cells).astype(np.float64)
 
 
 def binary_cells(y):
@@ -33,11 +57,7 @@ def binary_cells(y):
         return Y.astype(_checked_dtype(Y.data))
     cells = np.asarray(y)
     if cells.dtype == object:
-        is_missing = np.array([type(value).__name__ == "NAType" for value in cells.flat]).reshape(cells.shape)
-        try:
-            cells = np.where(is_missing, np.nan, cells).astype(np.float64)
-        except (TypeError, ValueError):
-            raise ValueError("An indicator y must hold 0 and 1; got values that are no numbers.\n" + FORMS) from None
+        cells = _number_cells(cells, range(cells.shape[1]))
     return cells.astype(_checked_dtype(cells))
 
 

@@ -9,6 +9,7 @@ from skml._targets._cells import binary_cells, dataframe_cells, dense, matrix_of
 from skml._targets._forms import are_label_ids, as_array, form_of, label_rows, single_labels, warn_of_joined_labels
 from skml._targets._labels import (
     as_classes,
+    as_labels,
     columns_or,
     label_space,
     labels_like,
@@ -217,7 +218,7 @@ class TargetEncoder(BaseEstimator):
     def _fit_dataframe(self, y, labels):
         cells = dataframe_cells(y)
         self.dtype_ = cells.dtype if cells.dtype.kind in "biu" else np.dtype(np.int64)
-        self._set_classes(list(y.columns) if labels is None else labels)
+        self._set_classes(label_space(list(y.columns), "The columns of y") if labels is None else labels)
 
     def _fit_sparse(self, y, labels):
         # The container is kept as a class, so that CSR of the same family comes back.
@@ -235,7 +236,7 @@ class TargetEncoder(BaseEstimator):
         warn_of_joined_labels(values)
         self.dtype_ = values.dtype
         self.classes_ = np.unique(values if labels is None else labels_like(values, sorted_labels(labels)))
-        self._labels = self.classes_.tolist()
+        self._labels = as_labels(self.classes_)
         if len(self.classes_) == 1:
             raise ValueError(
                 f"y holds only one class, {self._labels[0]!r}, and a classifier needs at least two. "
@@ -277,7 +278,7 @@ class TargetEncoder(BaseEstimator):
 
     def _read_single(self, y):
         index = {label: j for j, label in enumerate(self._labels)}
-        values = single_labels(y).tolist()
+        values = as_labels(single_labels(y))
         codes = [index.get(value, -1) for value in values]
         unknown = {i: [values[i]] for i, code in enumerate(codes) if code < 0}
         if self.target_type_ == "binary":

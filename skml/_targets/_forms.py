@@ -1,15 +1,16 @@
 """Which of its forms y has, and how its items are read."""
 
 import warnings
-from collections.abc import Sequence, Set
-from numbers import Number
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral, Number
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skml._targets._labels import sorted_labels
+from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
+from skml._targets._masks import unmasked
 
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
@@ -19,7 +20,11 @@ FORMS = """y must be one of
 
 
 def as_array(y):
-    """Return Series, tensors and the like as arrays."""
+    """Return Series, tensors and the like as arrays, Arrow tables as DataFrames."""
+    if isinstance(y, np.ma.MaskedArray):
+        return unmasked(y)
+    if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
+        return y.to_pandas()  # a pyarrow.Table is an array, too, but one without the names of its columns
     is_array = hasattr(y, "__array__") and not (is_dataframe(y) or sparse.issparse(y))
     return np.asarray(y) if is_array else y
 
@@ -35,7 +40,9 @@ def form_of(y):
         return "sparse"
     if isinstance(y, np.ndarray) and y.ndim != 1:
         return _form_of_array(y)
-    if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
+    if isinstance(y, Set):
+        raise ValueError(f"Got y of type {type(y).__name__}, which has no order that goes with X.\n" + FORMS)
+    if isinstance(y, str | bytes | Mapping) or not hasattr(y, "__len__"):
         raise ValueError(f"Got y of type {type(y).__name__}.\n" + FORMS)
     if isinstance(y, np.ndarray) and y.dtype.kind in "biufcUSMm":
         return "single"
@@ -59,8 +66,7 @@ def _form_of_items(y):
     items = list(y)
     if not items:
         raise ValueError("y has no rows.\n" + FORMS)
-    if any(item is None for item in items):
-        raise ValueError("y holds None as an item; a row without labels is an empty collection, such as ().")
+    _check_known(items)
     scalar = [isinstance(item, str | bytes | Number | np.generic) for item in items]
     if all(scalar):
         return "single"
@@ -69,6 +75,15 @@ def _form_of_items(y):
     if any(np.ndim(item) > 1 for item in items if isinstance(item, np.ndarray)):
         raise ValueError("y must have 1 or 2 dimensions; got rows that are 2-D.\n" + FORMS)
     return "rows" if isinstance(y, list | tuple) and _are_indicator_rows(items) else "collections"
+
+
+def _check_known(items):
+    row = next((i for i, item in enumerate(items) if is_missing(item)), None)
+    if row is not None:
+        raise ValueError(
+            f"y holds {items[row]!r} as an item, first in row {row}. A row without labels is an empty collection, such "
+            "as (); where each row has one label, leave out the rows without one."
+        )
 
 
 def _are_indicator_rows(items):
@@ -89,18 +104,47 @@ def are_label_ids(rows, labels, strict=True):
     return not (strict and len(rows[0]) == len(labels)) and all(value in known for row in rows for value in row)
 
 
+def check_rows(X, y):
+    """Make sure that ``y`` has a row for each of X, before its items are looked at.
+
+    What is no ``y`` at all, such as the name of an array that dask-ml's Incremental passes for a 2-D one, is told so.
+    """
+    shape = y.shape if hasattr(y, "shape") else (len(y),) if hasattr(y, "__len__") else ()
+    if shape and shape[0] != X.shape[0]:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]}, but y, of type "
+            f"{type(y).__name__}, has {shape[0]}.\n" + FORMS
+        )
+
+
 def is_dataframe(y):
     return hasattr(y, "columns") and hasattr(y, "to_numpy") and not sparse.issparse(y)
 
 
 def single_labels(y):
+    """Return one label per row as a 1-D array, after making sure that they are labels of one kind."""
     values = column_or_1d(np.asarray(y), warn=True)
     if values.dtype.kind == "O" or isinstance(y, list | tuple):
-        sorted_labels(set(y if isinstance(y, list | tuple) else values.tolist()))  # NumPy would make 1 and "a" strings
+        items = list(y) if isinstance(y, list | tuple) else values.tolist()
+        _check_known(items)
+        sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
+        _check_integers(items, values.dtype)
+    if values.dtype.kind in "mM":
+        _check_known(as_labels(values))
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)
     return values
+
+
+def _check_integers(items, dtype):
+    """Refuse integers that NumPy would round to floats, in which several may be one, or keep as objects."""
+    if dtype.kind in "fO" and all(isinstance(item, Integral) for item in items):
+        raise ValueError(
+            f"y holds integers from {min(items)} to {max(items)}, one per row, as dtype {dtype}. They must fit into "
+            "one dtype of NumPy's, int64 or uint64, and have it: pass np.asarray(y, dtype=np.int64), or the labels as "
+            "strings."
+        )
 
 
 def warn_of_joined_labels(values):
@@ -128,19 +172,19 @@ def _label_row(row, i):
         raise ValueError(f"y[{i}] is {row!r}, where a collection of labels is expected. {_hint(row)}\n" + FORMS)
     if getattr(row, "ndim", 1) != 1:
         raise ValueError(f"y[{i}] is an array of {row.ndim} dimensions; a collection of labels has one.")
-    labels = [label.item() if isinstance(label, np.generic) else label for label in row]
+    labels = as_labels(row)
     for label in labels:
-        try:
-            hash(label)
-        except TypeError:
-            raise ValueError(f"y[{i}] holds the label {label!r}, which is not hashable.\n" + FORMS) from None
-        if label is None:
-            raise ValueError(f"y[{i}] holds None as a label; a row without labels is an empty collection, ().")
+        if not is_hashable(label):
+            raise ValueError(f"y[{i}] holds the label {label!r}, which is not hashable.\n" + FORMS)
+        if is_missing(label):
+            raise ValueError(
+                f"y[{i}] holds {label!r} as a label; leave it out. A row without labels is an empty collection, ()."
+            )
     return labels
 
 
 def _hint(row):
     if isinstance(row, dict):
         return "For rows of label -> 0 or 1 pass a DataFrame."
-    is_label = isinstance(row, str | Number) and row == row
+    is_label = isinstance(row, str | bytes) or (is_hashable(row) and not isinstance(row, Iterable))
     return f"Write ({row!r},)." if is_label else "A row without labels is an empty collection, such as ()."

@@ -5,30 +5,88 @@ from numbers import Number
 
 import numpy as np
 
+from skml._targets._masks import refuse_mask
 
-def label_space(classes):
-    """Return ``classes`` as a list of labels: Python objects, in its order, or sorted if it is a set."""
+_INT64 = np.iinfo(np.int64)
+
+
+def as_labels(values):
+    """Return the labels of an array or a collection as a list of Python objects."""
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OmM":
+        return values.tolist()
+    return [_as_label(value) for value in values]
+
+
+def _as_label(value):
+    if not isinstance(value, np.generic):
+        return value
+    label = value.item()
+    # Python has no dates of nanoseconds: NumPy would give their count, an integer, which is another label.
+    is_count = isinstance(value, np.datetime64 | np.timedelta64) and isinstance(label, int | None)
+    return value if is_count else label
+
+
+def is_missing(value):
+    """Whether a value is None, NaN, NaT or pd.NA: not equal to itself, it cannot be a label."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Number | np.generic) and bool(value != value)
+
+
+def label_space(classes, name="classes"):
+    """Return ``classes`` as a list of labels: Python objects, in its order, or sorted if it is a set.
+
+    Parameters
+    ----------
+    classes : collection of labels
+    name : str, default="classes"
+        What they are, for messages.
+    """
     if isinstance(classes, str | bytes) or not hasattr(classes, "__len__"):
-        raise ValueError(f"classes must be a list of labels; got {classes!r}.")
-    labels = [label.item() if isinstance(label, np.generic) else label for label in classes]
+        raise ValueError(f"{name} must be a list of labels; got {classes!r}.")
+    labels = as_labels(classes)
+    for label in labels:
+        if not is_hashable(label):
+            raise ValueError(
+                f"{name} must be a flat list of labels, such as ['a', 'b'], each of them hashable; got {label!r} in it."
+            )
+        if is_missing(label):
+            raise ValueError(f"{name} must be a list of labels; got {label!r} in it, which stands for no label.")
     if isinstance(classes, Set):
-        labels = sorted_labels(classes)
+        labels = sorted_labels(labels)
     if len(set(labels)) != len(labels):
         twice = [label for label in set(labels) if labels.count(label) > 1]
         raise ValueError(f"The labels must differ from each other; got {shown(twice)} more than once.")
     return labels
 
 
-def sorted_labels(labels):
-    """Return labels sorted, or say why they have no order."""
+def is_hashable(label):
+    """Whether a value can be a label; a tuple that holds a list cannot."""
+    try:
+        hash(label)
+    except TypeError:
+        return False
+    return True
+
+
+def sorted_labels(labels, mend="Use one type, or fix the order with classes=[...]."):
+    """Return labels sorted, or say why they have no order, and what would mend it."""
     try:
         return sorted(labels)
     except TypeError:
         kinds = sorted({type(label).__name__ for label in labels})
         raise ValueError(
             f"Labels of the types {', '.join(kinds)} cannot be sorted together (strings and numbers are not "
-            "compared). Use one type, or fix the order with classes=[...]."
+            f"compared). {mend}"
         ) from None
+
+
+def labels_in_any_order(labels):
+    """Return labels sorted; if they have no order, by type and repr, which is the same in every process."""
+    try:
+        return sorted(labels)
+    except TypeError:
+        return sorted(labels, key=lambda label: (type(label).__qualname__, repr(label)))
 
 
 def labels_like(values, labels):
@@ -37,7 +95,7 @@ def labels_like(values, labels):
         return np.asarray(labels)  # the dtype of strings is their length, which labels may exceed
     try:
         space = np.array(labels, dtype=values.dtype)
-        if space.tolist() == labels:
+        if as_labels(space) == labels:
             return space
     except (TypeError, ValueError, OverflowError):
         pass
@@ -45,8 +103,10 @@ def labels_like(values, labels):
 
 
 def as_classes(labels):
-    """Return a list of labels as what ``classes_`` is: integers as int64, all else as objects."""
-    if all(isinstance(label, int) and not isinstance(label, bool) for label in labels):
+    """Return a list of labels as what ``classes_`` is: integers as int64 if they fit, all else as objects."""
+    if all(isinstance(label, int) and not isinstance(label, bool) for label in labels) and all(
+        _INT64.min <= label <= _INT64.max for label in labels
+    ):
         return np.array(labels, dtype=np.int64)
     classes = np.empty(len(labels), dtype=object)
     classes[:] = labels
@@ -104,8 +164,10 @@ def per_label(name, values, labels, default):
     >>> per_label("threshold", {"b": 0.2}, ["a", "b"], 0.5)
     array([0.5, 0.2])
     """
+    refuse_mask(name, values)
     mapping = _as_mapping(values, labels)
     if mapping is not None:
+        mapping = dict(zip(as_labels(mapping), mapping.values(), strict=True))
         unknown = [label for label in mapping if label not in labels]
         if unknown:
             raise ValueError(

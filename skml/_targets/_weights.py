@@ -8,6 +8,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from skml._targets._cells import has_unknown, row_sums, unknown_cells
 from skml._targets._labels import per_label
+from skml._targets._masks import refuse_mask
 
 # Bounds of a "balanced" label weight: a label with one positive in 10,000 rows must not drown the rest.
 _BALANCED_BOUNDS = (0.01, 100.0)
@@ -17,6 +18,7 @@ def check_sample_weight(sample_weight, X):
     """Return ``sample_weight`` as a float64 array of shape (n_samples,), or None."""
     if sample_weight is None:
         return None
+    refuse_mask("sample_weight", sample_weight)
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number; got only zeros.")

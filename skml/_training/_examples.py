@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skml._targets._cells import column_sums, dense, has_unknown, unknown_cells
 from skml._targets._labels import shown
+from skml._targets._masks import refuse_mask
 from skml._targets._weights import check_sample_weight, effective_rows, without_unknown_rows
 
 
@@ -101,6 +102,7 @@ def read_examples(X, y, sample_weight, class_weight, encoder):
 
 def check_X(estimator, X, reset=False):
     """Return X as an estimator's network takes it; `reset` notes the columns, otherwise they must be as noted."""
+    refuse_mask("X", X)
     if estimator.model is None:
         X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
         return _as_floatx(X) if reset else X

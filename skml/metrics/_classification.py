@@ -109,6 +109,8 @@ def _known_decisions(Y_true, Y_pred, sample_weight):
     """
     Y, D = as_csr(Y_true), as_csr(Y_pred)
     check_same_shape(Y, D)
+    if np.isnan(D.data).any():
+        raise ValueError("Y_pred holds NaN or masked cells; a decision is 0 or 1. Only cells of Y_true may be unknown.")
     weight = row_weights(sample_weight, Y)
     unknown = sparse.csr_array((np.isnan(Y.data), Y.indices, Y.indptr), shape=Y.shape)
     (rows,) = np.nonzero((unknown.sum(axis=1) < Y.shape[1]) & (weight > 0))

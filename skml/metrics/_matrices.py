@@ -8,6 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
 from skml._targets._encoder import TargetEncoder
+from skml._targets._forms import as_array
 from skml._targets._weights import check_sample_weight
 
 
@@ -20,14 +21,15 @@ def truth_and_scores(Y_true, scores, sample_weight):
 
 def as_csr(Y):
     """Return a matrix of 0, 1 and NaN as CSR, after making sure that it is one."""
+    Y = as_array(Y)
     if not (hasattr(Y, "columns") or sparse.issparse(Y)):
-        Y = _as_array(Y)
+        Y = _as_cells(Y)
     # As sparse it is an indicator, also with one column.
     Y = Y if hasattr(Y, "columns") else sparse.csr_array(Y)
     return sparse.csr_array(TargetEncoder().fit_transform(Y))
 
 
-def _as_array(Y):
+def _as_cells(Y):
     try:
         cells = np.asarray(Y)
     except ValueError:  # lists of different lengths

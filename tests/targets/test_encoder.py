@@ -179,7 +179,7 @@ BAD = {
     "other values beside NaN": (np.array([[2, np.nan], [0, 1]]), "must hold 0 and 1; got 2"),
     "a string among collections": ([("a", "b"), "cd"], r"y\[1\] is 'cd'.*\('cd',\)"),
     "a number among collections": ([("a", "b"), 3], r"y\[1\] is 3.*\(3,\)"),
-    "NaN as a row": (pd.Series([np.nan, {"a"}], dtype=object), r"y\[0\] is nan.*empty collection"),
+    "NaN as a row": (pd.Series([np.nan, {"a"}], dtype=object), r"y holds nan as an item.*empty collection"),
     "mappings as rows": ([{"a": 1}, {"a": 0}], "pass a DataFrame"),
     "None": ([("a",), None], r"None.*empty collection"),
     "None as a label": ([("a", None)], "None as a label"),

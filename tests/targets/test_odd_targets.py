@@ -1,0 +1,118 @@
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from skml import KerasMultiLabelClassifier
+from skml._targets._encoder import TargetEncoder
+from skml._targets._labels import per_label
+
+
+def test_integers_of_any_size_are_labels():
+    encoder = TargetEncoder()
+    assert encoder.fit_transform([{2**70, 1}, {-(2**70)}, set()]).tolist() == [[0, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert encoder.classes_.tolist() == [-(2**70), 1, 2**70]
+    assert encoder.inverse_transform([[0, 0, 1]]).tolist() == [(2**70,)]
+    assert TargetEncoder().fit([{-(2**63), 2**63 - 1}]).classes_.dtype == np.int64
+
+
+def test_hashes_are_columns():
+    hashes = np.array([2**64 - 1, 2**63 + 5], dtype=np.uint64)
+    encoder = TargetEncoder().fit(pd.DataFrame([[1, 0], [0, 1]], columns=hashes))
+    assert encoder.classes_.tolist() == hashes.tolist()
+    assert TargetEncoder(classes=hashes).fit([[1, 0], [0, 1]]).classes_.tolist() == hashes.tolist()
+
+
+@pytest.mark.parametrize("y", [[2**70, 1, 1], [2**63 + 5, 2**63 + 6, -1], np.array([1, 2, 1], dtype=object)])
+def test_integers_that_numpy_would_round_or_keep_as_objects_are_no_single_labels(y):
+    with pytest.raises(ValueError, match=r"y holds integers from .*, one per row, as dtype .*int64 or uint64"):
+        TargetEncoder().fit(y)
+
+
+FRAMES = {
+    "dates": (pd.DataFrame({"a": [1, 0], "b": pd.to_datetime(["2020", "2021"])}), r"Timestamp\(.*\) in column 'b'"),
+    "spans": (pd.DataFrame({"a": [1, 0], "b": pd.to_timedelta([1, 2])}), "Timedelta.* in column 'b'"),
+    "only dates": (pd.DataFrame({"b": pd.to_datetime(["2020", None])}), "got dtype datetime64"),
+    "strings": (pd.DataFrame({"a": [1, 0], "b": ["x", "y"]}), r"got 'x' \(str\) in column 'b'"),
+    "strings and a missing cell": (pd.DataFrame({"a": [1, 0], "b": [None, "x"]}), r"got 'x' \(str\) in column 'b'"),
+    "numbers as strings": (pd.DataFrame({"a": [1, 0], "b": ["1", None]}), r"got '1' \(str\) in column 'b'"),
+    "complex": (pd.DataFrame({"a": [1, 0], "b": [1j, None]}), "complex"),
+    "polars": (pl.DataFrame({"a": [1, 0], "b": ["x", None]}), r"got 'x' \(str\) in column 'b'"),
+    "an array": (np.array([[1, pd.Timestamp(2020, 1, 1)]], dtype=object), r"Timestamp\(.*\) in column 1"),
+}
+
+
+@pytest.mark.parametrize(("y", "message"), FRAMES.values(), ids=FRAMES)
+def test_the_column_that_is_no_indicator_is_named(y, message):
+    with pytest.raises(ValueError, match=rf"An indicator y must hold 0 and 1; .*{message}"):
+        TargetEncoder().fit_transform(y)
+
+
+def test_numbers_and_missing_cells_of_all_kinds_are_cells():
+    frame = pd.DataFrame(
+        {
+            "bool": pd.Series([True, None], dtype=object),
+            "nullable": pd.array([1, pd.NA], dtype="Int8"),
+            "category": pd.Categorical([1, None]),
+            "fraction": pd.Series([Fraction(1), np.nan], dtype=object),
+        }
+    )
+    unknown = [[1, 1, 1, 1], [np.nan] * 4]
+    np.testing.assert_array_equal(TargetEncoder().fit_transform(frame), unknown)
+    frame = pl.DataFrame({"bool": [True, None], "int": [1, None]})
+    np.testing.assert_array_equal(TargetEncoder().fit_transform(frame), [[1, 1], [np.nan] * 2])
+
+
+@pytest.mark.parametrize("classes", [[["a"], ["b"]], np.array([["a"], ["b"]]), [("a", []), "b"]])
+def test_nested_classes_are_refused(classes):
+    with pytest.raises(ValueError, match=r"classes must be a flat list of labels, .* hashable; got"):
+        TargetEncoder(classes=classes).fit([{"a"}, {"b"}])
+
+
+@pytest.mark.parametrize("y", [{frozenset("a"), frozenset("b")}, {"a": 1, "b": 2}.keys()])
+def test_rows_without_an_order_are_refused(y):
+    with pytest.raises(ValueError, match=r"has no order that goes with X"):
+        TargetEncoder().fit(y)
+
+
+def test_arrow_tables_keep_their_names(X, Y):
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table(dict(zip("cab", Y.T, strict=True)))
+    encoder = TargetEncoder()
+    np.testing.assert_array_equal(encoder.fit_transform(table), Y)
+    assert encoder.classes_.tolist() == ["c", "a", "b"]
+    np.testing.assert_array_equal(encoder.transform(table.select(["a", "b", "c"])), Y)  # aligned by name
+    clf = KerasMultiLabelClassifier(hidden_layer_sizes=4, epochs=1)
+    clf.fit(arrow.table(dict(zip("vwxyz", X.T, strict=True))), table)
+    assert clf.feature_names_in_.tolist() == list("vwxyz")
+    assert clf.classes_.tolist() == ["c", "a", "b"]
+
+
+def test_what_has_another_number_of_rows_is_told_so_before_its_items_are_read(X):
+    """dask-ml's Incremental hands on ``(name, number)`` of a block in place of a 2-D y."""
+    clf = KerasMultiLabelClassifier()
+    for y in (("array-1a2b", 0), [1, "a"], np.zeros((3, 2)), {"a", "b"}):
+        with pytest.raises(ValueError, match=rf"X has 80, but y, of type {type(y).__name__}, has"):
+            clf.partial_fit(X, y, classes=[0, 1])
+
+
+@pytest.mark.parametrize("name", ["threshold", "class_weight"])
+def test_a_series_is_read_by_its_index(name):
+    labels = [3, 1, 2]
+    for values in (pd.Series([0.1, 0.2, 0.3], index=[1, 2, 3]), {1: 0.1, 2: 0.2, 3: 0.3}):
+        np.testing.assert_array_equal(per_label(name, values, labels, 0.5), [0.3, 0.1, 0.2])
+    counted = pd.Series([0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(per_label(name, counted, [2, 0, 1], 0.5), [0.3, 0.1, 0.2])
+    np.testing.assert_array_equal(per_label(name, counted, ["a", "b", "c"], 0.5), [0.1, 0.2, 0.3])
+    day = np.datetime64("2020-01-01", "ns")
+    np.testing.assert_array_equal(per_label(name, {day: 0.1}, [day, 0], 0.5), [0.1, 0.5])
+
+
+def test_a_series_as_threshold_is_the_mapping_of_its_index(X, Y):
+    y = [{(2, 0, 1)[j] for j in np.flatnonzero(row)} for row in Y]
+    given = pd.Series([0.2, 0.9, 0.4])  # of the labels 0, 1 and 2
+    for values in (given, given[[1, 2, 0]]):
+        clf = KerasMultiLabelClassifier(hidden_layer_sizes=4, epochs=1, classes=[2, 0, 1], threshold=values)
+        assert clf.fit(X, y).threshold_.tolist() == [0.4, 0.2, 0.9]
