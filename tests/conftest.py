@@ -14,7 +14,7 @@ from estimators import tiny
 from forms import label_sets_of
 from processes import run_python_in
 
-# The same examples in every run, and no files.
+# The same examples in every run, on a slow machine too.
 settings.register_profile("skml", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("skml")
 
