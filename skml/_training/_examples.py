@@ -46,8 +46,9 @@ class Examples:
         """Number of rows."""
         return self.Y.shape[0]
 
-    def effective_rows(self, rows=slice(None)):
+    def effective_rows(self, rows=None):
         """Return how many rows of equal weight they, or some of them, count for."""
+        rows = slice(None) if rows is None else rows
         if self.weight is None:
             return float(np.arange(self.n_samples)[rows].size)
         return effective_rows(self.weight[rows])
