@@ -1,17 +1,22 @@
 """Fixtures as a ladder: data, then an estimator fitted on them; with the forms of y in forms.py."""
 
 import copy
+import functools
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from estimators import tiny
 from forms import label_sets_of
+from processes import run_python_in
+
+# The same examples in every run, on a slow machine too.
+settings.register_profile("skml", derandomize=True, deadline=None, max_examples=40, database=None)
+settings.load_profile("skml")
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +52,4 @@ def clf(fitted):
 @pytest.fixture
 def run_python(tmp_path):
     """Run code in a fresh process and return what it prints."""
-
-    def run(code, *, cwd=tmp_path):
-        path = os.pathsep.join([str(cwd), *sys.path])  # skml need not be installed
-        environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+    return functools.partial(run_python_in, tmp_path)

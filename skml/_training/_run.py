@@ -67,7 +67,8 @@ def _watched(split, data, start):
     if split.watched is None:
         return None
     examples, orders = split.watched
-    if examples.X is not split.examples.X:
+    # The Y too: a user may give the X of training again, with other labels.
+    if examples.X is not split.examples.X or examples.Y is not split.examples.Y:
         return _data_of(examples, start), orders
     if examples.weight is split.examples.weight:
         return data, orders

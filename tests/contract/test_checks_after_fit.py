@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
-
-
-@pytest.fixture(scope="module")
-def fitted(X, Y):
-    """Take a copy before set_params."""
-    return KerasMultiLabelClassifier(hidden_layer_sizes=4, epochs=1, random_state=0).fit(X, Y)
-
+from skml import TunedThresholdMultiLabelClassifierCV
 
 BAD = {
     "a fraction": ({"max_labels": 1.5}, "max_labels must be an integer of at least 0 or None; got 1.5"),
@@ -29,13 +22,10 @@ BAD = {
 
 @pytest.mark.parametrize(("params", "message"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("method", ["predict", "score"])
-def test_decisions_are_checked_at_predict(params, message, method, fitted, X, Y):
-    before = fitted.get_params(deep=False)
-    try:
-        with pytest.raises(ValueError, match=message):
-            getattr(fitted.set_params(**params), method)(*([X] if method == "predict" else [X, Y]))
-    finally:
-        fitted.set_params(**before)
+def test_decisions_are_checked_at_predict(params, message, method, clf, X, Y):
+    clf.set_params(**params)
+    with pytest.raises(ValueError, match=message):
+        getattr(clf, method)(*([X] if method == "predict" else [X, Y]))
 
 
 WEIGHTS = {
@@ -48,8 +38,8 @@ WEIGHTS = {
 
 
 @pytest.mark.parametrize(("weight", "message"), WEIGHTS.values(), ids=WEIGHTS)
-def test_weights_are_checked_at_score(weight, message, fitted, X, Y):
-    tuner = TunedThresholdMultiLabelClassifierCV(fitted, cv="prefit", refit=False).fit(X, Y)
+def test_weights_are_checked_at_score(weight, message, fitted, X, Y, label_sets):
+    tuner = TunedThresholdMultiLabelClassifierCV(fitted, cv="prefit", refit=False).fit(X, label_sets)
     for clf in (fitted, tuner):
         with pytest.raises(ValueError, match=message):
             clf.score(X, Y, sample_weight=weight)

@@ -1,8 +1,6 @@
 import pickle
 import shutil
-import sys
 import warnings
-from pathlib import Path
 
 import cloudpickle
 import joblib
@@ -10,11 +8,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skml import KerasMultiLabelClassifier
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 import custom_layers
 from processes import run_python_in
+from skml import KerasMultiLabelClassifier
 
 META = {"n_features_in_": 5, "n_outputs_": 3, "output_activation_": "sigmoid"}
 each_network = pytest.mark.parametrize("network", custom_layers.NETWORKS, ids=lambda network: network.__name__)

@@ -1,4 +1,5 @@
 import _thread
+import signal
 import threading
 import time
 
@@ -318,6 +319,15 @@ def frozen(meta):
     return Frozen(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
 
 
+@pytest.fixture
+def _interruptible():
+    """Python's handler of Ctrl-C, which is not there in a process that was started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_stops_soon_and_keeps_the_fitted_state(X, Y):
     clf = tiny(epochs=2).fit(X, Y)
     before = clf.predict_proba(X)

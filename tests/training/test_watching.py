@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.metrics import log_loss
 
 from estimators import tiny
 from skml import KerasMultiLabelClassifier
@@ -60,3 +61,9 @@ def test_x_val_is_weighted_by_the_balance_of_training(X, Y):
     weight = np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (len(y) - y.sum())))[:40]
     proba = clf.predict_proba(X[:40]).astype(float)[np.arange(40), y[:40]]
     np.testing.assert_allclose(clf.history_["val_loss"][0], np.average(-np.log(proba), weights=weight), rtol=1e-5)
+
+
+def test_the_rows_of_training_may_be_watched_with_other_labels(X, Y):
+    clf = tiny(epochs=1, n_members=1).fit(X, Y, X_val=X, y_val=1 - Y)
+    expected = np.mean([log_loss(1 - Y[:, j], clf.predict_proba(X)[:, j].astype(float)) for j in range(3)])
+    np.testing.assert_allclose(clf.history_["val_loss"][0], expected, rtol=1e-5)

@@ -1,0 +1,36 @@
+"""The examples run, as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NEEDS = {"genes.py": ("river", "pandas", "matplotlib"), "tag_weaknesses.py": ("cwe2",)}
+
+
+def run(example, cwd, *arguments):
+    for package in NEEDS[example]:
+        pytest.importorskip(package, reason=f"{example} needs {package}: pip install -e '.[examples]'")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, EXAMPLES / example, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(NEEDS)
+
+
+@pytest.mark.slow
+def test_genes(tmp_path):
+    assert "softmax" in run("genes.py", tmp_path, "--plot", "genes.png")
+    assert (tmp_path / "genes.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_tag_weaknesses(tmp_path):
+    assert "Confidentiality" in run("tag_weaknesses.py", tmp_path)

@@ -1,0 +1,63 @@
+"""Scores of any small indicator with weights: scikit-learn's where all is known, else those of slow definitions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics as sk
+
+from by_hand import BY_HAND, FROM_DECISIONS
+from skml import metrics
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning"),
+    pytest.mark.filterwarnings("ignore:invalid value encountered"),
+]
+
+
+@st.composite
+def problems(draw, cells=(0, 1), min_labels=2):
+    """Draw truth, scores with ties, decisions and weights, of which one is above 0."""
+    shape = draw(st.tuples(st.integers(1, 8), st.integers(min_labels, 5)))
+    Y = draw(arrays(float, shape, elements=st.sampled_from(cells)))
+    scores = draw(arrays(int, shape, elements=st.integers(0, 10))) / 10
+    D = draw(arrays(int, shape, elements=st.integers(0, 1)))
+    weight = draw(arrays(int, shape[0], elements=st.integers(0, 3)).filter(np.any))
+    return Y, scores, D, weight
+
+
+AVERAGES = ["micro", "macro", "samples", "weighted", None]
+NAMES = ["f1_score", "precision_score", "recall_score", "jaccard_score"]
+
+
+@settings(max_examples=200)
+@given(problems(), st.sampled_from(NAMES), st.sampled_from(AVERAGES), st.sampled_from([0.0, 1.0]))
+def test_decisions_score_as_in_scikit_learn(problem, name, average, zero_division):
+    Y, _, D, weight = problem
+    kwargs = {"average": average, "zero_division": zero_division, "sample_weight": weight}
+    np.testing.assert_allclose(getattr(metrics, name)(Y, D, **kwargs), getattr(sk, name)(Y, D, **kwargs))
+
+
+@given(problems())
+def test_other_scores_are_those_of_scikit_learn(problem):
+    Y, scores, D, weight = problem
+    for name in ("accuracy_score", "hamming_loss"):
+        expected = getattr(sk, name)(Y, D, sample_weight=weight)
+        np.testing.assert_allclose(getattr(metrics, name)(Y, D, sample_weight=weight), expected)
+    for name in ("label_ranking_average_precision_score", "coverage_error", "label_ranking_loss"):
+        expected = getattr(sk, name)(Y, scores, sample_weight=weight)
+        np.testing.assert_allclose(getattr(metrics, name)(Y, scores, sample_weight=weight), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@given(problem=problems(cells=(0, 1, np.nan), min_labels=1))
+def test_unknown_cells_count_nowhere_and_weights_are_repetitions(name, problem):
+    score_func, kwargs, by_hand = BY_HAND[name]
+    Y, scores, D, weight = problem
+    other = D if name in FROM_DECISIONS else scores
+    rows = np.repeat(np.arange(len(Y)), weight)
+    known = ~np.isnan(Y[rows])
+    expected = by_hand(np.nan_to_num(Y).astype(int)[rows], other[rows], known) if known.any() else np.nan
+    actual = score_func(Y, other, sample_weight=weight, **kwargs)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
