@@ -45,7 +45,7 @@ class TargetEncoder(BaseEstimator):
 
     Examples
     --------
-    >>> from skml._targets import TargetEncoder
+    >>> from skml._targets._encoder import TargetEncoder
     >>> encoder = TargetEncoder()
     >>> encoder.fit_transform([{"b", "a"}, set(), ("b",)])
     array([[1, 1],
