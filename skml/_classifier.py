@@ -152,7 +152,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
     ``hidden_layer_sizes`` in one Keras model, each trained on the rows outside its own fold. One fit gives their
     average, and for every training row an honest probability, by which training stops and thresholds are tuned.
 
-    Unknown cells of an indicator (NaN, pd.NA) add nothing to the loss, weights, thresholds or `score`.
+    Unknown cells of an indicator (NaN, pd.NA, masked) add nothing to the loss, weights, thresholds or `score`.
+
+    For searches over label sets pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`: a name alone,
+    ``scoring="f1_micro"``, is scikit-learn's scorer, which takes no label sets and gives NaN for every candidate.
 
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.

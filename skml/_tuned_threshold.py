@@ -1,4 +1,4 @@
-"""A classifier around any other, with thresholds tuned on probabilities that were predicted out of fold."""
+"""A classifier around any other, with thresholds tuned on probabilities or scores that were predicted out of fold."""
 
 from numbers import Integral, Real
 
@@ -9,17 +9,26 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fi
 from sklearn.utils import Bunch, _safe_indexing, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, as_one
+from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
-from skml._targets._responses import check_names_of_prefit, encoder_for, label_columns, last_step
+from skml._targets._responses import (
+    check_names_of_prefit,
+    encoder_for,
+    label_columns,
+    last_step,
+    response_method,
+)
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._split import resolve_cv
-from skml.model_selection._validation import fitted, out_of_fold
+from skml.model_selection._validation import columns_for, fitted, out_of_fold
 
-# Thresholds whose scores store_cv_results keeps.
-_GRID = np.linspace(0, 1, 101)
+
+def _gives_probabilities(self):
+    return response_method(getattr(self, "estimator_", self.estimator)) == "predict_proba"
 
 
 class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -30,10 +39,12 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     Parameters
     ----------
-    estimator : classifier with `predict_proba`
+    estimator : classifier with `predict_proba` or `decision_function`
         Any that takes an indicator, alone or as last step of a Pipeline: `KerasMultiLabelClassifier`,
         `MLPClassifier`, ``OneVsRestClassifier(LogisticRegression())``, forests. For one label per row any
-        binary classifier. Only `KerasMultiLabelClassifier` can learn from unknown cells (NaN).
+        binary classifier. Of one without `predict_proba`, such as ``OneVsRestClassifier(LinearSVC())`` or
+        `RidgeClassifier`, the thresholds are for its `decision_function`. Only `KerasMultiLabelClassifier` can
+        learn from unknown cells (NaN).
     scoring : str or callable, default="f1_macro"
         - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
           for each label, for the mean over labels;
@@ -49,6 +60,10 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         all labels: on the scale of log-odds, it has the weight n / (n + m). "auto" is one threshold for
         all labels for "f1_micro"; for the macro scores it calibrates the probabilities and takes
         the thresholds that are best if they are true.
+    classes : array-like of shape (n_labels,), default=None
+        The label space in the order of columns, for labels that cannot be sorted or may not occur, and for the
+        columns of a "prefit" estimator that has learned an indicator. None takes the parameter `classes` of a
+        `KerasMultiLabelClassifier`, or the labels of ``y``.
     cv : int, float, splitter, iterable of splits, "prefit" or "oof", default=None
         None means 5, an int is the number of folds of `MultiLabelStratifiedKFold`, a float the share of
         one stratified holdout. "prefit" tunes a fitted estimator on the X and y given (which it should not have
@@ -67,7 +82,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     Attributes
     ----------
     best_threshold_ : float or ndarray of shape (n_labels,)
-        A label is predicted where its probability is at least this.
+        A label is predicted where its probability is at least this, or its `decision_function` if the estimator has
+        no `predict_proba`.
     best_k_ : int or None
         The number of labels of each row for ``scoring="top_k"``.
     best_score_ : float
@@ -77,8 +93,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     classes_ : ndarray of shape (n_labels,)
         The labels, in the order of the columns of `predict_proba`.
     cv_results_ : dict
-        "thresholds" is an array of 0, 0.01, ..., 1, and "scores" what each of them gives as the one threshold of
-        all labels: what tuning has to beat.
+        "thresholds" is an array of 0, 0.01, ..., 1, or of 101 values over the range of `decision_function`, and
+        "scores" what each of them gives as the one threshold of all labels: what tuning has to beat.
     target_encoder_ : object
         Reads ``y`` into a 0/1 matrix (``transform``) and back (``inverse_transform``).
     n_features_in_ : int
@@ -92,6 +108,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     (1999) and Lipton et al. (2014), a number for `shrinkage` after Cestnik (1990). For a macro score, a label
     without a positive gets by None a threshold above all its probabilities, by a number the one for all
     labels; "auto" trusts its probabilities.
+
+    Scores of `decision_function` are taken for log-odds, up to a factor: on that scale Platt's two numbers are fitted,
+    and thresholds are drawn toward the common one.
 
     Examples
     --------
@@ -109,9 +128,10 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     """
 
     _parameter_constraints = {
-        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "estimator": [HasMethods(["fit", "predict_proba"]), HasMethods(["fit", "decision_function"])],
         "scoring": [StrOptions(set(RULES)), callable],
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), None],
+        "classes": ["array-like", set, None],
         "cv": ["cv_object", StrOptions({"prefit", "oof"}), Interval(RealNotInt, 0, 1, closed="neither")],
         "refit": ["boolean"],
         "n_jobs": [Integral, None],
@@ -125,6 +145,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         *,
         scoring="f1_macro",
         shrinkage="auto",
+        classes=None,
         cv=None,
         refit=True,
         n_jobs=None,
@@ -134,6 +155,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         self.estimator = estimator
         self.scoring = scoring
         self.shrinkage = shrinkage
+        self.classes = classes
         self.cv = cv
         self.refit = refit
         self.n_jobs = n_jobs
@@ -167,19 +189,24 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         """
         check_rule(self.scoring, self.shrinkage)
         X, y = indexable(X, y)
-        encoder = encoder_for(self.estimator, y, is_fitted=isinstance(self.cv, str) and self.cv == "prefit")
+        is_fitted = isinstance(self.cv, str) and self.cv == "prefit"
+        encoder = encoder_for(self.estimator, y, self.classes, is_fitted)
         self._check_target(encoder)
         Y = encoder.transform(y)
         routed = self._routed(params)
-        estimator, rows, proba = self._probabilities(X, y, encoder, routed)
-        tuning = Y[rows], encoder.output_columns(proba)
+        method = response_method(self.estimator)
+        estimator, rows, answers = self._answers(X, y, encoder, routed, method)
+        answers = encoder.output_columns(answers)
+        scale = scale_of(answers, are_probabilities=method == "predict_proba")
+        tuning = Y[rows], scale.proba(answers)
         weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
         rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight)
         if self.store_cv_results:
-            scores = [score(*tuning, self.scoring, threshold, weight) for threshold in _GRID]
-            self.cv_results_ = {"thresholds": _GRID.copy(), "scores": np.array(scores)}
+            scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.tried]
+            self.cv_results_ = {"thresholds": scale.tried, "scores": np.array(scores)}
         has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
-        self.best_threshold_ = as_one(rule.threshold) if has_one_label_per_row else rule.threshold
+        threshold = scale.scores(rule.threshold)
+        self.best_threshold_ = as_one(threshold) if has_one_label_per_row else threshold
         self.best_k_ = rule.max_labels
         self.estimator_, self.target_encoder_, self.classes_ = estimator, encoder, encoder.classes_
         for name in ("n_features_in_", "feature_names_in_"):
@@ -199,12 +226,15 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             For label collections an object array of tuples, in the order of ``classes_``.
         """
-        proba, encoder = self.predict_proba(X), self.target_encoder_
+        check_is_fitted(self)
+        encoder = self.target_encoder_
+        answers = self._columns(X, response_method(self.estimator_))
         rule = DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
-        return encoder.inverse_transform(rule.decide(encoder.output_columns(proba)))
+        return encoder.inverse_transform(rule.decide(encoder.output_columns(answers)))
 
+    @available_if(_gives_probabilities)
     def predict_proba(self, X):
-        """Predict the probability of each label by the fitted estimator.
+        """Predict the probability of each label by the fitted estimator, which must have the method.
 
         Parameters
         ----------
@@ -216,10 +246,12 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             Columns as in ``classes_``; with one label per row those of the two classes.
         """
         check_is_fitted(self)
-        return label_columns(self.estimator_.predict_proba(X), self.estimator_, self.target_encoder_)
+        return self._columns(X, "predict_proba")
 
     def decision_function(self, X):
-        """Predict log-odds, those of `predict_proba`; the thresholds have no part in them.
+        """Predict log-odds, those of `predict_proba`, or the scores of an estimator that has no `predict_proba`.
+
+        The thresholds have no part in them.
 
         Parameters
         ----------
@@ -230,9 +262,12 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         scores : ndarray of shape (n_samples, n_labels)
             With one label per row (n_samples,), for the second class.
         """
-        proba = self.predict_proba(X)
-        limits = np.finfo(proba.dtype)
-        scores = logit(np.clip(proba, limits.tiny, 1 - limits.epsneg))
+        check_is_fitted(self)
+        method = response_method(self.estimator_)
+        scores = self._columns(X, method)
+        if method == "predict_proba":
+            limits = np.finfo(scores.dtype)
+            scores = logit(np.clip(scores, limits.tiny, 1 - limits.epsneg))
         return self.target_encoder_.class_scores(self.target_encoder_.output_columns(scores))
 
     def score(self, X, y, sample_weight=None):
@@ -283,16 +318,19 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             return process_routing(self, "fit", **params)
         return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
 
-    def _probabilities(self, X, y, encoder, routed):
-        """Return the fitted estimator, the rows to tune on and their probabilities."""
+    def _columns(self, X, method):
+        """Return what a method of the fitted estimator answers, a column for each of ``classes_``."""
+        return columns_for(self.estimator_, X, self.target_encoder_, method)
+
+    def _answers(self, X, y, encoder, routed, method):
+        """Return the fitted estimator, the rows to tune on and what its method answers for them."""
         params = routed.estimator.fit
         if isinstance(self.cv, str):
-            take = self._prefit if self.cv == "prefit" else self._with_oof
-            return take(X, y, encoder, params)
+            return self._prefit(X, encoder, method) if self.cv == "prefit" else self._with_oof(X, y, encoder, params)
         splits = list(resolve_cv(self.cv, self.random_state).split(X, y, **routed.splitter.split))
         if self.refit:
-            rows, proba = out_of_fold(self.estimator, X, y, encoder, splits, params, self.n_jobs)
-            return fitted(self.estimator, X, y, encoder, params), rows, proba
+            rows, answers = out_of_fold(self.estimator, X, y, encoder, splits, params, self.n_jobs, method)
+            return fitted(self.estimator, X, y, encoder, params), rows, answers
         if len(splits) > 1:
             raise ValueError(
                 f"refit=False keeps the estimator of the only split, but cv={self.cv!r} makes {len(splits)}; take "
@@ -300,14 +338,15 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             )
         ((train, rows),) = splits
         estimator = fitted(self.estimator, X, y, encoder, params, train)
-        return estimator, rows, label_columns(estimator.predict_proba(_safe_indexing(X, rows)), estimator, encoder)
+        return estimator, rows, columns_for(estimator, _safe_indexing(X, rows), encoder, method)
 
-    def _prefit(self, X, y, encoder, params):
+    def _prefit(self, X, encoder, method):
         if self.refit:
             raise ValueError("cv='prefit' tunes on a fitted estimator and never fits it: pass refit=False.")
         check_is_fitted(self.estimator)
-        check_names_of_prefit(self.estimator, encoder)
-        return self.estimator, slice(None), label_columns(self.estimator.predict_proba(X), self.estimator, encoder)
+        if self.classes is None:
+            check_names_of_prefit(self.estimator, encoder)
+        return self.estimator, slice(None), columns_for(self.estimator, X, encoder, method)
 
     def _with_oof(self, X, y, encoder, params):
         estimator = fitted(self.estimator, X, y, encoder, params)

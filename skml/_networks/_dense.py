@@ -124,8 +124,11 @@ class DenseNetwork:
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
         if self.n_members == 1:
-            return self._outputs(X, partial(log_proba_of_logits, head=self.head))
-        return self._outputs(X, _log_odds_of_mean if self.head == "sigmoid" else _log_of_mean)
+            link = partial(log_proba_of_logits, head=self.head)
+        else:
+            link = _log_odds_of_mean if self.head == "sigmoid" else _log_of_mean
+        limit = np.finfo(self.dtype).max  # X of 1e38 is in its range, the logits may not be
+        return self._outputs(X, lambda logits: np.clip(link(logits), -limit, limit))
 
     def _outputs(self, X, combine):
         is_sparse = issparse(X)

@@ -1,6 +1,5 @@
 """Which of its forms y has, and how its items are read."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral, Number
 
@@ -11,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
 from skml._targets._masks import unmasked
+from skml._targets._warnings import warn_once
 
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
@@ -66,7 +66,7 @@ def _form_of_items(y):
     items = list(y)
     if not items:
         raise ValueError("y has no rows.\n" + FORMS)
-    _check_known(items)
+    check_known(items)
     scalar = [isinstance(item, str | bytes | Number | np.generic) for item in items]
     if all(scalar):
         return "single"
@@ -77,7 +77,8 @@ def _form_of_items(y):
     return "rows" if isinstance(y, list | tuple) and _are_indicator_rows(items) else "collections"
 
 
-def _check_known(items):
+def check_known(items):
+    """Make sure that no item of ``y`` is missing."""
     row = next((i for i, item in enumerate(items) if is_missing(item)), None)
     if row is not None:
         raise ValueError(
@@ -112,8 +113,8 @@ def check_rows(X, y):
     shape = y.shape if hasattr(y, "shape") else (len(y),) if hasattr(y, "__len__") else ()
     if shape and shape[0] != X.shape[0]:
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]}, but y, of type "
-            f"{type(y).__name__}, has {shape[0]}.\n" + FORMS
+            f"Found input variables with inconsistent numbers of samples: [{X.shape[0]}, {shape[0]}]. X has "
+            f"{X.shape[0]}, but y, of type {type(y).__name__}, has {shape[0]}.\n" + FORMS
         )
 
 
@@ -126,11 +127,11 @@ def single_labels(y):
     values = column_or_1d(np.asarray(y), warn=True)
     if values.dtype.kind == "O" or isinstance(y, list | tuple):
         items = list(y) if isinstance(y, list | tuple) else values.tolist()
-        _check_known(items)
+        check_known(items)
         sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
         _check_integers(items, values.dtype)
     if values.dtype.kind in "mM":
-        _check_known(as_labels(values))
+        check_known(as_labels(values))
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)
@@ -141,9 +142,9 @@ def _check_integers(items, dtype):
     """Refuse integers that NumPy would round to floats, in which several may be one, or keep as objects."""
     if dtype.kind in "fO" and all(isinstance(item, Integral) for item in items):
         raise ValueError(
-            f"y holds integers from {min(items)} to {max(items)}, one per row, as dtype {dtype}. They must fit into "
-            "one dtype of NumPy's, int64 or uint64, and have it: pass np.asarray(y, dtype=np.int64), or the labels as "
-            "strings."
+            f"Unknown label type: y holds integers from {min(items)} to {max(items)}, one per row, as dtype {dtype}. "
+            "They must fit into one dtype of NumPy's, int64 or uint64, and have it: pass "
+            "np.asarray(y, dtype=np.int64), or the labels as strings."
         )
 
 
@@ -155,10 +156,9 @@ def warn_of_joined_labels(values):
     for separator in ",;|":
         joined = [label for label in labels if separator in label]
         if 2 * len(joined) > len(labels):
-            warnings.warn(
+            warn_once(
                 f"y holds strings such as {joined[0]!r}, each read as one label. If they are label sets, pass "
-                f"[row.split({separator!r}) for row in y].",
-                stacklevel=6,
+                f"[row.split({separator!r}) for row in y]."
             )
 
 

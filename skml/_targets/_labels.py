@@ -137,6 +137,17 @@ def shown(values, limit=10):
     return ", ".join(repr(value) for value in values[:limit]) + more
 
 
+def part_shown(labels, n_all, limit=3):
+    """Return labels as text for a warning: a few of them all, of more their number and the first; each cut."""
+    first = ", ".join(map(_cut, labels[:limit]))
+    return first if len(labels) <= limit else f"{len(labels)} of {n_all} labels, such as {first}"
+
+
+def _cut(label, width=40):
+    text = repr(label)
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
 def per_label(name, values, labels, default):
     """Return what a user gave for the labels: one number, or one for each label.
 

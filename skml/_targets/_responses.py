@@ -1,12 +1,13 @@
 """The truth and any estimator's answers as two matrices of one shape, whatever the form of either."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
+from sklearn.utils import get_tags
 
 from skml._targets._cells import dense, has_unknown
 from skml._targets._encoder import TargetEncoder
+from skml._targets._labels import as_labels, label_space, part_shown, shown
+from skml._targets._warnings import warn_once
 
 # Larger indicators reach a classifier as CSR, which few take: 256 MB as int64.
 _MAX_DENSE_CELLS = 2**25
@@ -78,8 +79,10 @@ def truth_and_responses(estimator, X, y, *wanted):
     if not unknown:
         return Y, responses, classes
     new = list(dict.fromkeys(label for row in unknown.values() for label in row))
-    message = f"y holds labels that the estimator does not know, which count as never predicted: {new!r}."
-    warnings.warn(message, stacklevel=3)
+    warn_once(
+        "y holds labels that the estimator does not know, which count as never predicted: "
+        f"{part_shown(new, len(classes) + len(new))}. If they are only missing from a fold, pass classes=[...]."
+    )
     Y = _beside(Y, _cells_of(unknown, new, Y.shape[0]))
     return Y, [_with_low(response, len(new)) for response in responses], classes + new
 
@@ -154,10 +157,13 @@ def _encoder(estimator, y):
     holder = holder_of(estimator, "target_encoder_")
     if holder is not None:
         return holder.target_encoder_
+    return TargetEncoder(None if hasattr(y, "columns") else _output_names(estimator)).fit(y)
+
+
+def _output_names(estimator):
+    """Return the labels of a fitted estimator's outputs: their numbers where it has classes for each; or None."""
     classes = getattr(estimator, "classes_", None)
-    if isinstance(classes, list):  # one array for each label
-        classes = range(len(classes))
-    return TargetEncoder(None if hasattr(y, "columns") else classes).fit(y)
+    return range(len(classes)) if isinstance(classes, list) else classes
 
 
 def _indicator(encoder, y):
@@ -189,23 +195,32 @@ def _beside(left, right):
     return sparse.hstack([left, right], format="csr")
 
 
-def encoder_for(estimator, y, is_fitted=False):
-    """Return a `TargetEncoder` fitted to ``y``, with the estimator's label space, fitted or ``classes``."""
-    return TargetEncoder(getattr(reader_of_every_y(estimator), "classes_" if is_fitted else "classes", None)).fit(y)
+def encoder_for(estimator, y, classes=None, is_fitted=False):
+    """Return a `TargetEncoder` fitted to ``y``, with the label space given, or that the estimator has or was told."""
+    own = getattr(reader_of_every_y(estimator), "classes_" if is_fitted else "classes", None)
+    if classes is not None and own is not None and label_space(classes) != label_space(own):
+        raise ValueError(f"classes={classes!r} differs from the classes of the estimator, {own!r}.")
+    return TargetEncoder(own if classes is None else classes).fit(y)
 
 
 def check_names_of_prefit(estimator, encoder):
     """Make sure that a fitted estimator's outputs are the labels of an encoder, where only names can tell."""
-    known = list(getattr(estimator, "classes_", encoder.classes_))
-    if encoder.form_ == "collections" and known != encoder.classes_.tolist():
+    known, labels = _output_names(estimator), encoder.classes_.tolist()
+    if encoder.form_ == "collections" and known is not None and as_labels(known) != labels:
         raise ValueError(
-            f"The fitted estimator has classes_ {known!r}, but y holds the labels {encoder.classes_.tolist()!r}: "
-            "which column is which label cannot be told. Pass y as the indicator that the estimator was fitted to."
+            f"The fitted estimator has outputs for {shown(as_labels(known))}, but y holds the labels {shown(labels)}: "
+            "which column is which label cannot be told. Name the columns in their order with classes=[...], or pass y "
+            "as the indicator that the estimator was fitted to."
         )
 
 
-def label_columns(proba, estimator, encoder):
-    """Return what a fitted estimator gives as probabilities with one column for each of the encoder's classes.
+def response_method(estimator):
+    """Return the method by which an estimator rates labels: "predict_proba" if it has that."""
+    return "predict_proba" if hasattr(estimator, "predict_proba") else "decision_function"
+
+
+def label_columns(answers, estimator, encoder, method="predict_proba"):
+    """Return what a fitted estimator's method gives with one column for each of the encoder's classes.
 
     Raises
     ------
@@ -214,13 +229,13 @@ def label_columns(proba, estimator, encoder):
     """
     labels = encoder.classes_.tolist()
     if not encoder.is_multilabel:
-        return _by_class(proba, estimator, labels)
-    if len(labels) == 1 and reader_of_every_y(estimator) is None:
-        return _by_class(proba, estimator, [0, 1])[:, 1:]
-    columns = as_scores(proba, estimator)
+        return _by_class(answers, estimator, labels, method)
+    if len(labels) == 1 and not _learns_columns(estimator):
+        return _by_class(answers, estimator, [0, 1], method)[:, 1:]
+    columns = as_scores(answers, estimator)
     if columns.shape[1] != len(labels):
         raise ValueError(
-            f"predict_proba of {type(estimator).__name__} has {columns.shape[1]} columns, but y has "
+            f"{method} of {type(estimator).__name__} has {columns.shape[1]} columns, but y has "
             f"{len(labels)} labels. It must be a multi-label classifier, such as OneVsRestClassifier({estimator!r})."
         )
     return columns
@@ -231,12 +246,6 @@ def own_form_for(estimator, y, encoder):
     if encoder.is_multilabel and reader_of_every_y(estimator) is not None:
         return y
     return matrix_for(estimator, y, encoder)
-
-
-def strata_of(y):
-    """Return what to stratify the rows of ``y`` by: the class of each (else None), and the 0/1 matrix (else None)."""
-    encoder = TargetEncoder().fit(y)
-    return (None, encoder.transform(y)) if encoder.is_multilabel else (np.asarray(y).ravel(), None)
 
 
 def matrix_for(estimator, y, encoder):
@@ -255,14 +264,22 @@ def matrix_for(estimator, y, encoder):
     if encoder.form_ == "sparse" and np.prod(Y.shape, dtype=float) > _MAX_DENSE_CELLS:
         return encoder.sparse_container_(Y)
     Y = dense(Y)
-    return Y if Y.shape[1] > 1 else Y.ravel()
+    return Y if Y.shape[1] > 1 or _learns_columns(estimator) else Y.ravel()
 
 
-def _by_class(proba, estimator, classes):
+def _learns_columns(estimator):
+    """Whether an estimator takes a single label as an indicator, not as a 1-D ``y`` of 0 and 1."""
+    if reader_of_every_y(estimator) is not None:
+        return True
+    return not get_tags(last_step(estimator)).target_tags.single_output  # MultiOutputClassifier, ClassifierChain
+
+
+def _by_class(answers, estimator, classes, method):
     """Return the columns of a classifier of single labels in the order of all classes."""
     seen = estimator.classes_.tolist()
     if not set(seen) <= set(classes):
         raise ValueError(f"{type(estimator).__name__} knows the classes {seen!r}, but y has {classes!r}.")
-    columns = np.zeros((len(proba), len(classes)), dtype=proba.dtype)
-    columns[:, [classes.index(label) for label in seen]] = proba
+    never, always = (0, 1) if method == "predict_proba" else (-np.inf, np.inf)
+    columns = np.full((len(answers), len(classes)), never, dtype=answers.dtype)
+    columns[:, [classes.index(label) for label in seen]] = as_scores(answers) if len(seen) > 1 else always
     return columns

@@ -1,7 +1,6 @@
 """What a network learns from: rows of X and Y, and what each counts for."""
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +9,9 @@ from scipy import sparse
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skml._targets._cells import column_sums, dense, has_unknown, unknown_cells
-from skml._targets._labels import shown
+from skml._targets._labels import part_shown
 from skml._targets._masks import refuse_mask
+from skml._targets._warnings import warn_once
 from skml._targets._weights import check_sample_weight, effective_rows, without_unknown_rows
 
 
@@ -106,7 +106,7 @@ def check_X(estimator, X, reset=False):
     refuse_mask("X", X)
     if estimator.model is None:
         X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
-        return _as_floatx(X) if reset else X
+        return _as_floatx(X) if reset else _in_range(X, _dtype_of_network(estimator))
     first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)
     is_text = getattr(first, "dtype", np.dtype(object)).kind in "OUST" and _holds_text(first)
     return validate_data(
@@ -125,11 +125,26 @@ def _as_floatx(X):
     import keras
 
     floatx = np.dtype(keras.config.floatx())
-    if sparse.issparse(X):
-        X = X.astype(floatx, copy=False)
+    X = _in_range(X, floatx)
+    return X.astype(floatx, copy=False) if sparse.issparse(X) else X
+
+
+def _dtype_of_network(estimator):
+    """Return the dtype in which X is taken, which for X_val of a first fit is Keras'."""
+    trained = vars(estimator).get("_trained")
+    if trained is not None and hasattr(trained.network, "dtype"):
+        return trained.network.dtype
+    import keras
+
+    return np.dtype(keras.config.floatx())
+
+
+def _in_range(X, dtype):
+    """Return X, after making sure that a dtype can hold its values, which are infinite there otherwise."""
     values = X.data if sparse.issparse(X) else X
-    if values.size and not np.max(np.abs(values)) <= np.finfo(floatx).max:
-        raise ValueError(f"Input X contains infinity or a value too large for {floatx!r}.")
+    limit = np.finfo(dtype).max
+    if X.dtype != dtype and values.size and not -limit <= values.min() <= values.max() <= limit:
+        raise ValueError(f"Input X contains infinity or a value too large for {dtype!r}.")
     return X
 
 
@@ -188,5 +203,4 @@ def _warn_of_unknown_labels(Y, classes):
         return
     labels = classes[column_sums(unknown_cells(Y)) == Y.shape[0]].tolist()
     if labels:
-        message = f"y holds only NaN for the labels {shown(labels)}: nothing is learned of them."
-        warnings.warn(message, stacklevel=5)  # the caller of fit
+        warn_once(f"y holds only NaN for the labels {part_shown(labels, len(classes))}: nothing is learned of them.")

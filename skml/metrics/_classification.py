@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import metrics
 
+from skml._targets._cells import row_sums
 from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined, weighted_mean
 
 
@@ -51,7 +52,7 @@ def f1_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero_divisi
 
 def jaccard_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero_division="warn"):
     """Return intersection over union of labels, over known cells; as `precision_score`."""
-    return _averaged(metrics.jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    return _averaged(_jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
 def accuracy_score(Y_true, Y_pred, *, sample_weight=None):
@@ -99,6 +100,29 @@ def _averaged(score_func, Y_true, Y_pred, average, sample_weight, zero_division)
         return float(scores)
     of_labels[labels] = scores
     return of_labels
+
+
+def _jaccard_score(Y, D, *, labels, average, sample_weight, zero_division):
+    """Return scikit-learn's score, which takes no nan for `zero_division` (1.9): then what is undefined is left out."""
+    if zero_division == zero_division:
+        options = {"average": average, "sample_weight": sample_weight, "zero_division": zero_division}
+        return metrics.jaccard_score(Y, D, labels=labels, **options)
+    Y, D = Y[:, labels].astype(np.float64), D[:, labels].astype(np.float64)
+    hits, either = Y.multiply(D), Y.maximum(D)
+    if average == "samples":
+        return weighted_mean(_share(row_sums(hits), row_sums(either)), sample_weight)
+    hits, either, support = (sample_weight @ cells for cells in (hits, either, Y))
+    if average == "micro":
+        return _share(hits.sum(), either.sum())
+    of_labels = _share(hits, either)
+    if average is None:
+        return of_labels
+    return weighted_mean(of_labels, support if average == "weighted" else np.ones(len(of_labels)))
+
+
+def _share(part, whole):
+    """Return part / whole, NaN where there is no whole."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
 
 
 def _known_decisions(Y_true, Y_pred, sample_weight):

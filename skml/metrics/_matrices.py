@@ -1,7 +1,5 @@
 """What all scores need: matrices of 0, 1 and NaN, weights, means over what is defined."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import UndefinedMetricWarning
@@ -9,6 +7,7 @@ from sklearn.utils import check_array
 
 from skml._targets._encoder import TargetEncoder
 from skml._targets._forms import as_array
+from skml._targets._warnings import warn_once
 from skml._targets._weights import check_sample_weight
 
 
@@ -63,5 +62,5 @@ def weighted_mean(values, weight):
 def undefined():
     """Return NaN, with a warning."""
     message = "The score is not defined and NaN: Y_true has no known cell or row of the kind that it needs."
-    warnings.warn(message, UndefinedMetricWarning, stacklevel=4)
+    warn_once(message, UndefinedMetricWarning)
     return np.nan

@@ -3,7 +3,6 @@
 Those that score row by row are done here, as scikit-learn's return only a mean over rows of equal width.
 """
 
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -14,7 +13,8 @@ from sklearn.utils import check_scalar
 
 from skml._decisions._rule import DecisionRule
 from skml._targets._cells import row_blocks
-from skml._targets._labels import shown
+from skml._targets._labels import part_shown
+from skml._targets._warnings import warn_once
 from skml.metrics._matrices import truth_and_scores, undefined, weighted_mean
 
 
@@ -228,10 +228,11 @@ def _over_labels(score_func, Y_true, scores, average, sample_weight, classes):
     skipped = np.flatnonzero(np.isnan(of_labels))
     if skipped.size:
         names = [j if classes is None else classes[j] for j in skipped.tolist()]
-        message = (
-            f"{score_func.__name__} skips labels of which the known rows do not hold both 0 and 1: {shown(names, 20)}."
+        warn_once(
+            f"{score_func.__name__} skips labels of which the known rows do not hold both 0 and 1: "
+            f"{part_shown(names, len(of_labels))}.",
+            UndefinedMetricWarning,
         )
-        warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
     return float(np.nanmean(of_labels)) if len(skipped) < len(of_labels) else np.nan
 
 

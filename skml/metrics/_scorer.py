@@ -62,6 +62,9 @@ _SCORERS = {
 def get_scorer(name):
     """Return the scorer of a name, for ``scoring=`` or to be called as ``scorer(estimator, X, y)``.
 
+    ``scoring="f1_micro"``, the name alone, means scikit-learn's own scorer. It takes no label sets: a search fits every
+    candidate and then reports NaN for each.
+
     Parameters
     ----------
     name : str
@@ -95,7 +98,10 @@ def get_scorer(name):
     if name not in _SCORERS:
         near = difflib.get_close_matches(str(name), get_scorer_names(), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"There is no scorer {name!r}; {hint}The names are {', '.join(get_scorer_names())}.")
+        raise ValueError(
+            f"There is no scorer {name!r}; {hint}The names are {', '.join(get_scorer_names())}. Pass what get_scorer "
+            "returns as scoring=: the name alone means scikit-learn's scorer, which gives NaN for label sets."
+        )
     score_func, options = _SCORERS[name]
     return make_scorer(score_func, **options)
 

@@ -29,7 +29,8 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
 
     Notes
     -----
-    One label per row is left to scikit-learn's StratifiedKFold. An unknown cell (NaN) counts as 0.
+    One label per row is left to scikit-learn's StratifiedKFold. An unknown cell (NaN) counts as 0. Labels need no
+    order, and rows without any label are drawn by chance.
     Where stratification would take more than a few seconds (about 700 labels at 30,000 rows), and where it
     leaves a part empty, the splits are drawn by chance.
 
@@ -73,8 +74,8 @@ class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
     Parameters
     ----------
     n_splits : int, default=10
-    test_size : float or int, default=0.1
-        Share, or number, of the rows in the test part; kept to within some rows.
+    test_size : float, int or None, default=0.1
+        Share, or number, of the rows in the test part; kept to within some rows. None is 0.1, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
         An int gives the same splits in each call.
 
@@ -95,7 +96,8 @@ class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
         super().__init__(n_splits=n_splits, test_size=test_size, random_state=random_state)
 
     def _iter_indices(self, X, y=None, groups=None):
-        params = {"n_splits": self.n_splits, "test_size": self.test_size, "random_state": self.random_state}
+        test_size = self._default_test_size if self.test_size is None else self.test_size
+        params = {"n_splits": self.n_splits, "test_size": test_size, "random_state": self.random_state}
         yield from stratified_splits(
             y, params, "MultilabelStratifiedShuffleSplit", StratifiedShuffleSplit, ShuffleSplit
         )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skml._targets._cells import column_sums, dense
-from skml._targets._responses import strata_of
+from skml._targets._strata import strata_of
 
 # A holdout of fewer rows says less about when to stop than those rows teach.
 _MIN_HOLDOUT = 10
@@ -126,7 +126,7 @@ def stratified_splits(y, params, by_label, by_class, by_chance):
     plain = by_chance(**params)
     if classes is not None:
         return by_class(**params).split(classes, classes)
-    if not _is_affordable(*Y.shape, _SEARCH_SECONDS):
+    if not (Y.shape[1] and _is_affordable(*Y.shape, _SEARCH_SECONDS)):
         return plain.split(np.zeros(Y.shape[0]))
     from iterstrat import ml_stratifiers
 

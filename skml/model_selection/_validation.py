@@ -13,7 +13,7 @@ from skml.model_selection._split import resolve_cv
 _NOT_SPLIT = ("X_val", "y_val")
 
 
-def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_state=None, params=None):
+def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_state=None, params=None, classes=None):
     """Predict for each row the probabilities of its labels, by a clone that was not trained on it.
 
     scikit-learn's ``cross_val_predict(method="predict_proba")`` reads each column of a multi-label ``y`` as a
@@ -38,13 +38,16 @@ def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_sta
         For the folds, if `cv` is an int or None.
     params : dict, default=None
         Passed to `fit`, with the rows of the fold where it has n_samples of them (``X_val`` and ``y_val`` whole).
+    classes : array-like of shape (n_labels,), default=None
+        The label space in the order of columns, for labels that cannot be sorted or may not occur. None takes the
+        parameter `classes` of a `KerasMultiLabelClassifier`, or the labels of ``y``.
 
     Returns
     -------
     proba : ndarray of shape (n_samples, n_labels)
-        Columns in the order of the indicator, or of the sorted labels, or of the parameter `classes` of a
-        `KerasMultiLabelClassifier`. A label that does not occur in the training rows of a fold has 0 there,
-        unless the estimator says otherwise. For one label per row (n_samples, n_classes).
+        Columns in the order of the indicator, of `classes`, or of the sorted labels. A label that does not occur in
+        the training rows of a fold has 0 there, unless the estimator says otherwise. For one label per row
+        (n_samples, n_classes).
 
     Raises
     ------
@@ -63,7 +66,7 @@ def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_sta
            [1., 0., 1.]])
     """
     X, y = indexable(X, y)
-    encoder = encoder_for(estimator, y)
+    encoder = encoder_for(estimator, y, classes)
     splits = list(resolve_cv(cv, random_state).split(X, y))
     rows, proba = out_of_fold(estimator, X, y, encoder, splits, params or {}, n_jobs)
     n_samples = _num_samples(X)
@@ -75,21 +78,21 @@ def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_sta
     return proba[np.argsort(rows)]
 
 
-def out_of_fold(estimator, X, y, encoder, splits, params, n_jobs=None):
+def out_of_fold(estimator, X, y, encoder, splits, params, n_jobs=None, method="predict_proba"):
     """Fit a clone to the first part of each split and predict the second.
 
     Returns
     -------
     rows : ndarray of int, shape (n_predicted,)
         The second parts, one after the other.
-    proba : ndarray of shape (n_predicted, n_labels)
-        As `label_columns` returns them.
+    answers : ndarray of shape (n_predicted, n_labels)
+        Those of the method, as `label_columns` returns them.
     """
     target = matrix_for(estimator, y, encoder)
-    proba = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_predict)(estimator, X, target, encoder, train, test, params) for train, test in splits
+    answers = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_predict)(estimator, X, target, encoder, train, test, params, method) for train, test in splits
     )
-    return np.concatenate([test for _, test in splits]), np.concatenate(proba)
+    return np.concatenate([test for _, test in splits]), np.concatenate(answers)
 
 
 def fitted(estimator, X, y, encoder, params, rows=None):
@@ -100,9 +103,14 @@ def fitted(estimator, X, y, encoder, params, rows=None):
     return _fitted(estimator, X, own_form_for(estimator, y, encoder), encoder, params, rows)
 
 
-def _fit_predict(estimator, X, target, encoder, train, test, params):
+def _fit_predict(estimator, X, target, encoder, train, test, params, method):
     estimator = _fitted(estimator, X, target, encoder, params, train)
-    return label_columns(estimator.predict_proba(_safe_indexing(X, test)), estimator, encoder)
+    return columns_for(estimator, _safe_indexing(X, test), encoder, method)
+
+
+def columns_for(estimator, X, encoder, method):
+    """Return what a method of a fitted estimator answers, as `label_columns` does."""
+    return label_columns(getattr(estimator, method)(X), estimator, encoder, method)
 
 
 def _fitted(estimator, X, target, encoder, params, rows=None):

@@ -9,11 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from forms import COLLECTIONS, DATAFRAMES, FORMS, label_sets_of
@@ -261,7 +260,7 @@ BAD = {
     "no meaning": ({"shrinkage": 1.0, "scoring": "top_k"}, "has no meaning for scoring='top_k'"),
     "cv": ({"cv": 1.5}, "'cv' parameter"),
     "unknown cv": ({"cv": "postfit"}, "'cv' parameter .* Got 'postfit' instead"),
-    "no probabilities": ({"estimator": LinearSVC()}, "'predict_proba'. Got LinearSVC.* instead"),
+    "no scores": ({"estimator": KNeighborsRegressor()}, "'predict_proba'.* 'decision_function'. Got KNeighborsRegr.*"),
     "prefit and refit": ({"cv": "prefit"}, "never fits it: pass refit=False"),
     "many folds": ({"cv": 3, "refit": False}, "refit=False keeps .* cv=3 makes 3; take refit=True"),
     "no oof": ({"cv": "oof"}, "has no oof_proba_. It is there after a fit of KerasMultiLabelClassifier with n_members"),

@@ -1,0 +1,52 @@
+"""What the rows of a target are stratified by, which needs neither names nor an order of labels."""
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from skml._targets._cells import binary_cells, dataframe_cells, matrix_of
+from skml._targets._forms import as_array, check_known, form_of, label_rows
+from skml._targets._labels import as_labels, labels_in_any_order
+
+
+def strata_of(y):
+    """Return what to stratify the rows of ``y`` by.
+
+    Here is less to refuse than in a fit: one class, no label at all and labels that cannot be sorted are fine.
+
+    Parameters
+    ----------
+    y : any form of target
+
+    Returns
+    -------
+    classes : ndarray of int, shape (n_samples,), or None
+        Numbers of the classes, where each row has one.
+    Y : ndarray or csr_array of shape (n_samples, n_labels), or None
+        Otherwise the 0/1 matrix, which may have no columns.
+    """
+    y = as_array(y)
+    form = form_of(y)
+    if form == "single":
+        return _class_numbers(y), None
+    if form == "dataframe":
+        return None, binary_cells(dataframe_cells(y))
+    if form != "collections":
+        return None, binary_cells(y)
+    rows = [set(row) for row in label_rows(y)]
+    number = _numbered(set().union(*rows))
+    return None, matrix_of([sorted(number[label] for label in row) for row in rows], len(number))
+
+
+def _class_numbers(y):
+    values = column_or_1d(np.asarray(y), warn=True)
+    if values.dtype.kind == "f":
+        check_classification_targets(values)
+    items = list(y) if isinstance(y, list | tuple) else as_labels(values)  # NumPy would make 1 and "a" strings
+    check_known(items)
+    number = _numbered(set(items))
+    return np.array([number[item] for item in items])
+
+
+def _numbered(labels):
+    return {label: j for j, label in enumerate(labels_in_any_order(labels))}
