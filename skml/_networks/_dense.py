@@ -61,6 +61,8 @@ class DenseNetwork:
         Not used here; for training that goes on.
     sparse : bool, default=False
         Whether it was trained on sparse rows; for training that goes on.
+    emptied : float, default=0.0
+        Share of the sparse rows that are emptied in training that goes on.
     """
 
     weights: list
@@ -72,6 +74,7 @@ class DenseNetwork:
     dropout: float = 0.0
     input_dropout: float = 0.0
     sparse: bool = False
+    emptied: float = 0.0
 
     @property
     def n_features(self):
@@ -98,7 +101,8 @@ class DenseNetwork:
     @property
     def architecture(self):
         """What two networks have in common that differ in values only; hashable."""
-        kinds = (self.activation, self.head, self.n_members, self.scale is not None, self.dropout, self.input_dropout)
+        has_rates = (self.dropout > 0, self.input_dropout > 0, self.emptied)
+        kinds = (self.activation, self.head, self.n_members, self.scale is not None, *has_rates)
         return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name, self.input_dtype.name)
 
     def out_of_fold_proba(self, X, fold):
@@ -198,7 +202,7 @@ def _with_data(X, data):
     return csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
-def initial_weights(widths, random_state, dtype, n_members=1):
+def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0):
     """Return kernels from truncated normal distributions of variance 2 / inputs (He et al., 2015), and zero biases.
 
     Parameters
@@ -208,6 +212,8 @@ def initial_weights(widths, random_state, dtype, n_members=1):
     random_state : numpy.random.RandomState
     dtype : numpy dtype
     n_members : int, default=1
+    output_scale : float, default=1.0
+        What the kernel of the outputs is multiplied by.
 
     Returns
     -------
@@ -222,6 +228,7 @@ def initial_weights(widths, random_state, dtype, n_members=1):
     weights = [np.zeros(shape, dtype) for shape in shapes]
     for kernel in weights[::2]:
         _fill_with_truncated_normal(kernel, np.sqrt(2 / kernel.shape[-2]), generator)
+    weights[-2] *= weights[-2].dtype.type(output_scale)
     return weights
 
 

@@ -8,7 +8,16 @@ import tensorflow as tf
 from keras import ops
 
 from skml._keras._copies import seeded_layers
-from skml._networks._layers import Average, MemberSplit, Scaling, SparseDropout, StackedDense, probabilities
+from skml._networks._layers import (
+    Average,
+    Dropout,
+    EmptiedRows,
+    MemberSplit,
+    RowsDense,
+    Scaling,
+    StackedDense,
+    probabilities,
+)
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -82,15 +91,18 @@ class Ensemble(keras.Model):
         for layer in self.layers:
             if isinstance(layer, Scaling):
                 x = layer(x)
-        (first,) = (layer for layer in self.layers if isinstance(layer, keras.layers.Dense))
-        n_members = self._average.input.shape[0]
-        kernel, bias = (ops.reshape(v, (*v.shape[:-1], n_members, -1)) for v in (first.kernel, first.bias))
-        hidden = first.activation(ops.matmul(x, ops.take(kernel, j, axis=1)) + bias[j])
+        (first,) = (layer for layer in self.layers if isinstance(layer, keras.layers.Dense | RowsDense))
+        hidden = first.of_member(x, j) if isinstance(first, RowsDense) else self._first_of_member(first, x, j)
         for layer in self.layers:
             if isinstance(layer, StackedDense):
                 outputs = layer.of_member(hidden, j)
                 hidden = outputs + hidden if layer.has_residual else outputs
         return hidden
+
+    def _first_of_member(self, first, x, j):
+        n_members = self._average.input.shape[0]
+        kernel, bias = (ops.reshape(v, (*v.shape[:-1], n_members, -1)) for v in (first.kernel, first.bias))
+        return first.activation(ops.matmul(x, ops.take(kernel, j, axis=1)) + bias[j])
 
     def _track(self, loss, weight):
         # For the sum of gradients over replicas Keras divides a loss by their number; each records its whole one.
@@ -127,7 +139,10 @@ def build(network, logits=False):
     inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=network.input_dtype.name)
     with seeded_layers():
         hidden = inputs if network.scale is None else Scaling(dtype, dtype=network.input_dtype.name)(inputs)
-        hidden = SparseDropout(network.input_dropout, dtype=dtype)(hidden)
+        if network.sparse and network.emptied:
+            hidden = EmptiedRows(network.emptied, dtype=dtype)(hidden)
+        if network.input_dropout:
+            hidden = Dropout(network.input_dropout, dtype=dtype, name="input_dropout")(hidden)
         if network.n_members == 1:
             return keras.Model(inputs, _plain_layers(network, hidden, None if logits else network.head))
         return Ensemble(inputs, Average(network.head, dtype=dtype)(_member_layers(network, hidden)))
@@ -155,12 +170,12 @@ def _plain_layers(network, hidden, head):
     *widths, n_outputs, dtype = *network.widths, network.dtype.name
     before = None
     for width in widths:
-        hidden = keras.layers.Dense(width, network.activation, dtype=dtype)(hidden)
-        hidden = keras.layers.Dropout(network.dropout, dtype=dtype)(hidden)
+        hidden = _dense(network, width, network.activation, is_first=before is None)(hidden)
+        hidden = _dropped(network, hidden)
         if before is not None and before.shape == hidden.shape:
             hidden = keras.layers.Add(dtype=dtype)([hidden, before])
         before = hidden
-    return keras.layers.Dense(n_outputs, head, dtype=dtype)(hidden)
+    return _dense(network, n_outputs, head, is_first=before is None)(hidden)
 
 
 def _member_layers(network, inputs):
@@ -168,12 +183,31 @@ def _member_layers(network, inputs):
     *widths, n_outputs, dtype = *network.widths, network.dtype.name
     k = network.n_members
     if not widths:
-        return MemberSplit(k, dtype=dtype)(keras.layers.Dense(k * n_outputs, dtype=dtype)(inputs))
-    first = keras.layers.Dense(k * widths[0], network.activation, dtype=dtype)(inputs)
-    hidden = MemberSplit(k, dtype=dtype)(keras.layers.Dropout(network.dropout, dtype=dtype)(first))
+        return MemberSplit(k, dtype=dtype)(_dense(network, n_outputs, None, is_first=True)(inputs))
+    first = _dense(network, widths[0], network.activation, is_first=True)(inputs)
+    hidden = MemberSplit(k, dtype=dtype)(_dropped(network, first))
     for width in widths[1:]:
         has_residual = width == hidden.shape[-1]
         outputs = StackedDense(width, network.activation, has_residual, dtype=dtype)(hidden)
-        outputs = keras.layers.Dropout(network.dropout, dtype=dtype)(outputs)
+        outputs = _dropped(network, outputs)
         hidden = keras.layers.Add(dtype=dtype)([outputs, hidden]) if has_residual else outputs
     return StackedDense(n_outputs, dtype=dtype)(hidden)
+
+
+def _dense(network, units, activation, is_first):
+    """Return a Dense layer; the first layer is one of all members, and of sparse rows another class."""
+    k, dtype = network.n_members if is_first else 1, network.dtype.name
+    if is_first and network.sparse:
+        return RowsDense(k, units, activation, dtype=dtype)
+    return keras.layers.Dense(k * units, activation, dtype=dtype)
+
+
+def _dropped(network, hidden):
+    return Dropout(network.dropout, dtype=network.dtype.name)(hidden) if network.dropout else hidden
+
+
+def set_rates(model, dropout, input_dropout):
+    """Set the rates of the dropout layers that a model has."""
+    for layer in model.layers:
+        if isinstance(layer, Dropout):
+            layer.rate.assign(input_dropout if layer.name == "input_dropout" else dropout)

@@ -17,7 +17,7 @@ from skml._targets._labels import (
     sorted_labels,
     unknown_labels_message,
 )
-from skml._targets._weights import ClassWeight, class_codes, positive_weights, weights_by_class
+from skml._targets._weights import ClassWeight, cell_weights, class_codes, positive_weights, weights_by_class
 
 
 class TargetEncoder(BaseEstimator):
@@ -173,6 +173,26 @@ class TargetEncoder(BaseEstimator):
     def class_scores(self, outputs):
         """Return log-odds or log-probabilities of output units as ``decision_function`` does: 1-D for two classes."""
         return outputs.ravel() if self.target_type_ == "binary" else outputs
+
+    def base_log_odds(self, Y, weight, positive_weight=None):
+        """Return log-odds of the labels' base rates among known cells, log-probabilities of classes for multi-class y.
+
+        Parameters
+        ----------
+        Y : ndarray or csr_array of shape (n_samples, n_outputs)
+        weight : ndarray of shape (n_samples, n_members)
+        positive_weight : ndarray of shape (n_outputs,), default=None
+
+        Returns
+        -------
+        ndarray of shape (n_members, n_outputs)
+        """
+        positives, negatives = np.moveaxis([cell_weights(Y, w) for w in weight.T], 1, 0)
+        if self.target_type_ == "multiclass":
+            return np.log((positives + 0.5) / (positives + 0.5).sum(axis=1, keepdims=True))
+        return np.log((positives + 0.5) * (1.0 if positive_weight is None else positive_weight)) - np.log(
+            negatives + 0.5
+        )
 
     def class_weight(self, class_weight, Y, weight):
         """Return what a user's ``class_weight`` means for the matrix Y and the weights of its rows, a `ClassWeight`."""

@@ -95,7 +95,7 @@ def positive_weights(class_weight, labels, Y, weight):
     ndarray of shape (n_labels,), float64
     """
     if isinstance(class_weight, str):
-        positives, negatives = _cell_weights(Y, weight)
+        positives, negatives = cell_weights(Y, weight)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(positives + negatives > 0, negatives / positives, 1.0)
         return np.clip(ratio, *_BALANCED_BOUNDS)
@@ -126,7 +126,7 @@ def weights_by_class(class_weight, labels, codes, weight):
     return _explicit_weights(class_weight, labels)
 
 
-def _cell_weights(Y, weight):
+def cell_weights(Y, weight):
     """Return the weights of each label's positive and of its negative cells, as far as they are known."""
     positives = _column_weights(Y == 1, weight)
     unknown = _column_weights(unknown_cells(Y), weight) if has_unknown(Y) else 0.0

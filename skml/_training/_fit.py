@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skml._networks._recipes import rates_of, recipe_of
 from skml._networks._scaling import new_scaler, updated
 from skml._networks._sizes import Size, size_of
 from skml._targets._encoder import TargetEncoder
@@ -53,13 +54,18 @@ class Fit:
     one_epoch: bool
     random_state: np.random.RandomState
 
+    def recipe(self, examples):
+        """Return how the default network learns; None for a custom one."""
+        return recipe_of(self.params, examples.X, examples.weight)
+
     def size(self, examples):
         """Return the size of the default network; a custom one has one member."""
         if self.earlier is not None:
             return Size(None, getattr(self.earlier.network, "n_members", 1))
-        if self.params["model"] is not None:
+        recipe = self.recipe(examples)
+        if recipe is None:
             return Size(None, 1)
-        return size_of(self.params, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows())
+        return size_of(self.params, recipe, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows())
 
     def split(self, examples, given, size):
         """Return which of the examples train, for which members, and which watch."""
@@ -85,12 +91,30 @@ class Fit:
         return trained.after(self.earlier) if self.earlier else trained
 
     def _start(self, examples, parts, size):
-        from skml._networks._start import go_on, problem_of, start
+        from skml._networks._problem import problem_of
+        from skml._networks._start import go_on, start
 
-        problem = problem_of(self.encoder, examples, self.class_weight, self.n_features)
+        recipe = self.recipe(examples)
+        base = self._base(examples, parts, size, recipe)
+        problem = problem_of(self.encoder, examples, self.class_weight, self.n_features, base)
         # Of a network that was loaded without them, the statistics stay as they are.
         scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
         scaler = updated(scaler, examples, parts.rows)
+        rates = rates_of(self.params, recipe, self.one_epoch)
         if self.earlier is not None:
-            return go_on(self.earlier.network, self.params, problem, scaler, self.random_state)
-        return start(self.params, examples.X, problem, size, scaler, parts.cross_fitted, self.random_state)
+            return go_on(self.earlier.network, self.params, problem, scaler, rates, self.random_state)
+        return start(
+            self.params, examples.X, problem, recipe, size, scaler, rates, parts.cross_fitted, self.random_state
+        )
+
+    def _base(self, examples, parts, size, recipe):
+        """Return the log-odds from which the output biases of each member start, of the rows that it learns from."""
+        has_base = recipe is not None and recipe.is_sparse and (recipe.starts_at_base or self.one_epoch)
+        if self.earlier is not None or not has_base:
+            return None
+        weight = parts.examples.weight
+        if weight is None or weight.ndim == 1:
+            trains = np.zeros(examples.n_samples)
+            trains[parts.rows] = 1.0 if weight is None else weight[parts.rows]
+            weight = np.repeat(trains[:, None], size.n_members, axis=1)
+        return self.encoder.base_log_odds(examples.Y, weight, self.class_weight.positive)

@@ -10,7 +10,7 @@ from skml._keras._router import Router
 from skml._keras._rows import Data, Rows
 from skml._keras._session import Session
 from skml._networks._losses import has_nan_support
-from skml._networks._start import targets_for
+from skml._networks._problem import targets_for
 from skml._training._stopping import kept_epoch, watchers_of
 from skml._training._trained import Slots, Trained
 
@@ -37,7 +37,7 @@ def train(start, split, budget, params, random_state, slots=None):
     callbacks = Router(params).callbacks()
     data = _data_of(split.examples, start)
     key = _session_key(start, data, budget, callbacks)
-    watched, watchers = _watched(split, data, start), [*callbacks, *watchers_of(split, budget.patience)]
+    watched, watchers = _watched(split, data, start), [*callbacks, *watchers_of(split, budget, start.rates)]
     try:
         with pool.lend(key, lambda: Session(start.make(), data.layouts, budget.jit_compile)) as session:
             slots = _load(session, start, slots)

@@ -4,18 +4,37 @@ import keras
 import numpy as np
 
 from skml._keras._rows import as_array
+from skml._training._schedule import Decay, DropoutControl
 
 # An epoch whose loss is at most so many times the best one is as good, and later ones are better calibrated.
 _AS_GOOD = 1.02
 
 
-def watchers_of(split, patience):
-    """Return the callbacks that stop training, and restore the weights of the epoch that is kept."""
+def watchers_of(split, budget, rates):
+    """Return the callbacks that follow the loss of rows that were not learned from.
+
+    They move the rates of the default network, stop training, and restore the weights of the epoch that is kept.
+
+    Parameters
+    ----------
+    split : Split
+    budget : Budget
+    rates : Rates or None
+        None for a custom network.
+    """
     if split.watched is None:
         return []
+    watchers, patience = [], budget.patience
+    steps = -(-len(split.rows) // budget.batch_size)
+    if rates is not None and rates.free:
+        watchers.append(DropoutControl(rates.values, rates.free, steps))
+    if rates is not None and rates.learning_rate is not None:
+        peak = rates.learning_rate * (budget.batch_size / 16) ** 0.5
+        watchers.append(Decay(peak, steps, budget.epochs, patience))
+        patience = budget.epochs  # the fall of the learning rate ends training
     if split.cross_fitted:
-        return [LastGoodEpoch(patience)]
-    return [keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
+        return [*watchers, LastGoodEpoch(patience)]
+    return [*watchers, keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
 
 
 def kept_epoch(history, split):
