@@ -96,6 +96,16 @@ def check_can_be_tuned(threshold, has_unlearned, tuned):
         )
 
 
+def check_can_calibrate(calibrate, has_unlearned):
+    """Refuse ``calibrate=True`` where fit has nothing to calibrate on."""
+    if calibrate is True and not has_unlearned:
+        raise ValueError(
+            "calibrate=True fits numbers to rows that a network has not learned from, and there are none: it needs fit "
+            "(not partial_fit) with at least 4 rows for each member, a holdout (early_stopping=True and at least 100 "
+            "rows), or X_val and y_val. Leave calibrate='auto'."
+        )
+
+
 def as_one(threshold):
     """Return the threshold of the only label as a float."""
     return np.ravel(threshold).item()

@@ -5,8 +5,8 @@ from scipy import sparse
 from scipy.special import expit
 
 from skml._decisions._blocks import clipped, summed
-from skml._decisions._calibration import clipped_log_odds
 from skml._decisions._measures import fbeta, micro_f1, ratio
+from skml._decisions._platt import clipped_log_odds
 from skml._decisions._rule import DecisionRule
 
 # Thresholds that a scoring function is tried at.

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skml._decisions._blocks import cells_of
-from skml._decisions._calibration import plug_in
 from skml._decisions._measures import (
     F1,
     MACRO,
@@ -18,6 +17,7 @@ from skml._decisions._measures import (
     samples_f1,
     share_error,
 )
+from skml._decisions._plug_in import plug_in
 from skml._decisions._rule import DecisionRule
 from skml._decisions._search import (
     ascend,

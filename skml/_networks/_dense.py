@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from scipy.special import erf, expit, log_expit, log_softmax, logsumexp, softmax
 
+from skml._decisions._calibration import NOT_CALIBRATED, Calibration, calibration_of
 from skml._targets._cells import row_blocks
 
 # Inputs and outputs of a layer, in float64.
@@ -63,6 +64,8 @@ class DenseNetwork:
         Whether it was trained on sparse rows; for training that goes on.
     emptied : float, default=0.0
         Share of the sparse rows that are emptied in training that goes on.
+    calibration : Calibration, default=NOT_CALIBRATED
+        What the outputs go through at last; training goes on without it.
     """
 
     weights: list
@@ -75,6 +78,7 @@ class DenseNetwork:
     input_dropout: float = 0.0
     sparse: bool = False
     emptied: float = 0.0
+    calibration: Calibration = NOT_CALIBRATED
 
     @property
     def n_features(self):
@@ -105,6 +109,17 @@ class DenseNetwork:
         kinds = (self.activation, self.head, self.n_members, self.scale is not None, *has_rates)
         return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name, self.input_dtype.name)
 
+    def calibrated(self, Y, proba, how, sample_weight=None):
+        """Return the network with a calibration fitted to probabilities that it gave, and those as it gives them then.
+
+        Parameters
+        ----------
+        Y, proba, how, sample_weight
+            As `calibration_of` takes them.
+        """
+        calibration = calibration_of(Y, proba, how, self.head, sample_weight)
+        return replace(self, calibration=calibration), calibration.proba(proba, self.head)
+
     def out_of_fold_proba(self, X, fold):
         """Return the probabilities of each row by the member of its fold, by all where that is -1."""
         proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
@@ -122,17 +137,22 @@ class DenseNetwork:
 
     def proba(self, X):
         """Return the probabilities of the output units, the members' mean, shape (n_samples, n_outputs)."""
+        if self.calibration.changes:
+            return self._outputs(X, lambda logits: proba_of_logits(self._log_proba(logits), self.head))
         link = partial(proba_of_logits, head=self.head)
         return self._outputs(X, link if self.n_members == 1 else lambda logits: link(logits).mean(axis=0))
 
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
-        if self.n_members == 1:
-            link = partial(log_proba_of_logits, head=self.head)
-        else:
-            link = _log_odds_of_mean if self.head == "sigmoid" else _log_of_mean
         limit = np.finfo(self.dtype).max  # X of 1e38 is in its range, the logits may not be
-        return self._outputs(X, lambda logits: np.clip(link(logits), -limit, limit))
+        return self._outputs(X, lambda logits: np.clip(self._log_proba(logits), -limit, limit))
+
+    def _log_proba(self, logits):
+        if self.n_members == 1:
+            scores = log_proba_of_logits(logits, self.head)
+        else:
+            scores = _log_odds_of_mean(logits) if self.head == "sigmoid" else _log_of_mean(logits)
+        return self.calibration.log_proba(scores, self.head) if self.calibration.changes else scores
 
     def _outputs(self, X, combine):
         is_sparse = issparse(X)

@@ -10,6 +10,7 @@ from keras import ops
 from skml._keras._copies import seeded_layers
 from skml._networks._layers import (
     Average,
+    Calibrated,
     Dropout,
     EmptiedRows,
     MemberSplit,
@@ -152,7 +153,12 @@ def rebuild(network):
     """Return a `DenseNetwork` as a Keras model with its weights, uncompiled."""
     model = build(network)
     load(network, model)
-    return model
+    calibration = network.calibration
+    if not calibration.changes:
+        return model
+    numbers = float(calibration.slope), np.asarray(calibration.offset, dtype=np.float64).tolist()
+    outputs = Calibrated(network.head, *numbers, dtype=network.dtype.name)(model.outputs[0])
+    return keras.Model(model.inputs, outputs)
 
 
 def load(network, model):

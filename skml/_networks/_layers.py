@@ -256,6 +256,35 @@ class Average(keras.layers.Layer):
         return {**super().get_config(), "head": self.head}
 
 
+@keras.saving.register_keras_serializable("skml")
+class Calibrated(keras.layers.Layer):
+    """Probabilities calibrated by a slope and an offset of their log-odds, or a slope of classes' log-probabilities.
+
+    Parameters
+    ----------
+    head : {"sigmoid", "softmax"}
+    slope : float
+    offset : float or list of float
+    """
+
+    def __init__(self, head, slope, offset, **kwargs):
+        super().__init__(**kwargs)
+        self.head = head
+        self.slope = slope
+        self.offset = offset
+
+    def call(self, proba):
+        """Return the calibrated probabilities."""
+        if self.head == "softmax":
+            return ops.softmax(self.slope * ops.log(proba), axis=-1)
+        log_odds = ops.log(proba) - ops.log1p(-proba)
+        return ops.sigmoid(self.slope * log_odds + ops.convert_to_tensor(self.offset, dtype=proba.dtype))
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        return {**super().get_config(), "head": self.head, "slope": self.slope, "offset": self.offset}
+
+
 def probabilities(logits, head):
     """Return the sigmoid or softmax of logits."""
     return ops.sigmoid(logits) if head == "sigmoid" else ops.softmax(logits, axis=-1)

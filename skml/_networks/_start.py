@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skml._decisions._calibration import NOT_CALIBRATED
 from skml._keras._rows import Rows, as_array
 from skml._networks._custom_start import go_on_custom, start_custom
 from skml._networks._dense import DenseNetwork, initial_weights
@@ -167,7 +168,7 @@ def _start_dense(network, params, problem, scaler, rates, cross_fitted, random_s
     arguments = router_of(params, problem, from_logits=network.n_members > 1).compile_arguments()
     check_loss(arguments["loss"], problem)
     scaling = {} if scaler is None else {"shift": scaler.shift, "scale": scaler.scale}
-    network = replace(network, **rates.values, **scaling)
+    network = replace(network, calibration=NOT_CALIBRATED, **rates.values, **scaling)
     return DenseStart(network, arguments, cross_fitted, random_state, scaler, rates)
 
 
