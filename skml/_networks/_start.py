@@ -43,8 +43,10 @@ class DenseStart:
         self._cross_fitted = cross_fitted
         # Hashable; equal where a session of an earlier fit can be used again.
         self.description = ("dense", network.architecture, cross_fitted)
-        # As many as there may be: emptied rows, the input and each hidden layer.
-        self._seeds = random_state.randint(1, 2**31 - 1, size=len(network.widths) + 1)
+        # Without any, the order of rows goes on as in one fit.
+        n_random = bool(network.dropout) * (len(network.widths) - 1) + bool(network.input_dropout)
+        n_random += bool(network.sparse and network.emptied)
+        self._seeds = random_state.randint(1, 2**31 - 1, size=n_random)
 
     def rows_of(self, X):
         """Return X as the engine's rows, in the dtype in which the network scales them."""
@@ -71,7 +73,7 @@ class DenseStart:
         set_rates(model, **self.rates.values)
         self._network = replace(self._network, weights=None)
         seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
-        for variable, seed in zip(seeds, self._seeds, strict=False):
+        for variable, seed in zip(seeds, self._seeds, strict=True):
             variable.assign([seed, 0])
 
     def trained(self, model):

@@ -83,7 +83,7 @@ class Decay(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Start at the peak."""
-        self._own = float(self.model.optimizer.learning_rate)
+        self._own = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.model.optimizer.learning_rate = self._peak
 
     def on_epoch_end(self, epoch, logs=None):
