@@ -9,6 +9,7 @@ from scipy.special import expit, log_softmax, softmax
 from skml._decisions._blocks import cells_of
 from skml._decisions._platt import binned, clipped_log_odds, log_loss
 from skml._targets._cells import dense
+from skml._targets._weights import effective_rows
 
 # Log-odds are never made smaller: those of a single member, which is what there is of rows that were not learned
 # from, are further from 0 than those of the mean of all.
@@ -80,6 +81,8 @@ def calibration_of(Y, proba, how, head="sigmoid", sample_weight=None):
     """
     if how is False:
         return NOT_CALIBRATED
+    if sample_weight is not None:  # what the data say does not grow with the unit of weights
+        sample_weight = sample_weight * (effective_rows(sample_weight) / sample_weight.sum())
     cells = cells_of(Y, proba, sample_weight)
     if head == "softmax":
         return _of_classes(cells)
