@@ -14,6 +14,10 @@ _SHORT_ROW = 20
 # Columns are full where the median of them has a value in so large a share of the rows.
 _FULL_COLUMN = 0.02
 
+# Fewer rows make too few updates for biases that start at 0 to learn what is true of an empty row.
+_FEW_ROWS = 4000
+_FEW_ROWS_OF_FULL_COLUMNS = 1000
+
 # Rates of dropout in training that sees rows a few times only, and not those that it does not learn from.
 _RATES_OF_FEW_EPOCHS = {"dropout": 0.1, "input_dropout": 0.0}
 
@@ -62,7 +66,10 @@ DENSE = Recipe((256, 128, 64), 2, dropout=0.5, input_dropout=0.3, learning_rate=
 LONG_ROWS = Recipe(
     (256, 128, 64, 32), 2, dropout=0.5, input_dropout=0.1, learning_rate=5e-4, output_scale=1.0, emptied=0.03
 )
+FEW_LONG_ROWS = replace(LONG_ROWS, starts_at_base=True)
+
 FULL_COLUMNS = replace(LONG_ROWS, input_dropout=0.2)
+FEW_FULL_COLUMNS = replace(FULL_COLUMNS, starts_at_base=True)
 
 # Short rows are learned in few epochs, in which biases would not get anywhere, and leave no value out.
 SHORT_ROWS = Recipe(
@@ -91,7 +98,9 @@ def recipe_of(params, X, weight=None):
     if np.median(np.diff(X.indptr)) < _SHORT_ROW:
         return SHORT_ROWS
     counts = np.bincount(X.indices)
-    return FULL_COLUMNS if np.median(counts[counts > 0]) >= _FULL_COLUMN * X.shape[0] else LONG_ROWS
+    if np.median(counts[counts > 0]) >= _FULL_COLUMN * X.shape[0]:
+        return FEW_FULL_COLUMNS if X.shape[0] < _FEW_ROWS_OF_FULL_COLUMNS else FULL_COLUMNS
+    return FEW_LONG_ROWS if X.shape[0] < _FEW_ROWS else LONG_ROWS
 
 
 @dataclass(frozen=True)
