@@ -20,12 +20,13 @@ FORMS = """y must be one of
 
 
 def as_array(y):
-    """Return Series, tensors and the like as arrays, Arrow tables as DataFrames."""
+    """Return Series, tensors, memoryviews and the like as arrays, Arrow tables as DataFrames."""
     if isinstance(y, np.ma.MaskedArray):
         return unmasked(y)
     if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
         return y.to_pandas()  # a pyarrow.Table is an array, too, but one without the names of its columns
-    is_array = hasattr(y, "__array__") and not (is_dataframe(y) or sparse.issparse(y))
+    has_array = hasattr(y, "__array__") or isinstance(y, memoryview)
+    is_array = has_array and not (is_dataframe(y) or sparse.issparse(y))
     return np.asarray(y) if is_array else y
 
 
@@ -129,6 +130,8 @@ def single_labels(y):
         items = list(y) if isinstance(y, list | tuple) else values.tolist()
         check_known(items)
         sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
+        if all(isinstance(item, bool | np.bool_) for item in items):
+            values = values.astype(bool)  # objects, as pandas leaves them once a cell was missing
         _check_integers(items, values.dtype)
     if values.dtype.kind in "mM":
         check_known(as_labels(values))
