@@ -48,6 +48,13 @@ def test_booleans_as_objects_are_booleans():
     assert answer.dtype == bool
 
 
+@pytest.mark.parametrize("y", [list, [1j, 2j, 1j], np.array([1j, 0])])
+def test_what_is_no_target_is_told_so(y, X):
+    rows = 80 if y is list else len(y)
+    with pytest.raises(ValueError, match=r"y holds complex numbers|Got y of type type\."):
+        KerasMultiLabelClassifier().fit(X[:rows], y)
+
+
 FRAMES = {
     "dates": (pd.DataFrame({"a": [1, 0], "b": pd.to_datetime(["2020", "2021"])}), r"Timestamp\(.*\) in column 'b'"),
     "spans": (pd.DataFrame({"a": [1, 0], "b": pd.to_timedelta([1, 2])}), "Timedelta.* in column 'b'"),
