@@ -124,8 +124,14 @@ def test_an_error_at_a_line_of_fit_leaves_all_as_it_was(name, X, Y):
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("name", CALLS)
-def test_an_error_at_any_line_of_fit_leaves_all_as_it_was(name, X, Y):
-    attack_lines(name, X, Y, enumerate)
+def test_an_error_at_any_line_of_fit_leaves_all_as_it_was(name, X, Y, cases):
+    """Other lines in each run; ``--cases=7000`` takes all 2,900 of them, in a quarter of an hour and 8 GB."""
+
+    def part(targets):
+        step = max(1, 7 * len(targets) // cases)
+        return list(enumerate(targets))[random.randrange(step) :: step]
+
+    attack_lines(name, X, Y, part)
 
 
 def test_errors_while_a_graph_is_traced_leave_all_as_it_was(X, Y):

@@ -112,7 +112,7 @@ def names_it(error, name):
         frame = frame.tb_next
     is_theirs = name == "X" and "sklearn" in modules  # which does not always say that it is X
     words = {"X": r"\bX\b", "y": r"\by\b|y\[|label|class|column|rows|indicator"}[name]
-    assert is_theirs or re.search(words, str(error)), f"{type(error).__name__}: {error}"
+    assert is_theirs or re.search(words, str(error), re.IGNORECASE), f"{type(error).__name__}: {error}"
     assert "keras" not in modules, "refused by Keras, in training"
     assert "tensorflow" not in modules, "refused by TensorFlow, in training"
 
