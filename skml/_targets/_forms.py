@@ -136,6 +136,9 @@ def single_labels(y):
         if all(isinstance(item, bool | np.bool_) for item in items):
             values = values.astype(bool)  # objects, as pandas leaves them once a cell was missing
         _check_integers(items, values.dtype)
+        cut = [item for item in items if values.dtype.kind == "U" and item.endswith("\0")]
+        if cut:
+            raise ValueError(f"y holds {cut[0]!r}, and NumPy's strings end before a NUL: it would be another label.")
     if values.dtype.kind in "mM":
         check_known(as_labels(values))
     if values.dtype.kind == "f":

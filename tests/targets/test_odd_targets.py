@@ -55,6 +55,12 @@ def test_what_is_no_target_is_told_so(y, X):
         KerasMultiLabelClassifier().fit(X[:rows], y)
 
 
+def test_a_label_that_numpy_would_cut_is_not_taken_for_another():
+    with pytest.raises(ValueError, match=r"y holds 'a\\x00', and NumPy's strings end before a NUL"):
+        TargetEncoder().fit(["a", "a\0", "b"])
+    assert TargetEncoder().fit([("a",), ("a\0", "b")]).classes_.tolist() == ["a", "a\0", "b"]
+
+
 FRAMES = {
     "dates": (pd.DataFrame({"a": [1, 0], "b": pd.to_datetime(["2020", "2021"])}), r"Timestamp\(.*\) in column 'b'"),
     "spans": (pd.DataFrame({"a": [1, 0], "b": pd.to_timedelta([1, 2])}), "Timedelta.* in column 'b'"),
