@@ -19,6 +19,16 @@ settings.register_profile("skml", derandomize=True, deadline=None, max_examples=
 settings.load_profile("skml")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--cases", type=int, default=1000, help="how many random cases -m fuzz tries in all")
+
+
+@pytest.fixture(scope="session")
+def cases(request):
+    """How many random cases ``-m fuzz`` tries."""
+    return request.config.getoption("--cases")
+
+
 @pytest.fixture(scope="session")
 def X():
     """80 rows of 5 features."""

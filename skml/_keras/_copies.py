@@ -39,8 +39,8 @@ def seeded_layers(seed=0):
     """
     with _seed_lock:
         state = random.getstate()
-        random.seed(seed)
         try:
+            random.seed(seed)
             yield
         finally:
             random.setstate(state)

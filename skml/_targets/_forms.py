@@ -20,12 +20,13 @@ FORMS = """y must be one of
 
 
 def as_array(y):
-    """Return Series, tensors and the like as arrays, Arrow tables as DataFrames."""
+    """Return Series, tensors, memoryviews and the like as arrays, Arrow tables as DataFrames."""
     if isinstance(y, np.ma.MaskedArray):
         return unmasked(y)
     if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
         return y.to_pandas()  # a pyarrow.Table is an array, too, but one without the names of its columns
-    is_array = hasattr(y, "__array__") and not (is_dataframe(y) or sparse.issparse(y))
+    has_array = hasattr(y, "__array__") or isinstance(y, memoryview)
+    is_array = has_array and not (is_dataframe(y) or sparse.issparse(y))
     return np.asarray(y) if is_array else y
 
 
@@ -42,7 +43,7 @@ def form_of(y):
         return _form_of_array(y)
     if isinstance(y, Set):
         raise ValueError(f"Got y of type {type(y).__name__}, which has no order that goes with X.\n" + FORMS)
-    if isinstance(y, str | bytes | Mapping) or not hasattr(y, "__len__"):
+    if isinstance(y, str | bytes | Mapping) or not hasattr(type(y), "__len__"):  # a class has it, and no length
         raise ValueError(f"Got y of type {type(y).__name__}.\n" + FORMS)
     if isinstance(y, np.ndarray) and y.dtype.kind in "biufcUSMm":
         return "single"
@@ -110,7 +111,7 @@ def check_rows(X, y):
 
     What is no ``y`` at all, such as the name of an array that dask-ml's Incremental passes for a 2-D one, is told so.
     """
-    shape = y.shape if hasattr(y, "shape") else (len(y),) if hasattr(y, "__len__") else ()
+    shape = y.shape if hasattr(y, "shape") else (len(y),) if hasattr(type(y), "__len__") else ()
     if shape and shape[0] != X.shape[0]:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: [{X.shape[0]}, {shape[0]}]. X has "
@@ -124,12 +125,20 @@ def is_dataframe(y):
 
 def single_labels(y):
     """Return one label per row as a 1-D array, after making sure that they are labels of one kind."""
-    values = column_or_1d(np.asarray(y), warn=True)
+    values = np.asarray(y)
+    if values.dtype.kind == "c":
+        raise ValueError("y holds complex numbers, which are no labels.\n" + FORMS)
+    values = column_or_1d(values, warn=True)
     if values.dtype.kind == "O" or isinstance(y, list | tuple):
         items = list(y) if isinstance(y, list | tuple) else values.tolist()
         check_known(items)
         sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
+        if all(isinstance(item, bool | np.bool_) for item in items):
+            values = values.astype(bool)  # objects, as pandas leaves them once a cell was missing
         _check_integers(items, values.dtype)
+        cut = [item for item in items if values.dtype.kind == "U" and item.endswith("\0")]
+        if cut:
+            raise ValueError(f"y holds {cut[0]!r}, and NumPy's strings end before a NUL: it would be another label.")
     if values.dtype.kind in "mM":
         check_known(as_labels(values))
     if values.dtype.kind == "f":

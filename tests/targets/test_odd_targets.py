@@ -31,6 +31,36 @@ def test_integers_that_numpy_would_round_or_keep_as_objects_are_no_single_labels
         TargetEncoder().fit(y)
 
 
+def test_a_memoryview_is_the_array_that_it_views():
+    cells = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.uint8)
+    np.testing.assert_array_equal(TargetEncoder().fit_transform(memoryview(cells)), cells)
+    assert TargetEncoder().fit_transform(memoryview(np.array([3, 5, 3]))).tolist() == [[0], [1], [0]]
+
+
+def test_booleans_as_objects_are_booleans():
+    """As pandas leaves a column of them in which a cell was missing."""
+    y = pd.Series([True, None, False, True]).dropna()
+    assert y.dtype == object
+    encoder = TargetEncoder()
+    assert encoder.fit_transform(y).tolist() == [[1], [0], [1]]
+    answer = encoder.inverse_transform([[1], [0]])
+    assert answer.tolist() == [True, False]
+    assert answer.dtype == bool
+
+
+@pytest.mark.parametrize("y", [list, [1j, 2j, 1j], np.array([1j, 0])])
+def test_what_is_no_target_is_told_so(y, X):
+    rows = 80 if y is list else len(y)
+    with pytest.raises(ValueError, match=r"y holds complex numbers|Got y of type type\."):
+        KerasMultiLabelClassifier().fit(X[:rows], y)
+
+
+def test_a_label_that_numpy_would_cut_is_not_taken_for_another():
+    with pytest.raises(ValueError, match=r"y holds 'a\\x00', and NumPy's strings end before a NUL"):
+        TargetEncoder().fit(["a", "a\0", "b"])
+    assert TargetEncoder().fit([("a",), ("a\0", "b")]).classes_.tolist() == ["a", "a\0", "b"]
+
+
 FRAMES = {
     "dates": (pd.DataFrame({"a": [1, 0], "b": pd.to_datetime(["2020", "2021"])}), r"Timestamp\(.*\) in column 'b'"),
     "spans": (pd.DataFrame({"a": [1, 0], "b": pd.to_timedelta([1, 2])}), "Timedelta.* in column 'b'"),
