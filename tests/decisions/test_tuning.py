@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, fbeta_score, hamm
 
 from skml._decisions import _blocks
 from skml._decisions._blocks import cells_of
-from skml._decisions._calibration import _calibrate
+from skml._decisions._platt import platt
 from skml._decisions._rule import decide
 from skml._decisions._tuning import score, tune
 
@@ -160,7 +160,7 @@ def test_many_candidates_of_a_function_are_thinned_out():
 
 
 def calibrated(Y, proba):
-    slope, shift = _calibrate(cells_of(Y, proba, None))
+    slope, shift = platt(cells_of(Y, proba, None))
     return expit(slope * logit(proba) + shift)
 
 
@@ -191,7 +191,7 @@ def test_the_auto_threshold_for_f1_is_half_the_best_f1():
     q = calibrated(Y, proba)
     best = max(EXPECTED["f1_macro"](q, q >= t) for t in np.unique(q))
     cells = cells_of(Y, proba, None)
-    slope, shift = _calibrate(cells)
+    slope, shift = platt(cells)
     assert expit(slope * logit(tune(Y, proba).rule.threshold[0]) + shift) == pytest.approx(best / 2)
 
 
@@ -200,7 +200,7 @@ def test_calibration_is_logistic_regression_on_log_odds():
     proba = expit(2 * rng.randn(5000, 2) - 1)
     Y = rng.rand(5000, 2) < expit(0.6 * logit(proba) - 0.4)
     model = LogisticRegression(C=1e6).fit(logit(proba).reshape(-1, 1), Y.ravel())
-    slope, shift = _calibrate(cells_of(Y, proba, None))
+    slope, shift = platt(cells_of(Y, proba, None))
     assert slope == pytest.approx(model.coef_[0, 0], rel=1e-2)
     assert shift == pytest.approx(model.intercept_[0], rel=1e-2)
 
@@ -208,7 +208,7 @@ def test_calibration_is_logistic_regression_on_log_odds():
 @pytest.mark.parametrize("n_positive", [10, 0])
 def test_probabilities_that_fall_or_have_no_positive_are_not_calibrated(n_positive):
     proba, Y = np.linspace(0.1, 0.9, 20)[:, None], np.arange(20)[:, None] < n_positive
-    assert _calibrate(cells_of(Y, proba, None)) == (1, 0)
+    assert platt(cells_of(Y, proba, None)) == (1, 0)
     assert 0 < tune(Y, proba).rule.threshold[0] < 0.5
 
 
