@@ -127,7 +127,7 @@ def single_labels(y):
     """Return one label per row as a 1-D array, after making sure that they are labels of one kind."""
     values = np.asarray(y)
     if values.dtype.kind == "c":
-        raise ValueError("y holds complex numbers, which are no labels.\n" + FORMS)
+        raise ValueError("y holds complex numbers, which are no labels. Complex data not supported.\n" + FORMS)
     values = column_or_1d(values, warn=True)
     if values.dtype.kind == "O" or isinstance(y, list | tuple):
         items = list(y) if isinstance(y, list | tuple) else values.tolist()
