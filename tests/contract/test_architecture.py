@@ -12,7 +12,12 @@ ROOT = Path(skml.__file__).parent
 ROOMS = ["_decisions", "_keras", "_networks", "_targets", "_training", "inspection", "metrics", "model_selection"]
 TOOLBOXES = {"inspection", "metrics", "model_selection"}
 KNOW_KERAS = {"_keras", "_networks", "_training"}
-PREDICT_WITHOUT_KERAS = {"skml._networks._dense", "skml._networks._scaling", "skml._networks._sizes"}
+PREDICT_WITHOUT_KERAS = {
+    "skml._networks._dense",
+    "skml._networks._recipes",
+    "skml._networks._scaling",
+    "skml._networks._sizes",
+}
 FORM_OF_Y = {"form_", "target_type_", "is_multilabel"}
 
 
