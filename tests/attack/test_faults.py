@@ -36,11 +36,12 @@ class Tracer:
         self.lines = []
 
     def __enter__(self):
+        self._before = sys.gettrace()  # a debugger's, or that of a measurement of coverage
         sys.settrace(self._enter)
         return self
 
     def __exit__(self, *_):
-        sys.settrace(None)
+        sys.settrace(self._before)
 
     def _enter(self, frame, event, arg):
         return self._line if frame.f_code.co_filename.startswith(ROOT) else None
