@@ -347,11 +347,12 @@ class KerasMultiLabelClassifier(FittedClassifier):
             if check_given(X_val, y_val, self.early_stopping):
                 examples, given = read_watched(check_X(self, X_val), y_val, encoder, examples, class_weight)
             fit = self._start(encoder, class_weight, earlier, one_epoch)
-            size = fit.size(examples)
+            recipe = fit.recipe(examples)
+            size = fit.size(examples, recipe)
             parts = fit.split(examples, given, size)
             check_can_calibrate(self.calibrate, parts.has_unlearned)
             check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned.found_before() if earlier else ())
-            self._keep(fit, fit.train(examples, parts, size))
+            self._keep(fit, fit.train(examples, parts, recipe, size))
             self._tune(fit, parts)
         return self
 

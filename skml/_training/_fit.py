@@ -58,11 +58,10 @@ class Fit:
         """Return how the default network learns; None for a custom one."""
         return recipe_of(self.params, examples.X, examples.weight)
 
-    def size(self, examples):
+    def size(self, examples, recipe):
         """Return the size of the default network; a custom one has one member."""
         if self.earlier is not None:
             return Size(None, getattr(self.earlier.network, "n_members", 1))
-        recipe = self.recipe(examples)
         if recipe is None:
             return Size(None, 1)
         return size_of(self.params, recipe, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows())
@@ -80,22 +79,22 @@ class Fit:
             random_state=self.random_state,
         )
 
-    def train(self, examples, parts, size):
+    def train(self, examples, parts, recipe, size):
         """Return what training on the parts of a split leaves."""
         from skml._training._run import train
 
         n_earlier = self.earlier.n_iter if self.earlier else 0
         length = budget(self.params, examples.effective_rows(parts.rows), n_earlier, self.one_epoch)
         slots = self.earlier.slots if self.earlier else None
-        trained = train(self._start(examples, parts, size), parts, length, self.params, self.random_state, slots)
+        start = self._start(examples, parts, recipe, size)
+        trained = train(start, parts, length, self.params, self.random_state, slots)
         return trained.after(self.earlier) if self.earlier else trained
 
-    def _start(self, examples, parts, size):
+    def _start(self, examples, parts, recipe, size):
         from skml._networks._problem import problem_of
         from skml._networks._start import go_on, start
 
-        recipe = self.recipe(examples)
-        base = self._base(examples, parts, size, recipe)
+        base = self._base(examples, parts, recipe, size)
         problem = problem_of(self.encoder, examples, self.class_weight, self.n_features, base)
         # Of a network that was loaded without them, the statistics stay as they are.
         scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
@@ -107,7 +106,7 @@ class Fit:
             self.params, examples.X, problem, recipe, size, scaler, rates, parts.cross_fitted, self.random_state
         )
 
-    def _base(self, examples, parts, size, recipe):
+    def _base(self, examples, parts, recipe, size):
         """Return the log-odds from which the output biases of each member start, of the rows that it learns from."""
         has_base = recipe is not None and recipe.is_sparse and (recipe.starts_at_base or self.one_epoch)
         if self.earlier is not None or not has_base:
