@@ -108,9 +108,9 @@ class FittedClassifier(ClassifierMixin, VersionedState, RoutedParameters):
     @property
     def tuned_threshold_(self):
         """The threshold in force for each label."""
-        labels = self.target_encoder_.threshold_labels if "_trained" in vars(self) else []
-        if not labels or len(labels) < len(self.classes_):
+        if "_trained" not in vars(self) or self.target_encoder_.has_one_threshold:
             raise AttributeError("tuned_threshold_ is there after fit, unless y holds one label per row.")
+        labels = self.target_encoder_.threshold_labels
         return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
 
     def __getattr__(self, name):

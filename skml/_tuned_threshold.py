@@ -205,9 +205,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if self.store_cv_results:
             scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.tried]
             self.cv_results_ = {"thresholds": scale.tried, "scores": np.array(scores)}
-        has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
         threshold = scale.scores(rule.threshold)
-        self.best_threshold_ = as_one(threshold) if has_one_label_per_row else threshold
+        self.best_threshold_ = as_one(threshold) if encoder.has_one_threshold else threshold
         self.best_k_ = rule.max_labels
         self.estimator_, self.target_encoder_, self.classes_ = estimator, encoder, encoder.classes_
         for name in ("n_features_in_", "feature_names_in_"):
@@ -310,8 +309,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 f"Only binary classification is supported with one label per row; got {len(encoder.classes_)} classes, "
                 "the most probable one is predicted, and there is no threshold to tune."
             )
-        has_one_label_per_row = len(encoder.threshold_labels) < len(encoder.classes_)
-        if has_one_label_per_row and isinstance(self.scoring, str) and self.scoring == "top_k":
+        if encoder.has_one_threshold and isinstance(self.scoring, str) and self.scoring == "top_k":
             raise ValueError("scoring='top_k' has no meaning for one label per row; take 'f1_macro'.")
 
     def _routed(self, params):

@@ -67,8 +67,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     """
     labels = encoder.threshold_labels
     _check_label_counts(min_labels, max_labels, len(encoder.classes_))
-    has_one_label_per_row = len(labels) < len(encoder.classes_)
-    if has_one_label_per_row:
+    if encoder.has_one_threshold:
         _check_has_no_meaning(threshold, min_labels, max_labels, is_binary=bool(labels))
     if not labels:
         return MostProbable()
@@ -83,7 +82,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
             f"threshold={threshold!r} is tuned by fit, or after it from the out-of-fold probabilities that it leaves, "
             "which this estimator has not (they are not pickled, nor there after partial_fit): call fit again."
         )
-    return DecisionRule(as_one(threshold) if has_one_label_per_row else threshold, min_labels, max_labels)
+    return DecisionRule(as_one(threshold) if encoder.has_one_threshold else threshold, min_labels, max_labels)
 
 
 def check_can_be_tuned(threshold, has_unlearned, tuned):

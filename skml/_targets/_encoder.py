@@ -213,6 +213,11 @@ class TargetEncoder(BaseEstimator):
         return self.form_ != "single"
 
     @property
+    def has_one_threshold(self):
+        """Whether there is at most one threshold, as a float: each row has exactly one label."""
+        return not self.is_multilabel
+
+    @property
     def threshold_labels(self):
         """Labels that a threshold decides about: all, of two classes the second, of more none."""
         if self.is_multilabel:
