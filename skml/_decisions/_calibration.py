@@ -38,7 +38,8 @@ class Calibration(NamedTuple):
     @property
     def changes(self):
         """Whether it does anything."""
-        return self.slope != 1 or np.any(self.offset)
+        # Each prediction asks this: np.any takes a twentieth of the time of a row.
+        return self.slope != 1 or isinstance(self.offset, np.ndarray) or self.offset != 0
 
     def log_proba(self, scores, head):
         """Return log-odds, or log-probabilities of classes, calibrated."""

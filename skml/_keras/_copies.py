@@ -123,7 +123,7 @@ def copy_model(model, seed=0):
 def copy_callback(callback):
     """Return a copy of a callback that knows no model.
 
-    What a callback of the user's own class holds is shared: a study, a logger or an open run has to be the one that
+    What a callback of a custom class holds is shared: a study, a logger or an open run has to be the one that
     the user looks at, and a copy of it may fail, or work on what nobody sees.
     """
     if not are_keras([callback]):
@@ -170,7 +170,7 @@ def warn_unless_saved(model):
                     # What is not an argument may be there only after build.
                     arguments = inspect.signature(type(part)).parameters
                     _check_alike(type(part).from_config(part.get_config()), part, arguments)
-    except Exception as error:  # whatever a get_config of the user's own may raise
+    except Exception as error:  # whatever a custom get_config may raise
         warnings.warn(
             f"The fitted estimator predicts, but cannot be saved with pickle or joblib ({_first_words(error)}). Define "
             "classes and functions of a network at the top of a module, and give each class a get_config() that "
@@ -266,9 +266,9 @@ def _restore_from_attributes(kind, attributes):
     return loss
 
 
-def _restore_from_config(kind, config, told=None):
+def _restore_from_config(kind, config, attributes=None):
     value = kind.from_config(copy.deepcopy(config))
-    vars(value).update(told or {})
+    vars(value).update(attributes or {})
     return value
 
 

@@ -153,5 +153,5 @@ def _without_names(config, names):
 
 def set_later(value):
     """Return what was set on an optimizer after it was made, such as names to exclude from weight decay."""
-    told = {key: v for key, v in vars(value).items() if isinstance(v, set | re.Pattern) and v}
-    return {key: set(v) if isinstance(v, set) else v for key, v in told.items()}
+    found = {key: v for key, v in vars(value).items() if isinstance(v, set | re.Pattern) and v}
+    return {key: set(v) if isinstance(v, set) else v for key, v in found.items()}

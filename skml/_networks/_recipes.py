@@ -42,6 +42,8 @@ class Recipe:
         Share of the rows of a batch that are emptied, so that the biases learn what is true of a row without a value.
     starts_at_base : bool, default=False
         Whether the biases of the outputs start at the base rates of the labels.
+    is_sparse : bool, default=False
+        Whether batches are sparse.
     """
 
     widths: tuple
@@ -52,11 +54,7 @@ class Recipe:
     output_scale: float
     emptied: float = 0.0
     starts_at_base: bool = False
-
-    @property
-    def is_sparse(self):
-        """Whether batches are sparse."""
-        return self.emptied > 0 or self.starts_at_base
+    is_sparse: bool = False
 
 
 # A small output kernel leaves nothing to be unlearned: half of the updates do.
@@ -64,7 +62,14 @@ DENSE = Recipe((256, 128, 64), 2, dropout=0.5, input_dropout=0.3, learning_rate=
 
 # From biases of 0 a network learns, row by row, what speaks against a label, which base rates would leave unsaid.
 LONG_ROWS = Recipe(
-    (256, 128, 64, 32), 2, dropout=0.5, input_dropout=0.1, learning_rate=5e-4, output_scale=1.0, emptied=0.03
+    (256, 128, 64, 32),
+    2,
+    dropout=0.5,
+    input_dropout=0.1,
+    learning_rate=5e-4,
+    output_scale=1.0,
+    emptied=0.03,
+    is_sparse=True,
 )
 FEW_LONG_ROWS = replace(LONG_ROWS, starts_at_base=True)
 
@@ -73,7 +78,14 @@ FEW_FULL_COLUMNS = replace(FULL_COLUMNS, starts_at_base=True)
 
 # Short rows are learned in few epochs, in which biases would not get anywhere, and leave no value out.
 SHORT_ROWS = Recipe(
-    (128, 64, 32), 1, dropout=0.3, input_dropout=0.0, learning_rate=3e-4, output_scale=1.0, starts_at_base=True
+    (128, 64, 32),
+    1,
+    dropout=0.3,
+    input_dropout=0.0,
+    learning_rate=3e-4,
+    output_scale=1.0,
+    starts_at_base=True,
+    is_sparse=True,
 )
 
 
