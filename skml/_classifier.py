@@ -3,31 +3,20 @@
 import copy
 import dataclasses
 import warnings
-from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from skml._constraints import CONSTRAINTS, OF_DEFAULT_NETWORK
 from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_tuned
 from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
 from skml._keras._process import check_can_run
-from skml._networks._dense import ACTIVATIONS, open_interval
+from skml._networks._dense import open_interval
 from skml._targets._encoder import encoder_for_fit
 from skml._targets._forms import check_rows
 from skml._training._examples import check_given, check_X, read_examples, read_watched
 from skml._training._fit import Fit, kept_on_error
-
-_OF_DEFAULT_NETWORK = (
-    "hidden_layer_sizes",
-    "activation",
-    "dropout",
-    "input_dropout",
-    "scale",
-    "n_members",
-    "calibrate",
-)
 
 
 class KerasMultiLabelClassifier(FittedClassifier):
@@ -198,30 +187,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     (1, 2)
     """
 
-    _parameter_constraints = {
-        "model": [callable, None],
-        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-        "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-        "scale": [StrOptions({"auto"}), None],
-        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "calibrate": [StrOptions({"auto"}), "boolean"],
-        "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
-        "classes": ["array-like", set, None],
-        "min_labels": [Interval(Integral, 0, None, closed="left")],
-        "max_labels": [Interval(Integral, 0, None, closed="left"), None],
-        "epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "jit_compile": ["boolean"],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints = CONSTRAINTS
 
     def __init__(
         self,
@@ -336,7 +302,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
         with kept_on_error(self):
             self._validate_params()
             self._check_routed()
-            self._check_default_network(_OF_DEFAULT_NETWORK)
+            self._check_default_network(OF_DEFAULT_NETWORK)
             check_can_run()
             X = check_X(self, X, reset=earlier is None)
             check_rows(X, y)
