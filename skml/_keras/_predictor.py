@@ -75,7 +75,7 @@ def _read(handle, variable):
 # The least recently used goes first.
 _MAX_PREDICTORS = 16
 
-_predictors = OrderedDict()
+_predictors: OrderedDict = OrderedDict()
 _predictors_lock = threading.Lock()
 
 

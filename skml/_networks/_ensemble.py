@@ -173,7 +173,7 @@ def load(network, model):
 
 def _plain_layers(network, hidden, head):
     """Return the outputs of one member."""
-    *widths, n_outputs, dtype = *network.widths, network.dtype.name
+    (*widths, n_outputs), dtype = network.widths, network.dtype.name
     before = None
     for width in widths:
         hidden = _dense(network, width, network.activation, is_first=before is None)(hidden)
@@ -186,7 +186,7 @@ def _plain_layers(network, hidden, head):
 
 def _member_layers(network, inputs):
     """Return the logits of all members."""
-    *widths, n_outputs, dtype = *network.widths, network.dtype.name
+    (*widths, n_outputs), dtype = network.widths, network.dtype.name
     k = network.n_members
     if not widths:
         return MemberSplit(k, dtype=dtype)(_dense(network, n_outputs, None, is_first=True)(inputs))

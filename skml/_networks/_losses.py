@@ -196,7 +196,7 @@ class MultiLabelAsymmetric(MultiLabelLoss):
         return {**own, **super().get_config()}
 
 
-NAMES = {"focal": MultiLabelFocal, "asymmetric": MultiLabelAsymmetric}
+NAMES: dict[str, type[MultiLabelLoss]] = {"focal": MultiLabelFocal, "asymmetric": MultiLabelAsymmetric}
 """Losses that the estimator knows by name, next to those of Keras."""
 
 

@@ -11,7 +11,7 @@ _SEARCHES = {"sklearn", "joblib"}
 _OURS = {"skml"} | _SEARCHES
 
 # What has been shown, by the line it was shown for.
-_shown = set()
+_shown: set[tuple] = set()
 
 
 def warn_once(message, category=UserWarning):

@@ -4,14 +4,23 @@ scikit-learn's functions do the work: unknown cells are hidden from them.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn import metrics
 
 from skml._targets._cells import row_sums
+from skml._targets._types import Matrix
 from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined, weighted_mean
 
 
-def precision_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero_division="warn"):
+def precision_score(
+    Y_true: Matrix,
+    Y_pred: Matrix,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
+    zero_division: str | float = "warn",
+) -> float | np.ndarray:
     """Return the share of right labels among the predicted ones, over known cells.
 
     Parameters
@@ -40,22 +49,43 @@ def precision_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero
     return _averaged(metrics.precision_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
-def recall_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero_division="warn"):
+def recall_score(
+    Y_true: Matrix,
+    Y_pred: Matrix,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
+    zero_division: str | float = "warn",
+) -> float | np.ndarray:
     """Return the share of true labels that are predicted, over known cells; as `precision_score`."""
     return _averaged(metrics.recall_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
-def f1_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero_division="warn"):
+def f1_score(
+    Y_true: Matrix,
+    Y_pred: Matrix,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
+    zero_division: str | float = "warn",
+) -> float | np.ndarray:
     """Return the harmonic mean of precision and recall over known cells; as `precision_score`."""
     return _averaged(metrics.f1_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
-def jaccard_score(Y_true, Y_pred, *, average="macro", sample_weight=None, zero_division="warn"):
+def jaccard_score(
+    Y_true: Matrix,
+    Y_pred: Matrix,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
+    zero_division: str | float = "warn",
+) -> float | np.ndarray:
     """Return intersection over union of labels, over known cells; as `precision_score`."""
     return _averaged(_jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
-def accuracy_score(Y_true, Y_pred, *, sample_weight=None):
+def accuracy_score(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of rows whose known cells are all right (subset accuracy).
 
     Parameters
@@ -70,7 +100,7 @@ def accuracy_score(Y_true, Y_pred, *, sample_weight=None):
     return weighted_mean(_n_wrong(Y, D) == 0, weight)
 
 
-def hamming_loss(Y_true, Y_pred, *, sample_weight=None):
+def hamming_loss(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of wrong cells among the known ones.
 
     Parameters

@@ -6,6 +6,7 @@ Those that score row by row are done here, as scikit-learn's return only a mean 
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
@@ -14,11 +15,19 @@ from sklearn.utils import check_scalar
 from skml._decisions._rule import DecisionRule
 from skml._targets._cells import row_blocks
 from skml._targets._labels import part_shown
+from skml._targets._types import Matrix
 from skml._targets._warnings import warn_once
 from skml.metrics._matrices import truth_and_scores, undefined, weighted_mean
 
 
-def roc_auc_score(Y_true, scores, *, average="macro", sample_weight=None, classes=None):
+def roc_auc_score(
+    Y_true: Matrix,
+    scores: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+) -> float | np.ndarray:
     """Return the area under the ROC curve, label by label over the known rows.
 
     Parameters
@@ -48,12 +57,21 @@ def roc_auc_score(Y_true, scores, *, average="macro", sample_weight=None, classe
     return _over_labels(metrics.roc_auc_score, Y_true, scores, average, sample_weight, classes)
 
 
-def average_precision_score(Y_true, scores, *, average="macro", sample_weight=None, classes=None):
+def average_precision_score(
+    Y_true: Matrix,
+    scores: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+) -> float | np.ndarray:
     """Return the average precision, label by label over the known rows; as `roc_auc_score`."""
     return _over_labels(metrics.average_precision_score, Y_true, scores, average, sample_weight, classes)
 
 
-def label_ranking_average_precision_score(Y_true, scores, *, sample_weight=None):
+def label_ranking_average_precision_score(
+    Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Return label ranking average precision over known labels.
 
     Parameters
@@ -74,7 +92,7 @@ def label_ranking_average_precision_score(Y_true, scores, *, sample_weight=None)
     return _mean_over_rows(of_rows, Y_true, scores, sample_weight)
 
 
-def coverage_error(Y_true, scores, *, sample_weight=None):
+def coverage_error(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return how far down a row's ranking of its known labels the last true one is, 0 if there is none.
 
     Parameters
@@ -92,7 +110,7 @@ def coverage_error(Y_true, scores, *, sample_weight=None):
     return _mean_over_rows(of_rows, Y_true, scores, sample_weight)
 
 
-def label_ranking_loss(Y_true, scores, *, sample_weight=None):
+def label_ranking_loss(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of pairs of a true and a false known label of a row that are ranked wrong or equal.
 
     Parameters
@@ -113,7 +131,7 @@ def label_ranking_loss(Y_true, scores, *, sample_weight=None):
     return _mean_over_rows(of_rows, Y_true, scores, sample_weight)
 
 
-def log_loss(Y_true, proba, *, sample_weight=None):
+def log_loss(Y_true: Matrix, proba: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the binary cross-entropy: the mean over a row's known cells, then over rows.
 
     Parameters
@@ -136,7 +154,7 @@ def log_loss(Y_true, proba, *, sample_weight=None):
     return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
 
 
-def precision_at_k(Y_true, proba, k=5, *, sample_weight=None):
+def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of true labels among the k most probable known ones of a row.
 
     Parameters
@@ -166,7 +184,7 @@ def precision_at_k(Y_true, proba, k=5, *, sample_weight=None):
     return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
 
 
-def recall_at_k(Y_true, proba, k=5, *, sample_weight=None):
+def recall_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the share of a row's true labels that are among its k most probable known ones.
 
     Parameters
@@ -186,7 +204,7 @@ def recall_at_k(Y_true, proba, k=5, *, sample_weight=None):
     return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
 
 
-def ndcg_at_k(Y_true, proba, k=5, *, sample_weight=None):
+def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the normalised discounted cumulative gain of the k most probable known labels of a row.
 
     Parameters

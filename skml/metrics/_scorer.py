@@ -3,10 +3,15 @@
 import difflib
 import inspect
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skml._targets._responses import truth_and_responses
+from skml._targets._types import Matrix, Target
 from skml.metrics._classification import (
     accuracy_score,
     f1_score,
@@ -37,7 +42,7 @@ _AVERAGED = {"f1": f1_score, "jaccard": jaccard_score, "precision": precision_sc
 _AREAS = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
 
 # Name -> function and further arguments of make_scorer.
-_SCORERS = {
+_SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "accuracy": (accuracy_score, {}),
     "subset_accuracy": (accuracy_score, {}),
     "neg_hamming_loss": (hamming_loss, {"greater_is_better": False}),
@@ -59,7 +64,7 @@ _SCORERS = {
 }
 
 
-def get_scorer(name):
+def get_scorer(name: str) -> "_Scorer":
     """Return the scorer of a name, for ``scoring=`` or to be called as ``scorer(estimator, X, y)``.
 
     ``scoring="f1_micro"``, the name alone, means scikit-learn's own scorer. It takes no label sets: a search fits every
@@ -106,7 +111,7 @@ def get_scorer(name):
     return make_scorer(score_func, **options)
 
 
-def get_scorer_names():
+def get_scorer_names() -> list[str]:
     """Return the names that `get_scorer` takes.
 
     Returns
@@ -123,7 +128,13 @@ def get_scorer_names():
     return sorted([*_SCORERS, *(f"{name}_at_{k}" for name in _AT_K for k in (1, 3, 5))])
 
 
-def make_scorer(score_func, *, response_method="predict", greater_is_better=True, **kwargs):
+def make_scorer(
+    score_func: Callable,
+    *,
+    response_method: str | Sequence[str] = "predict",
+    greater_is_better: bool = True,
+    **kwargs: object,
+) -> "_Scorer":
     """Make a scorer from a function of two matrices.
 
     The scorer takes ``y`` in every form that the estimator takes. With one label per row there is one
@@ -169,7 +180,7 @@ class _Scorer:
         self._kwargs = kwargs
         self._weight_request = None
 
-    def __call__(self, estimator, X, y, sample_weight=None):
+    def __call__(self, estimator: BaseEstimator, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Return the score of a fitted estimator on X and y."""
         Y, (responses,), classes = truth_and_responses(estimator, X, y, self._response_methods)
         kwargs = dict(self._kwargs)
@@ -189,12 +200,12 @@ class _Scorer:
         name = getattr(self._score_func, "__name__", repr(self._score_func))
         return f"make_scorer({name}, response_method={methods!r}{sign}{kwargs})"
 
-    def set_score_request(self, *, sample_weight):
+    def set_score_request(self, *, sample_weight: bool | str | None) -> "_Scorer":
         """Say whether weights are wanted (True, False, None or another name), where metadata is routed."""
         self._weight_request = sample_weight
         return self
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRequest:
         """Return what `set_score_request` has asked for."""
         request = MetadataRequest(owner=type(self).__name__)
         if self._accept_sample_weight():

@@ -12,6 +12,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from skml._targets._types import RandomState
 from skml.model_selection._stratification import stratified_splits
 
 
@@ -44,11 +45,11 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
     [['a'], ['a', 'b'], ['b']]
     """
 
-    def __init__(self, n_splits=5, *, random_state=None):
+    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None):
         self.n_splits = n_splits
         self.random_state = random_state
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds.
 
         Parameters
@@ -92,7 +93,7 @@ class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
     [['a'], ['a', 'b'], ['b']]
     """
 
-    def __init__(self, n_splits=10, *, test_size=0.1, random_state=None):
+    def __init__(self, n_splits: int = 10, *, test_size: float | int | None = 0.1, random_state: RandomState = None):
         super().__init__(n_splits=n_splits, test_size=test_size, random_state=random_state)
 
     def _iter_indices(self, X, y=None, groups=None):

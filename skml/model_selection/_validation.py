@@ -1,19 +1,33 @@
 """Probabilities predicted out of fold, for every form of ``y``."""
 
+from typing import Any
+
 import numpy as np
-from sklearn.base import clone
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skml._targets._responses import encoder_for, label_columns, matrix_for, own_form_for, reader_of_every_y
+from skml._targets._types import Matrix, RandomState, Target
 from skml.model_selection._split import resolve_cv
 
 # Data for early stopping are the same in each fold, also if they happen to have as many rows as X.
 _NOT_SPLIT = ("X_val", "y_val")
 
 
-def cross_val_predict_proba(estimator, X, y, *, cv=None, n_jobs=None, random_state=None, params=None, classes=None):
+def cross_val_predict_proba(
+    estimator: BaseEstimator,
+    X: Matrix,
+    y: Target,
+    *,
+    cv: object = None,
+    n_jobs: int | None = None,
+    random_state: RandomState = None,
+    params: dict[str, Any] | None = None,
+    classes: ArrayLike | None = None,
+) -> np.ndarray:
     """Predict for each row the probabilities of its labels, by a clone that was not trained on it.
 
     scikit-learn's ``cross_val_predict(method="predict_proba")`` reads each column of a multi-label ``y`` as a
