@@ -4,6 +4,16 @@
 them and answers in kind; `TunedThresholdMultiLabelClassifierCV` finds thresholds for any classifier. The
 modules `skml.metrics`, `skml.model_selection` and `skml.inspection` read ``y`` in the same forms. Importing
 this package imports neither Keras nor TensorFlow.
+
+A pickle or joblib file can run any code when it is loaded; load those alone that you trust. A file of skops cannot: it
+makes objects only of the types that its reader trusts. ``SKOPS_TRUSTED`` names those of this package that a Pipeline
+with the default network needs beside scikit-learn's::
+
+    skops.io.dump(pipeline, "model.skops")
+    pipeline = skops.io.load("model.skops", trusted=skml.SKOPS_TRUSTED)
+    mlflow.sklearn.log_model(pipeline, name="model", skops_trusted_types=skml.SKOPS_TRUSTED)
+
+Custom networks, losses and callbacks consist of code, which loading runs: their types are not among them.
 """
 
 import sys
@@ -11,8 +21,11 @@ import sys
 from skml._classifier import KerasMultiLabelClassifier
 from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
 
-__all__ = ["KerasMultiLabelClassifier", "TunedThresholdMultiLabelClassifierCV", "clear_cache"]
+__all__ = ["SKOPS_TRUSTED", "KerasMultiLabelClassifier", "TunedThresholdMultiLabelClassifierCV", "clear_cache"]
 __version__ = "0.1.0"
+
+# Their states are plain values.
+SKOPS_TRUSTED = ("skml.KerasMultiLabelClassifier", "skml.TunedThresholdMultiLabelClassifierCV")
 
 
 def clear_cache():

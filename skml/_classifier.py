@@ -187,6 +187,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     (1, 2)
     """
 
+    __module__ = "skml"  # the public path, which files name
     _parameter_constraints = CONSTRAINTS
 
     def __init__(

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skml._decisions._rule import decision_rule
 from skml._keras._routed import RoutedParameters
 from skml._networks._dense import DenseNetwork, open_interval
+from skml._plain import to_plain
 from skml._targets._cells import row_blocks
 from skml._training._examples import check_X
 from skml._versions import VersionedState
@@ -147,7 +148,7 @@ class FittedClassifier(ClassifierMixin, VersionedState, RoutedParameters):
         for name in ("_rebuilt_model", "oof_proba_"):
             state.pop(name, None)
         if "_trained" in state and not state["_keeps_slots"]:
-            state["_trained"] = state["_trained"].only_predicting()
+            state["_trained"] = to_plain(self._trained.only_predicting())
         if state.get("callbacks_"):
             state["callbacks_"] = [callback for callback in state["callbacks_"] if _can_be_pickled(callback)]
         return state

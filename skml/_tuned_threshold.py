@@ -128,6 +128,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     (2,)
     """
 
+    __module__ = "skml"  # the public path, which files name
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"]), HasMethods(["fit", "decision_function"])],
         "scoring": [StrOptions(set(RULES)), callable],

@@ -1,4 +1,4 @@
-"""Versions in pickles: a state carries those it was made with, and loading it with others warns."""
+"""States of estimators: plain values, and the versions that they were made with; loading with others warns."""
 
 import functools
 import sys
@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.fixes import parse_version
+
+from skml._plain import from_plain, to_plain
 
 _PACKAGES = ("numpy", "scikit-learn", "keras")
 
@@ -37,10 +39,11 @@ class VersionWarning(InconsistentVersionWarning):
 
 
 class VersionedState:
-    """Mixin of estimators: their pickles carry versions, and loading with others warns once."""
+    """Mixin of estimators: their states are plain values and carry versions, and loading with others warns once."""
 
     def __getstate__(self):
-        return {**super().__getstate__(), "_versions": current_versions()}
+        state = {name: to_plain(value) for name, value in super().__getstate__().items()}
+        return {**state, "_versions": current_versions()}
 
     def __setstate__(self, state):
         state = dict(state)
@@ -49,7 +52,7 @@ class VersionedState:
         if changed:
             # Before what may fail because of it.
             warnings.warn(VersionWarning(type(self).__name__, changed, current), stacklevel=2)
-        super().__setstate__(state)
+        super().__setstate__({name: from_plain(value) for name, value in state.items()})
 
 
 @functools.cache

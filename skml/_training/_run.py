@@ -91,14 +91,14 @@ def _weight_rows(weight):
 def _load(session, start, slots):
     """Put a start into a session; return the slots that training will leave, yet without values."""
     optimizer = start.arguments["optimizer"]
-    description = describe_object(optimizer)
+    description = str(describe_object(optimizer))  # of a tuple that holds a class: a state is plain
     learning_rate = optimizer.get_config().get("learning_rate")
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
     start.load(session.model)
     loss = start.arguments["loss"]
     if has_nan_support(loss) and loss.positive_weight is not None:
         session.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
-    known = slots is not None and slots.description == description
+    known = slots is not None and str(slots.description) == description
     session.reset_optimizer(slots.values if known else None)
     if learning_rate is not None and not (known and slots.learning_rate == learning_rate):
         session.model.optimizer.learning_rate = learning_rate

@@ -10,7 +10,7 @@ import numpy as np
 class Slots:
     """State of an optimizer, for training that goes on."""
 
-    description: object
+    description: str
     learning_rate: float
     values: list
 
