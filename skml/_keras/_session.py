@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from skml._keras._rows import BLOCK_CELLS, as_array, gather, specs_of
+from skml._keras._shown import EpochLines, shows_bar
 
 # Between two calls of the graph Python can handle a Ctrl-C.
 _SECONDS_PER_CALL = 0.3
@@ -92,8 +93,8 @@ class Session:
         history : dict of list of float
         """
         self._is_new = False
-        history = keras.callbacks.History()
-        callbacks = [*callbacks, history]
+        history, bar = keras.callbacks.History(), shows_bar(budget.verbose)
+        callbacks = [*callbacks, history, *([EpochLines()] if budget.verbose and not bar else [])]
         reason = self._why_not_looped(callbacks)
         if reason is None:
             try:
@@ -101,11 +102,11 @@ class Session:
             except Exception as error:  # whatever a custom train_step may raise
                 reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
         if reason is None:
-            self._fit_looped(data, rows, validation, budget, random_state, callbacks)
+            self._fit_looped(data, rows, validation, budget, random_state, callbacks, bar)
         else:
             if budget.verbose:
                 print(f"Training in Keras' own loop: {reason}.")
-            self._fit_by_keras(data, rows, validation, budget, random_state, callbacks)
+            self._fit_by_keras(data, rows, validation, budget, random_state, callbacks, bar)
         return history.history
 
     def _why_not_looped(self, callbacks):
@@ -154,14 +155,14 @@ class Session:
         if not self._resets_inside:
             self.model.reset_metrics()
 
-    def _fit_looped(self, data, rows, validation, budget, random_state, callbacks):
+    def _fit_looped(self, data, rows, validation, budget, random_state, callbacks, bar):
         model = self.model
         last_epoch = budget.first_epoch + budget.epochs
         n_steps = -(-len(rows) // budget.batch_size)
         callbacks = keras.callbacks.CallbackList(
             callbacks,
-            add_progbar=budget.verbose != 0,
-            verbose=budget.verbose,
+            add_progbar=bar,
+            verbose=int(bar),
             epochs=last_epoch,
             steps=n_steps,
             model=model,
@@ -172,11 +173,11 @@ class Session:
         callbacks.on_train_begin()
         for epoch in range(budget.first_epoch, last_epoch):
             callbacks.on_epoch_begin(epoch)
-            if budget.verbose:
+            if bar:
                 callbacks.on_train_batch_begin(0)
             self._reset_metrics()
             logs = train([random_state.permutation(rows)])
-            if budget.verbose:
+            if bar:
                 callbacks.on_train_batch_end(n_steps - 1, logs)
             if evaluate is not None:
                 logs |= evaluate()
@@ -200,7 +201,7 @@ class Session:
 
         return evaluate
 
-    def _fit_by_keras(self, data, rows, validation, budget, random_state, callbacks):
+    def _fit_by_keras(self, data, rows, validation, budget, random_state, callbacks, bar):
         # Keras reads the first batch twice, once to build the model, so the orders are drawn before.
         orders = [random_state.permutation(rows) for _ in range(budget.epochs)]
 
@@ -223,7 +224,7 @@ class Session:
             epochs=budget.first_epoch + budget.epochs,
             initial_epoch=budget.first_epoch,
             callbacks=callbacks,
-            verbose=budget.verbose,
+            verbose=int(bar),
             shuffle=False,
         )
 

@@ -1,4 +1,5 @@
 import inspect
+import sys
 
 import keras
 import numpy as np
@@ -84,13 +85,31 @@ def test_each_parameter_of_training_changes_the_model(name, X, Y):
     assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-4
 
 
-def test_verbose_shows_a_bar_or_lines(X, Y, capsys):
+def test_verbose_shows_a_bar_in_a_terminal_and_one_line_an_epoch_in_a_file(X, Y, capsys, monkeypatch):
     fit(X, Y, verbose=0)
     assert capsys.readouterr().out == ""
+    for verbose in (1, 2):
+        clf = fit(X, Y, verbose=verbose)
+        losses = zip(clf.history_["loss"], clf.history_["val_loss"], strict=True)
+        expected = [f"Epoch {i}/2 - loss: {a:.4f} - val_loss: {b:.4f}" for i, (a, b) in enumerate(losses, 1)]
+        assert capsys.readouterr().out.splitlines() == expected
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     fit(X, Y, verbose=1)
     assert "━" in capsys.readouterr().out
     fit(X, Y, verbose=2)
-    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]) == 2
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_a_callback_with_batch_hooks_leaves_one_line_an_epoch(X, Y, capsys):
+    class WithHook(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    clf = fit(X, Y, verbose=2, callbacks=WithHook(), metrics=[keras.metrics.F1Score(name="f1")])
+    reason, *lines = capsys.readouterr().out.splitlines()
+    assert reason.startswith("Training in Keras' own loop: WithHook has on_train_batch_end")
+    assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/2", "Epoch 2/2"]
+    assert all(f"f1: {np.round(f1, 4).tolist()}" in line for f1, line in zip(clf.history_["f1"], lines, strict=True))
 
 
 def test_callbacks_are_copied_for_every_fit(X, Y):
