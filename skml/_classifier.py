@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import warnings
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -17,6 +18,7 @@ from skml._targets._encoder import encoder_for_fit
 from skml._targets._forms import check_rows
 from skml._training._examples import check_given, check_X, read_examples, read_watched
 from skml._training._fit import Fit, kept_on_error
+from skml._training._tasks import FitTask, has_callbacks, with_callbacks
 
 
 class KerasMultiLabelClassifier(FittedClassifier):
@@ -31,8 +33,9 @@ class KerasMultiLabelClassifier(FittedClassifier):
     model : callable or keras.Model, default=None
         None is a fully connected network of `hidden_layer_sizes`; the six parameters after this one act on it alone,
         and are refused with a custom network where they are not at their defaults. A callable builds a network; it
-        receives only those of ``meta``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its
-        signature names. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
+        receives only those of ``meta``, ``X``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that
+        its signature names. ``X`` is the rows that train, without a holdout, for layers such as TextVectorization and
+        Normalization to ``adapt`` to. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
         ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``; a network that
         ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Each
         fit trains a copy of a keras.Model, starting from its weights. A compiled model keeps its own
@@ -62,9 +65,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
         as many as have at most 16 million weights. 1 is a plain network with a holdout.
     optimizer : str, keras.Optimizer or class of one, default="adam"
         Names and classes take routed parameters, such as ``optimizer__weight_decay=0.01``.
-    learning_rate : float, default=None
+    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=None
         None keeps the optimizer's own; for the default network and "adam" it then depends on the batch size and on
-        X, is held until the loss of rows that are not learned from no longer falls, and goes to 0 in a line.
+        X, is held until the loss of rows that are not learned from no longer falls, and goes to 0 in a line. A schedule
+        counts updates, and goes on where training does.
     loss : "auto", str, callable, keras.Loss or class of one, default="auto"
         "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight;
         for one of more than two classes per row it is categorical cross-entropy. "focal" (Lin et al., 2017)
@@ -125,7 +129,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
         Seeds weights, dropout, folds, holdout and the order of rows. The same int gives the same model, bit for
         bit on one CPU.
     verbose : int, default=0
-        As in ``keras.Model.fit``: 0 is silent, 1 a progress bar, 2 a line for each epoch.
+        0 is silent, 1 a progress bar, 2 a line for each epoch; 1 too where the output is neither a terminal nor a
+        notebook. For one display of a whole search see Notes.
     **routed
         ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x`` and ``callbacks__x`` are handed on to what
         they name. They are parameters like the others: in `get_params`, `set_params` and grids.
@@ -170,6 +175,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
 
     For searches over label sets pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`: a name alone,
     ``scoring="f1_micro"``, is scikit-learn's scorer, which takes no label sets and gives NaN for every candidate.
+
+    From scikit-learn 1.9 on ``set_callbacks`` takes its callbacks, and those of searches and pipelines get here:
+    ``GridSearchCV(clf, grid).set_callbacks(ProgressBar())`` shows candidates, fits and epochs. Each epoch of `fit` is a
+    task, after which ``ScoringMonitor`` scores the network as it is then; one that returns True stops training.
 
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.
@@ -305,6 +314,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
             self._check_routed()
             self._check_default_network(OF_DEFAULT_NETWORK)
             check_can_run()
+            seen = {"X": X, "y": y, "sample_weight": sample_weight}
             X = check_X(self, X, reset=earlier is None)
             check_rows(X, y)
             encoder = encoder_for_fit(y, classes, self.classes, self.target_encoder_ if earlier else None, one_epoch)
@@ -313,15 +323,36 @@ class KerasMultiLabelClassifier(FittedClassifier):
             given = None
             if check_given(X_val, y_val, self.early_stopping):
                 examples, given = read_watched(check_X(self, X_val), y_val, encoder, examples, class_weight)
-            fit = self._start(encoder, class_weight, earlier, one_epoch)
-            recipe = fit.recipe(examples)
-            size = fit.size(examples, recipe)
-            parts = fit.split(examples, given, size)
-            check_can_calibrate(self.calibrate, parts.has_unlearned)
-            check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned.found_before() if earlier else ())
-            self._keep(fit, fit.train(examples, parts, recipe, size))
-            self._tune(fit, parts)
+            parts = self._train(self._start(encoder, class_weight, earlier, one_epoch), examples, given, seen)
+            if is_tuned(self.threshold) and not parts.has_unlearned:
+                self._warn_of_old_threshold()
         return self
+
+    @with_callbacks  # inside what undoes a failed fit: it ends what a callback has started
+    def _train(self, fit, examples, given, seen):
+        """Train, and set the fitted attributes; return which rows did."""
+        recipe = fit.recipe(examples)
+        size = fit.size(examples, recipe)
+        parts = fit.split(examples, given, size)
+        check_can_calibrate(self.calibrate, parts.has_unlearned)
+        check_can_be_tuned(self.threshold, parts.has_unlearned, self._tuned.found_before() if fit.earlier else ())
+        for name in ("_rebuilt_model", "oof_proba_"):
+            vars(self).pop(name, None)
+        length, task = fit.budget(examples, parts), None
+        if has_callbacks(self) and not fit.one_epoch:
+            task = FitTask(self, **seen, n_epochs=length.epochs, attributes=partial(self._as_trained, fit, parts))
+        self._keep(fit, fit.train(examples, parts, recipe, size, length, task))
+        self._tune(fit, parts)
+        if task is not None:
+            task.end()
+        return parts
+
+    def _as_trained(self, fit, parts, trained):
+        """Return the attributes that this estimator will have if training stops now."""
+        twin, fit = copy.copy(self), dataclasses.replace(fit, random_state=copy.deepcopy(fit.random_state))
+        twin._keep(fit, trained)
+        twin._tune(fit, parts)
+        return vars(twin)
 
     def _start(self, encoder, class_weight, earlier, one_epoch):
         if earlier is None:
@@ -338,20 +369,11 @@ class KerasMultiLabelClassifier(FittedClassifier):
         self.callbacks_ = trained.callbacks
         self._trained = dataclasses.replace(trained, callbacks=[])
         self._keeps_slots = fit.one_epoch or self.warm_start
-        for name in ("_rebuilt_model", "oof_proba_"):
-            vars(self).pop(name, None)
 
     def _tune(self, fit, parts):
         """Keep the probabilities of rows that no network, or not all members, learned from, and tune on them."""
         if not parts.has_unlearned:
             self._tuned = self._tuned.found_before() if fit.earlier else TunedThresholds()
-            if is_tuned(self.threshold):
-                message = (
-                    f"threshold={self.threshold!r} was tuned by an earlier fit, and this training had no rows to tune "
-                    "it on: it may no longer be the best. Call fit, or tune it on new rows by "
-                    "TunedThresholdMultiLabelClassifierCV(clf, cv='prefit', refit=False)."
-                )
-                warnings.warn(message, stacklevel=4)  # the caller of partial_fit
             return
         examples, proba = parts.unlearned(self._network, fit.random_state)
         if self.model is None:
@@ -363,3 +385,11 @@ class KerasMultiLabelClassifier(FittedClassifier):
         self._tuned = TunedThresholds(examples.Y, proba, examples.sample_weight)
         if is_tuned(self.threshold):
             self._tuned[self.threshold]  # found now, so that it is pickled
+
+    def _warn_of_old_threshold(self):
+        message = (
+            f"threshold={self.threshold!r} was tuned by an earlier fit, and this training had no rows to tune "
+            "it on: it may no longer be the best. Call fit, or tune it on new rows by "
+            "TunedThresholdMultiLabelClassifierCV(clf, cv='prefit', refit=False)."
+        )
+        warnings.warn(message, stacklevel=4)  # the caller of partial_fit

@@ -12,6 +12,7 @@ from skml._networks._dense import DenseNetwork, open_interval
 from skml._plain import to_plain
 from skml._targets._cells import row_blocks
 from skml._training._examples import check_X
+from skml._training._tasks import CallbackSupportMixin
 from skml._versions import VersionedState
 from skml.metrics._scorer import get_scorer
 
@@ -19,7 +20,7 @@ from skml.metrics._scorer import get_scorer
 _DECISION_BYTES = 16
 
 
-class FittedClassifier(ClassifierMixin, VersionedState, RoutedParameters):
+class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, RoutedParameters):
     """The half of `KerasMultiLabelClassifier` that comes after fit.
 
     It reads ``_trained``, ``target_encoder_`` and ``_tuned``, and the parameters of decisions.

@@ -123,6 +123,12 @@ class RoutedParameters(BaseEstimator):
         vars(twin).update(shared)
         return twin
 
+    def __copy__(self):
+        # Nothing is packed: callbacks of scikit-learn may ask for a copy after each epoch.
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
     def __getstate__(self):
         state = dict(super().__getstate__())
         shared = self._keras_params()

@@ -4,6 +4,7 @@ import functools
 import inspect
 import re
 import sys
+from numbers import Real
 
 import keras
 
@@ -63,21 +64,29 @@ class Router(BaseWrapper):
     def _get_metadata(self):
         return self._meta
 
-    def build(self, seed):
+    def build(self, seed, training_rows):
         """Return the user's model: a copy of the one given, or what the builder makes.
+
+        Parameters
+        ----------
+        seed : int
+        training_rows : callable
+            Returns what a builder gets as ``X``, if its signature names it.
 
         Raises
         ------
         TypeError
             If the builder returns something else than a Keras model.
         ValueError
-            If ``model__x`` names an argument that the builder does not have.
+            If ``model__x`` names an argument that the builder does not have, or ``X``.
         """
         given = self._params["model"]
         with seeded_layers(seed):
             if isinstance(given, keras.Model):
                 return copy_model(given, seed)
             self._check_routed_to_builder()
+            if "X" in inspect.signature(self.model).parameters:
+                self._params["model__X"] = self._seen_by_builder(training_rows)
             model = self._build_keras_model()
         if not isinstance(model, keras.Model):
             raise TypeError(f"model must return a keras.Model; {_name(given)} returned {model!r}.")
@@ -116,6 +125,11 @@ class Router(BaseWrapper):
         learning_rate = self._params["learning_rate"]
         if learning_rate is None:
             return
+        if not isinstance(learning_rate, Real | keras.optimizers.schedules.LearningRateSchedule):
+            raise ValueError(
+                f"learning_rate={learning_rate!r} is neither a number nor a schedule: pass an instance of "
+                "keras.optimizers.schedules.LearningRateSchedule."
+            )
         try:
             optimizer.learning_rate = learning_rate
         except TypeError:
@@ -144,6 +158,14 @@ class Router(BaseWrapper):
     def _route_learning_rate(self):
         if self._params["learning_rate"] is not None and "optimizer__learning_rate" in self._params:
             raise ValueError("Pass either learning_rate or optimizer__learning_rate, not both.")
+
+    def _seen_by_builder(self, training_rows):
+        if "model__X" in self._params:
+            raise ValueError(
+                f"model__X is set, but {_name(self._params['model'])} names X, which is the training rows of each fit. "
+                "Give the argument another name."
+            )
+        return training_rows()
 
     def _check_routed_to_builder(self):
         arguments = inspect.signature(self.model).parameters.values()

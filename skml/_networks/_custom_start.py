@@ -8,7 +8,7 @@ from skml._keras._descriptions import describe_model
 from skml._keras._rows import batch_of, rows_of
 from skml._networks._keras_network import KerasNetwork, check_outputs, has_logits
 from skml._networks._losses import MultiLabelCrossentropy
-from skml._networks._problem import check_loss, router_of
+from skml._networks._problem import check_loss, check_metrics, router_of
 
 
 class ModelStart:
@@ -47,17 +47,43 @@ class ModelStart:
         _copy_variables(model, self._model)
         return KerasNetwork(self._model, self._head, has_logits(self._model.loss))
 
+    def snapshot(self, model):
+        """Return the network as trained so far: a copy, as the model goes on."""
+        return KerasNetwork(copy_model(model), self._head, has_logits(model.loss))
+
     def abandon(self):
         """Undo a training that did not end."""
         for variable, value in zip(self._model.variables, self._before or [], strict=False):
             variable.assign(value)
 
 
-def start_custom(params, X, problem, random_state):
-    """Return a custom network before training, compiled and tried on a few rows."""
+def start_custom(params, X, rows, problem, random_state):
+    """Return a custom network before training, compiled and tried on a few rows.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator.
+    X : ndarray or CSR
+    rows : ndarray of int
+        Those to train on: what a builder may see.
+    problem : Problem
+    random_state : numpy.random.RandomState
+
+    Returns
+    -------
+    ModelStart
+
+    Raises
+    ------
+    ValueError
+        If the output is not one probability (or logit) for each of ``meta["n_outputs_"]``, or ``class_weight`` or NaN
+        cannot act through the loss.
+    """
+    check_metrics(params, problem)
     router, meta = router_of(params, problem), problem.meta
     seed = random_state.randint(1, 2**31 - 1)
-    model = router.build(seed)
+    model = router.build(seed, lambda: X[rows])
     with seeded_layers(seed):  # a custom build() may make initializers
         outputs = _build(model, X)
     _compile(model, router, params, problem)

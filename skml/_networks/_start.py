@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from skml._decisions._calibration import NOT_CALIBRATED
 from skml._keras._rows import Rows, as_array
-from skml._networks._custom_start import go_on_custom, start_custom
+from skml._networks._custom_start import go_on_custom
 from skml._networks._dense import DenseNetwork, initial_weights
 from skml._networks._ensemble import Ensemble, build, build_compiled, load, set_rates
 from skml._networks._keras_network import has_logits
@@ -87,12 +87,16 @@ class DenseStart:
             )
         return replace(self._network, weights=weights)
 
+    def snapshot(self, model):
+        """Return the network as trained so far; as the weights are views, nothing is copied."""
+        return self.trained(model)
+
     def abandon(self):
         """Nothing to undo: this start holds no model."""
 
 
 def start(params, X, problem, recipe, size, scaler, rates, cross_fitted, random_state):
-    """Return what the parameters describe, before training: a `DenseStart` or `ModelStart`.
+    """Return the default network that the parameters describe, before training.
 
     Parameters
     ----------
@@ -100,24 +104,24 @@ def start(params, X, problem, recipe, size, scaler, rates, cross_fitted, random_
         Parameters of the estimator.
     X : ndarray or CSR
     problem : Problem
-    recipe : Recipe or None
+    recipe : Recipe
     size : Size
     scaler : DenseScaler, SparseScaler or None
-    rates : Rates or None
-        None, as the recipe, for a custom network.
+    rates : Rates
     cross_fitted : bool
-        Whether members of the default network are evaluated on a fold of rows each.
+        Whether members are evaluated on a fold of rows each.
     random_state : numpy.random.RandomState
+
+    Returns
+    -------
+    DenseStart
 
     Raises
     ------
     ValueError
-        If the output of a custom network is not one probability (or logit) for each of
-        ``meta["n_outputs_"]``, or ``class_weight`` or NaN cannot act through its loss.
+        If ``class_weight`` or NaN cannot act through the loss.
     """
     check_metrics(params, problem)
-    if params["model"] is not None:
-        return start_custom(params, X, problem, random_state)
     _check_floatx()
     meta = problem.meta
     network = DenseNetwork(

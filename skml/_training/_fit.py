@@ -79,18 +79,20 @@ class Fit:
             random_state=self.random_state,
         )
 
-    def train(self, examples, parts, recipe, size):
-        """Return what training on the parts of a split leaves."""
+    def budget(self, examples, parts):
+        """Return how long to train on the parts of a split."""
+        n_earlier = self.earlier.n_iter if self.earlier else 0
+        return budget(self.params, examples.effective_rows(parts.rows), n_earlier, self.one_epoch)
+
+    def train(self, examples, parts, recipe, size, length, task=None):
+        """Return what training on the parts of a split leaves, as long as a budget lasts."""
         from skml._training._run import train
 
-        n_earlier = self.earlier.n_iter if self.earlier else 0
-        length = budget(self.params, examples.effective_rows(parts.rows), n_earlier, self.one_epoch)
-        slots = self.earlier.slots if self.earlier else None
         start = self._start(examples, parts, recipe, size)
-        trained = train(start, parts, length, self.params, self.random_state, slots)
-        return trained.after(self.earlier) if self.earlier else trained
+        return train(start, parts, length, self.params, self.random_state, self.earlier, task)
 
     def _start(self, examples, parts, recipe, size):
+        from skml._networks._custom_start import start_custom
         from skml._networks._problem import problem_of
         from skml._networks._start import go_on, start
 
@@ -102,6 +104,8 @@ class Fit:
         rates = rates_of(self.params, recipe, self.one_epoch)
         if self.earlier is not None:
             return go_on(self.earlier.network, self.params, problem, scaler, rates, self.random_state)
+        if recipe is None:
+            return start_custom(self.params, examples.X, parts.rows, problem, self.random_state)
         return start(
             self.params, examples.X, problem, recipe, size, scaler, rates, parts.cross_fitted, self.random_state
         )

@@ -1,5 +1,7 @@
 """One training, from a network to start from to the trained one."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,11 +13,12 @@ from skml._keras._rows import Data, Rows
 from skml._keras._session import Session
 from skml._networks._losses import has_nan_support
 from skml._networks._problem import targets_for
+from skml._training._epochs import EpochTasks
 from skml._training._stopping import kept_epoch, watchers_of
 from skml._training._trained import Slots, Trained
 
 
-def train(start, split, budget, params, random_state, slots=None):
+def train(start, split, budget, params, random_state, earlier=None, task=None):
     """Train a network.
 
     Parameters
@@ -27,8 +30,10 @@ def train(start, split, budget, params, random_state, slots=None):
         Parameters of the estimator, which name the callbacks. Those are made anew, and know no model afterwards.
     random_state : numpy.random.RandomState
         Draws the order of the rows.
-    slots : Slots, default=None
-        State of the optimizer to go on from.
+    earlier : Trained, default=None
+        What training goes on from.
+    task : FitTask, default=None
+        Is told of each epoch.
 
     Returns
     -------
@@ -38,9 +43,12 @@ def train(start, split, budget, params, random_state, slots=None):
     data = _data_of(split.examples, start)
     key = _session_key(start, data, budget, callbacks)
     watched, watchers = _watched(split, data, start), [*callbacks, *watchers_of(split, budget, start.rates)]
+    if task is not None:
+        # Not one of the user's callbacks: with those, a session would not be kept.
+        watchers.append(EpochTasks(task, functools.partial(_so_far, start, random_state, earlier)))
     try:
         with pool.lend(key, lambda: Session(start.make(), data.layouts, budget.jit_compile)) as session:
-            slots = _load(session, start, slots)
+            slots = _load(session, start, earlier and earlier.slots)
             history = session.fit(data, split.rows, watched, budget, random_state, watchers)
             slots.values = session.optimizer_state()
             network = start.trained(session.model)
@@ -50,7 +58,18 @@ def train(start, split, budget, params, random_state, slots=None):
     finally:
         for callback in watchers:
             keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
-    return Trained(network, history, kept_epoch(history, split), slots, start.scaler, random_state, callbacks)
+    kept = kept_epoch(history, split)
+    return _after(earlier, Trained(network, history, kept, slots, start.scaler, random_state, callbacks))
+
+
+def _so_far(start, random_state, earlier, model, history):
+    """Return what a training has left when some epochs have run."""
+    n_run, history = len(history["loss"]), {name: list(values) for name, values in history.items()}
+    return _after(earlier, Trained(start.snapshot(model), history, n_run, None, start.scaler, random_state))
+
+
+def _after(earlier, trained):
+    return trained.after(earlier) if earlier else trained
 
 
 def _session_key(start, data, budget, callbacks):

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
+from sklearn.metrics._scorer import _BaseScorer  # private: there is no public way to say that a callable is one score
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skml._targets._responses import truth_and_responses
@@ -170,19 +171,20 @@ def make_scorer(
     return _Scorer(score_func, methods, 1 if greater_is_better else -1, kwargs)
 
 
-class _Scorer:
+class _Scorer(_BaseScorer):
     """What `make_scorer` makes."""
 
     def __init__(self, score_func, response_methods, sign, kwargs):
-        self._score_func = score_func
-        self._response_methods = response_methods
-        self._sign = sign
-        self._kwargs = kwargs
+        super().__init__(score_func, sign, kwargs, response_methods)
         self._weight_request = None
+
+    def _score(self, method_caller, estimator, X, y, **kwargs):
+        # Of several scorers scikit-learn calls this; what they have in common it cannot keep for ours.
+        return self(estimator, X, y, **kwargs)
 
     def __call__(self, estimator: BaseEstimator, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Return the score of a fitted estimator on X and y."""
-        Y, (responses,), classes = truth_and_responses(estimator, X, y, self._response_methods)
+        Y, (responses,), classes = truth_and_responses(estimator, X, y, self._response_method)
         kwargs = dict(self._kwargs)
         names = inspect.signature(self._score_func).parameters
         if "classes" in names:
@@ -194,7 +196,7 @@ class _Scorer:
         return self._sign * self._score_func(Y, responses, **kwargs)
 
     def __repr__(self):
-        methods = self._response_methods[0] if len(self._response_methods) == 1 else self._response_methods
+        methods = self._response_method[0] if len(self._response_method) == 1 else self._response_method
         sign = "" if self._sign > 0 else ", greater_is_better=False"
         kwargs = "".join(f", {name}={value!r}" for name, value in self._kwargs.items())
         name = getattr(self._score_func, "__name__", repr(self._score_func))
