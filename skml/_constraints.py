@@ -25,7 +25,7 @@ CONSTRAINTS = {
     "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
     "scale": [StrOptions({"auto"}), None],
     "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, None],
     "calibrate": [StrOptions({"auto"}), "boolean"],
     "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
     "classes": ["array-like", set, None],

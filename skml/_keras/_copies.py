@@ -153,7 +153,8 @@ def _pack_leaf(value):
     if isinstance(value, keras.Loss) and type(value).get_config is keras.Loss.get_config:
         return PackedKerasObject(_restore_from_attributes, (type(value), dict(vars(value))))
     if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
-        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value), set_later(value)))
+        objects = _travelling_objects(value) if isinstance(value, keras.Optimizer) else {}  # a custom schedule
+        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value), set_later(value), objects))
     if isinstance(value, SHARED_TYPES) and not isinstance(value, keras.callbacks.Callback):
         return PackedKerasObject(_deserialize, (_serialize(value), _travelling_objects(value)))
     return value
@@ -266,8 +267,9 @@ def _restore_from_attributes(kind, attributes):
     return loss
 
 
-def _restore_from_config(kind, config, attributes=None):
-    value = kind.from_config(copy.deepcopy(config))
+def _restore_from_config(kind, config, attributes=None, objects=None):
+    with keras.saving.CustomObjectScope(objects or {}):
+        value = kind.from_config(copy.deepcopy(config))
     vars(value).update(attributes or {})
     return value
 
@@ -288,7 +290,7 @@ def _checked_config(value):
     config = value.get_config()
     if not are_keras([value]):
         try:
-            twin = _restore_from_config(type(value), config)
+            twin = _restore_from_config(type(value), config, objects=custom_objects(value))
         except TypeError as error:
             raise TypeError(
                 f"{type(value).__name__} does not come back from its get_config(): {error}. "

@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from skml._keras._descriptions import custom_objects
+
 
 @keras.saving.register_keras_serializable("skml")
 class FusedAdam(keras.optimizers.Adam):
@@ -70,7 +72,10 @@ class FusedAdam(keras.optimizers.Adam):
 def fused(optimizer):
     """Return `FusedAdam` in place of Keras' Adam, and any other optimizer as it is."""
     is_plain = type(optimizer) is keras.optimizers.Adam and not optimizer.amsgrad
-    return FusedAdam.from_config(optimizer.get_config()) if is_plain and not tf.distribute.has_strategy() else optimizer
+    if not is_plain or tf.distribute.has_strategy():
+        return optimizer
+    with keras.saving.CustomObjectScope(custom_objects(optimizer)):  # a custom schedule
+        return FusedAdam.from_config(optimizer.get_config())
 
 
 def _resource(variable):
