@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NEEDS = {"genes.py": ("river", "pandas", "matplotlib"), "tag_weaknesses.py": ("cwe2",)}
+NEEDS = {
+    "05_custom_networks.py": ("pandas",),
+    "genes.py": ("river", "pandas", "matplotlib"),
+    "tag_weaknesses.py": ("cwe2",),
+}
 
 
 def run(example, cwd, *arguments):
@@ -34,3 +38,11 @@ def test_genes(tmp_path):
 @pytest.mark.slow
 def test_tag_weaknesses(tmp_path):
     assert "Confidentiality" in run("tag_weaknesses.py", tmp_path)
+
+
+@pytest.mark.slow
+def test_lesson_5_custom_networks(tmp_path):
+    table = run("05_custom_networks.py", tmp_path).partition("counts words")[2]
+    for line in table.splitlines()[1:]:
+        _, counted, reads, attends = line.rsplit(maxsplit=3)
+        assert float(counted) + 0.1 < min(float(reads), float(attends))
