@@ -1,5 +1,6 @@
 """Label spaces, and a value for each label."""
 
+import difflib
 from collections.abc import Mapping, Set
 from numbers import Number
 
@@ -129,6 +130,17 @@ def unknown_labels_message(unknown, classes):
         f"y holds labels that are not in classes: {shown(labels)} (first in row {min(unknown)}). "
         f"The label space is {shown(classes.tolist())}."
     )
+
+
+def number_of(label, labels):
+    """Return the number of a label among all; one that is not there is refused, and the nearest suggested."""
+    try:
+        return labels.index(label)
+    except ValueError:
+        names = {str(known): known for known in labels}
+        near = difflib.get_close_matches(str(label), names, n=1)
+        hint = f"; did you mean {names[near[0]]!r}?" if near else "."
+        raise ValueError(f"label must be one of {shown(labels)}; got {label!r}{hint}") from None
 
 
 def shown(values, limit=10):

@@ -6,7 +6,7 @@ from sklearn.utils import get_tags
 
 from skml._targets._cells import dense, has_unknown
 from skml._targets._encoder import TargetEncoder
-from skml._targets._labels import as_labels, label_space, part_shown, shown
+from skml._targets._labels import as_labels, label_space, number_of, part_shown, shown
 from skml._targets._warnings import warn_once
 
 # Larger indicators reach a classifier as CSR, which few take: 256 MB as int64.
@@ -115,6 +115,19 @@ def threshold_in_force(estimator, n_labels):
     thresholds[: np.size(value) if np.ndim(value) else None] = np.nan if value is None else value
     reader = holder_of(estimator, "target_encoder_")
     return thresholds if reader is None else reader.target_encoder_.class_thresholds(thresholds)
+
+
+def labels_of(estimator):
+    """Return the labels of a fitted estimator's outputs in the order of its columns: their numbers if it has none."""
+    holder = holder_of(estimator, "target_encoder_")
+    return as_labels(_output_names(estimator) if holder is None else holder.target_encoder_.classes_)
+
+
+def truth_of_label(estimator, y, label):
+    """Return the column of a label in ``y``, read as `truth_and_responses` does: int64, or floats with NaN."""
+    Y, _ = _indicator(_encoder(estimator, y), y)
+    column = dense(Y[:, [number_of(label, labels_of(estimator))]]).ravel()
+    return column.astype(np.float64 if np.isnan(column).any() else np.int64)
 
 
 def _answer(estimator, X, methods):

@@ -1,5 +1,6 @@
-"""Tables and displays of a fit: per label, per threshold, per epoch."""
+"""Tables and displays of a fit: per label, per threshold, per epoch, per feature."""
 
+from skml.inspection._label_view import label_view
 from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
 from skml.inspection._threshold_curve import ThresholdCurveDisplay
 from skml.inspection._training_curve import TrainingCurveDisplay
@@ -10,4 +11,5 @@ __all__ = [
     "TrainingCurveDisplay",
     "label_probabilities",
     "label_report",
+    "label_view",
 ]
