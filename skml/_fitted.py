@@ -136,6 +136,10 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
     def _network(self):
         return self._trained.network
 
+    def _network_input(self, X):
+        """Return X as the network takes it."""
+        return check_X(self, X)
+
     def _rule(self):
         """Return the decision rule in force."""
         return decision_rule(self.target_encoder_, self.threshold, self.min_labels, self.max_labels, self._tuned)

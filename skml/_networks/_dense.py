@@ -182,7 +182,7 @@ class DenseNetwork:
     def _logits(self, X, weights):
         """Return the logits, shape (n_samples, n_outputs), after an axis of members if there are several."""
         kernel, bias, *others = weights
-        logits = (self._scaled(X) @ kernel).astype(np.float64, copy=False)
+        logits = (self.scaled(X) @ kernel).astype(np.float64, copy=False)
         logits += bias
         if self.n_members > 1:
             logits = logits.reshape(len(logits), self.n_members, -1).swapaxes(0, 1)
@@ -193,7 +193,8 @@ class DenseNetwork:
             logits += bias
         return logits
 
-    def _scaled(self, X):
+    def scaled(self, X):
+        """Return X as the first layer takes it."""
         if issparse(X):
             return X if self.scale is None else _with_data(X, X.data * self.scale.astype(X.dtype)[X.indices])
         X = X.astype(np.float64, copy=False)

@@ -166,6 +166,10 @@ class TargetEncoder(BaseEstimator):
         """Return one column for each of ``classes_`` as those of the output units."""
         return columns[:, 1:] if self.target_type_ == "binary" else columns
 
+    def output_of_class(self, j):
+        """Return the output unit of one of ``classes_``, and 1, or -1 where its log-odds are those of the other."""
+        return (0, 2 * j - 1) if self.target_type_ == "binary" else (j, 1)
+
     def class_thresholds(self, thresholds):
         """Return a threshold for each of ``classes_``: for binary y the first class gets 1 minus the second's."""
         return np.append(1 - thresholds[1], thresholds[1:]) if self.target_type_ == "binary" else thresholds

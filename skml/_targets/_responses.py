@@ -30,6 +30,23 @@ def holder_of(estimator, *names):
     return estimator
 
 
+def last_step_and_input(estimator, X, names=None):
+    """Return what a Pipeline ends in, in a search too, X as that gets it, and the names of its columns or None."""
+    if hasattr(estimator, "steps"):
+        if len(estimator.steps) > 1:
+            X, names = estimator[:-1].transform(X), _names_out(estimator[:-1])
+        return last_step_and_input(estimator.steps[-1][1], X, names)
+    inner = getattr(estimator, "best_estimator_", getattr(estimator, "estimator_", None))
+    return (estimator, X, names) if inner is None else last_step_and_input(inner, X, names)
+
+
+def _names_out(transformer):
+    try:
+        return transformer.get_feature_names_out()
+    except AttributeError:  # one of the steps has no names to give
+        return None
+
+
 def reader_of_every_y(estimator):
     """Return the estimator, or last step of a Pipeline, if it takes ``y`` in every form and ``classes``; else None."""
     estimator = last_step(estimator)

@@ -1,14 +1,17 @@
 """Tables and displays of a fit: per label, per threshold, per epoch, per feature."""
 
+from skml.inspection._explanation import LabelContributionsDisplay, label_contributions
 from skml.inspection._label_view import label_view
 from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
 from skml.inspection._threshold_curve import ThresholdCurveDisplay
 from skml.inspection._training_curve import TrainingCurveDisplay
 
 __all__ = [
+    "LabelContributionsDisplay",
     "LabelReportDisplay",
     "ThresholdCurveDisplay",
     "TrainingCurveDisplay",
+    "label_contributions",
     "label_probabilities",
     "label_report",
     "label_view",

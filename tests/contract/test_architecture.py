@@ -14,6 +14,7 @@ TOOLBOXES = {"inspection", "metrics", "model_selection"}
 KNOW_KERAS = {"_keras", "_networks", "_training"}
 PREDICT_WITHOUT_KERAS = {
     "skml._networks._dense",
+    "skml._networks._gradients",
     "skml._networks._recipes",
     "skml._networks._scaling",
     "skml._networks._sizes",
