@@ -1,5 +1,6 @@
 """Tables and displays of a fit: per label, per threshold, per epoch, per feature."""
 
+from skml.inspection._calibration_curve import CalibrationCurveDisplay
 from skml.inspection._explanation import LabelContributionsDisplay, label_contributions
 from skml.inspection._label_view import label_view
 from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
@@ -7,6 +8,7 @@ from skml.inspection._threshold_curve import ThresholdCurveDisplay
 from skml.inspection._training_curve import TrainingCurveDisplay
 
 __all__ = [
+    "CalibrationCurveDisplay",
     "LabelContributionsDisplay",
     "LabelReportDisplay",
     "ThresholdCurveDisplay",

@@ -30,15 +30,15 @@ def new_axes(n_columns, widths=(1,), n_rows=1, size=(3.6, 2.8)):
     return figure.subplots(n_rows, n_columns, squeeze=False, width_ratios=widths).ravel()
 
 
-def panels(ax, n_panels):
-    """Return axes for panels: those of the caller, or of a new figure of up to three columns."""
+def panels(ax, n_panels, size=(3.6, 2.8)):
+    """Return axes for panels: those of the caller, or of a new figure of up to three columns, each of a size."""
     if ax is not None:
         axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
         if len(axes) != n_panels:
             raise ValueError(f"ax must hold {n_panels} axes, one for each panel; got {len(axes)}.")
         return axes
     n_columns = 2 if n_panels == 4 else min(n_panels, 3)
-    axes = new_axes(n_columns, n_rows=math.ceil(n_panels / n_columns))
+    axes = new_axes(n_columns, n_rows=math.ceil(n_panels / n_columns), size=size)
     for unused in axes[n_panels:]:
         unused.remove()
     return axes[:n_panels]

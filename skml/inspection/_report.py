@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 
-from skml._decisions._rule import DecisionRule, resolve_threshold
-from skml._targets._responses import threshold_in_force, truth, truth_and_responses
+from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, resolve_threshold
+from skml._targets._responses import as_scores, labels_of, threshold_in_force, truth, truth_and_responses
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
     add_colorbar,
@@ -24,27 +24,30 @@ from skml.metrics._ranking import average_precision_score
 _SHADED = ["threshold", "precision", "recall", "f1", "average_precision"]
 
 
-def label_probabilities(proba, classes, k=3):
+def label_probabilities(estimator, X, /, k=3):
     """Return the most probable labels of each row with their probabilities.
+
+    ``label_probabilities(estimator, X)`` lets a fitted estimator predict them, ``label_probabilities(proba, classes)``
+    takes them as they are.
 
     Parameters
     ----------
-    proba : array-like of shape (n_samples, n_labels)
-        As `predict_proba` returns it.
-    classes : array-like of length n_labels
-        The labels, in the order of the columns: ``clf.classes_``.
+    estimator : fitted classifier with predict_proba, or array-like of shape (n_samples, n_labels)
+        Or ``proba``, as `predict_proba` returns it.
+    X : what the estimator predicts from, or array-like of length n_labels
+        Or ``classes``, the labels in the order of the columns: ``clf.classes_``.
     k : int, default=3
         Labels of each row; all of them if there are fewer.
 
     Returns
     -------
     rows : list of list of (label, float)
-        Python objects, the most probable label first; of equal ones the earlier in `classes`.
+        Python objects, the most probable label first; of equal ones the earlier in ``classes``.
 
     Raises
     ------
     ValueError
-        If k is below 1, or `classes` is not as long as `proba` is wide.
+        If k is below 1, or ``classes`` is not as long as ``proba`` is wide.
 
     Examples
     --------
@@ -53,6 +56,9 @@ def label_probabilities(proba, classes, k=3):
     [[('wet', 0.75), ('cold', 0.5)]]
     """
     check_scalar(k, "k", Integral, min_val=1)
+    proba, classes = estimator, X
+    if hasattr(estimator, "predict_proba"):
+        proba, classes = as_scores(estimator.predict_proba(X), estimator), labels_of(estimator)
     proba = check_array(proba, input_name="proba")
     labels = classes.tolist() if hasattr(classes, "tolist") else list(classes)
     if len(labels) != proba.shape[1]:
@@ -65,18 +71,25 @@ def label_probabilities(proba, classes, k=3):
     ]
 
 
-def label_report(y, proba, *, threshold=0.5, classes=None):
+def label_report(estimator, X, y=None, /, *, threshold=None, classes=None):
     """Return for each label how often it occurs and how well it is predicted. Needs pandas.
+
+    ``label_report(estimator, X, y)`` is of what a fitted estimator predicts, ``label_report(y, proba)`` of given
+    probabilities.
 
     Parameters
     ----------
+    estimator : fitted classifier with predict_proba, or ``y``
+        Precision, recall and F1 are those of its `predict`.
+    X : what the estimator predicts from, or ``proba``, array-like of shape (n_samples, n_labels)
     y : label collections, indicator, or one label per row, n_samples in all
         NaN in an indicator is an unknown cell and counts nowhere.
-    proba : array-like of shape (n_samples, n_labels)
-    threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=0.5
-        A label is predicted where its probability is at least its threshold.
+    threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=None
+        A label is predicted where its probability is at least its threshold. For given probabilities only, None is
+        0.5; an estimator has its own.
     classes : array-like of length n_labels, default=None
-        The labels, in the order of the columns of `proba`. None takes them from `y`.
+        The labels, in the order of the columns of ``proba``. For given probabilities only, None takes them from ``y``;
+        an estimator has its own.
 
     Returns
     -------
@@ -91,8 +104,13 @@ def label_report(y, proba, *, threshold=0.5, classes=None):
     >>> report.loc["wet", ["support", "threshold", "recall"]].tolist()
     [2.0, 0.5, 1.0]
     """
-    Y, proba, threshold, labels = checked(y, proba, threshold, classes)
-    return _frame(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
+    if y is None:
+        Y, proba, threshold, labels = checked(estimator, X, threshold, classes)
+        return _frame(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
+    if threshold is not None or classes is not None:
+        raise ValueError("threshold and classes go with label_report(y, proba): an estimator has its own.")
+    Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
+    return _frame(Y, proba, decisions, threshold_in_force(estimator, len(labels)), labels)
 
 
 class LabelReportDisplay:
@@ -144,12 +162,10 @@ class LabelReportDisplay:
         display : LabelReportDisplay
             Precision, recall and F1 are those of `predict`.
         """
-        Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
-        threshold = threshold_in_force(estimator, len(labels))
-        return cls(_frame(Y, proba, decisions, threshold, labels)).plot(ax=ax, **kwargs)
+        return cls(label_report(estimator, X, y)).plot(ax=ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, y, proba, *, threshold=0.5, classes=None, ax=None, **kwargs):
+    def from_predictions(cls, y, proba, *, threshold=None, classes=None, ax=None, **kwargs):
         """Report on given probabilities.
 
         Parameters
@@ -212,7 +228,8 @@ def checked(y, proba, threshold, classes):
             f"y has the shape {Y.shape} as a matrix of labels, but proba {proba.shape}. If labels are missing from "
             "this y, pass classes=clf.classes_."
         )
-    return Y, proba, np.broadcast_to(resolve_threshold(threshold, labels), len(labels)), labels
+    threshold = resolve_threshold(DEFAULT_THRESHOLD if threshold is None else threshold, labels)
+    return Y, proba, np.broadcast_to(threshold, len(labels)), labels
 
 
 def _frame(Y, proba, decisions, threshold, labels):

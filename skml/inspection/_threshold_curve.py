@@ -71,7 +71,7 @@ class ThresholdCurveDisplay:
         return cls(*_curves(Y, proba, threshold, classes)).plot(labels=labels, ax=ax)
 
     @classmethod
-    def from_predictions(cls, y, proba, *, threshold=0.5, classes=None, labels=None, ax=None):
+    def from_predictions(cls, y, proba, *, threshold=None, classes=None, labels=None, ax=None):
         """Draw the curves of given probabilities.
 
         Parameters

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn import metrics as sk
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -72,6 +73,16 @@ def test_bad_arguments_of_label_probabilities_are_refused(classes, k, message):
         label_probabilities([[0.1, 0.2]], classes, k)
 
 
+def test_an_estimator_tells_its_most_probable_labels(clf, X, Y):
+    expected = label_probabilities(clf.predict_proba(X), clf.classes_, k=2)
+    assert label_probabilities(clf, X, k=2) == expected
+    assert label_probabilities(make_pipeline("passthrough", clf), X, 2) == expected
+    forest = RandomForestClassifier(5, random_state=0).fit(X, Y)  # answers with a list
+    best = label_probabilities(forest, X, k=1)[0][0]
+    proba = [p[0, 1] for p in forest.predict_proba(X)]
+    assert best == (int(np.argmax(proba)), max(proba))
+
+
 # Report
 
 
@@ -133,6 +144,15 @@ def test_the_report_of_an_estimator_is_of_what_it_predicts(with_threshold, X, Y,
     limited = LabelReportDisplay.from_estimator(with_threshold, X, label_sets).frame
     D = with_threshold.target_encoder_.transform(with_threshold.predict(X))
     np.testing.assert_allclose(limited["recall"], sk.recall_score(Y, D, average=None))
+
+
+def test_the_report_of_an_estimator_is_a_table_without_a_display(with_threshold, X, label_sets):
+    frame = label_report(with_threshold, X, label_sets)
+    pd.testing.assert_frame_equal(frame, LabelReportDisplay.from_estimator(with_threshold, X, label_sets).frame)
+    given = label_report(label_sets, with_threshold.predict_proba(X), threshold={"b": 0.3})
+    pd.testing.assert_frame_equal(frame, given)
+    with pytest.raises(ValueError, match=r"go with label_report\(y, proba\): an estimator has its own"):
+        label_report(with_threshold, X, label_sets, threshold=0.2)
 
 
 def test_labels_that_the_estimator_does_not_know_are_in_the_report(with_threshold, X, label_sets):

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from scipy import sparse, stats
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+
+from forms import INDICATORS, label_sets_of, with_unknown
+from skml.inspection import CalibrationCurveDisplay
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+pyplot = pytest.importorskip("matplotlib.pyplot")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    pyplot.close("all")
+
+
+@pytest.fixture(scope="module")
+def proba(Y):
+    """Probabilities with ties, some of them at the edges of bins."""
+    return np.round(0.3 * Y + 0.7 * np.random.RandomState(3).rand(*Y.shape), 2)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_curves_are_those_of_scikit_learn(Y, proba, strategy):
+    arguments = {"n_bins": 5, "strategy": strategy}
+    display = CalibrationCurveDisplay.from_predictions(Y, proba, classes=list("abc"), **arguments)
+    assert [*display.curves] == sorted("abc", key=lambda label: -Y[:, "abc".index(label)].sum())
+    for j, label in enumerate("abc"):
+        mean, share, n_cells = display.curves[label]
+        expected = calibration_curve(Y[:, j], proba[:, j], **arguments)
+        np.testing.assert_allclose([share, mean], expected)
+        assert n_cells.sum() == 80
+        np.testing.assert_allclose(n_cells @ share, Y[:, j].sum())
+        np.testing.assert_allclose(n_cells @ mean, proba[:, j].sum())
+    expected = calibration_curve(Y.ravel(), proba.ravel(), **arguments)
+    np.testing.assert_allclose(display.micro[[1, 0]], expected)
+
+
+def test_every_form_of_y_has_the_same_curves(Y, proba):
+    expected = CalibrationCurveDisplay.from_predictions(Y, proba)
+    for name in ("array of bool", "csr_matrix", "coo_matrix", "nested lists"):
+        display = CalibrationCurveDisplay.from_predictions(INDICATORS[name](Y, "abc"), proba)
+        np.testing.assert_allclose(display.micro, expected.micro)
+    display = CalibrationCurveDisplay.from_predictions(label_sets_of(Y), proba)
+    for curve, other in zip(display.curves.values(), expected.curves.values(), strict=True):
+        np.testing.assert_allclose(curve, other)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_unknown_cells_count_nowhere(Y, proba, container):
+    unknown = with_unknown(Y)
+    display = CalibrationCurveDisplay.from_predictions(container(unknown), proba)
+    for j in range(3):
+        known = ~np.isnan(unknown[:, j])
+        expected = calibration_curve(Y[known, j], proba[known, j], n_bins=10)
+        np.testing.assert_allclose(display.curves[j][[1, 0]], expected)
+    assert display.micro[2].sum() == np.sum(~np.isnan(unknown))
+
+
+def test_panels_show_the_curves_with_the_intervals_of_chance(Y, proba):
+    names = ["a label of which the name is long, 1", "a label of which the name is long, 2", "c"]
+    display = CalibrationCurveDisplay.from_predictions(Y, proba, classes=names)
+    titles = [ax.get_title() for ax in display.axes_]
+    assert titles[0] == f"all labels (micro)  ({Y.sum()})"
+    assert len(titles) == 4  # though two names are cut to the same one
+    mean, share, n_cells = display.micro
+    _, (points, _, (bars,)) = display.axes_[0].get_lines(), display.axes_[0].containers[0]
+    np.testing.assert_array_equal(points.get_xydata(), np.column_stack([mean, share]))
+    for segment, k, n in zip(bars.get_segments(), np.rint(share * n_cells), n_cells, strict=True):
+        z = stats.norm.ppf(0.975)
+        middle, width = (k + z**2 / 2) / (n + z**2), z * np.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
+        np.testing.assert_allclose(segment[:, 1], [middle - width, middle + width], atol=1e-9)
+
+
+def test_the_most_frequent_labels_have_panels_or_those_chosen():
+    rng = np.random.RandomState(0)
+    Y = (rng.rand(60, 12) < np.linspace(0.1, 0.6, 12)).astype(int)
+    Y[:, 11] = 0  # never occurs
+    proba = rng.rand(60, 12)
+    display = CalibrationCurveDisplay.from_predictions(Y, proba)
+    assert [*display.curves] == np.argsort(-Y.sum(axis=0), kind="stable")[:8].tolist()
+    assert len(display.axes_) == 9
+    _, axes = pyplot.subplots(1, 2)
+    display = CalibrationCurveDisplay.from_predictions(Y, proba, labels=[11, 3], ax=axes)
+    assert [ax.get_title() for ax in display.axes_] == ["11  (0)", f"3  ({Y[:, 3].sum()})"]
+    assert display.micro is None
+    assert display.figure_ is axes[0].figure
+    with pytest.raises(ValueError, match=r"label must be one of 0, 1, 2, .* got 12"):
+        CalibrationCurveDisplay.from_predictions(Y, proba, labels=[12])
+    with pytest.raises(ValueError, match=r"labels must be a list of labels; got 'ab'"):
+        CalibrationCurveDisplay.from_predictions(Y, proba, labels="ab")
+    with pytest.raises(ValueError, match="strategy"):
+        CalibrationCurveDisplay.from_predictions(Y, proba, strategy="equal")
+
+
+def test_of_an_estimator_they_are_those_of_its_probabilities(fitted, X, Y, label_sets):
+    expected = CalibrationCurveDisplay.from_predictions(Y, fitted.predict_proba(X))
+    display = CalibrationCurveDisplay.from_estimator(make_pipeline("passthrough", fitted), X, label_sets)
+    np.testing.assert_allclose(display.micro, expected.micro)
+    clf = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
+    assert [*CalibrationCurveDisplay.from_estimator(clf, X, Y, labels=[1]).curves] == [1]
+
+
+def test_nothing_known_has_no_curve():
+    with pytest.raises(ValueError, match="No cell of y is known: there is no curve to draw"):
+        CalibrationCurveDisplay.from_predictions(np.full((3, 2), np.nan), np.full((3, 2), 0.5))
