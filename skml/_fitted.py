@@ -41,6 +41,14 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             For label collections an object array of tuples, in the order of ``classes_``; for a sparse
             ``y`` CSR; for a DataFrame an array of 0 and 1, or of bool.
+
+        Notes
+        -----
+        ``set_output`` is for what transforms. A DataFrame with the rows of X and the labels as columns is
+        ``pd.DataFrame(clf.predict(X), index=X.index, columns=clf.classes_)``.
+
+        Tuples equal other tuples only, of the same order. Compare label sets by
+        ``[set(p) == set(t) for p, t in zip(clf.predict(X), y)]``, of which `score` is the mean.
         """
         check_is_fitted(self, "_trained")
         X, rule = check_X(self, X), self._rule()
