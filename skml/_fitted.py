@@ -44,8 +44,8 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
 
         Notes
         -----
-        ``set_output`` is for what transforms. A DataFrame with the rows of X and the labels as columns is
-        ``pd.DataFrame(clf.predict(X), index=X.index, columns=clf.classes_)``.
+        Where ``y`` was a DataFrame, ``pd.DataFrame(clf.predict(X), index=X.index, columns=clf.classes_)`` is one again:
+        ``set_output`` has a say over what transforms only.
 
         Tuples equal other tuples only, of the same order. Compare label sets by
         ``[set(p) == set(t) for p, t in zip(clf.predict(X), y)]``, of which `score` is the mean.

@@ -3,17 +3,17 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 from scipy.special import expit, log_expit, log_softmax, logsumexp, ndtr, softmax
 
 from skml._networks._dense import ACTIVATIONS
+from skml._targets._cells import dense
 
 # The contributions sum to the difference within this, or this share of it where that is above 1.
 TOLERANCE = 0.01
 
 # Parts of the path from the baseline to the row, each of 16 points: twice as many until the sum is near enough. What
 # is left is due to the corners of "relu"; smooth activations need the first number only.
-_N_PARTS = (8, 16, 32, 64, 128, 256, 512)
+_N_PARTS = (8, 16, 32, 64, 128)
 _PART = np.polynomial.legendre.leggauss(16)
 
 # Of each of ACTIVATIONS.
@@ -66,16 +66,19 @@ def integrated_gradients(network, row, output):
     -------
     Contributions
     """
-    columns, change = _change(network, row)
-    baseline = row * 0 if network.shift is None else network.shift[None]
+    baseline = row * 0
+    if network.shift is not None:
+        row, baseline = dense(row), network.shift[None]
+    change = dense(network.scaled(row))[0].astype(np.float64)
+    columns = np.flatnonzero(change)
+    change, kernel = change[columns], network.weights[0][columns].astype(np.float64)
     odds, baseline_odds = (log_odds_of_output(network, x, output) for x in (row, baseline))
-    kernel = network.weights[0][columns].astype(np.float64)
+    difference = odds - baseline_odds
     for n_parts in _N_PARTS:
         points, weights = _quadrature(n_parts)
         # The first layer is linear: all else takes place behind it, whatever the number of columns.
         first = np.outer(points, change @ kernel) + network.weights[1]
         values = change * (kernel @ (weights @ _gradient(network, first, output)))
-        difference = odds - baseline_odds
         if abs(values.sum() - difference) <= TOLERANCE * max(1, abs(difference)):
             break
     return Contributions(columns, values, odds, baseline_odds)
@@ -85,16 +88,6 @@ def log_odds_of_output(network, row, output):
     """Return the log-odds of an output for a row: of one class against the others, where it has a softmax."""
     scores = network.log_proba(row)[0].astype(np.float64)
     return float(scores[output] - (logsumexp(np.delete(scores, output)) if network.head == "softmax" else 0))
-
-
-def _change(network, row):
-    """Return the columns in which a row differs from the baseline, and by how much as the first layer takes it."""
-    if issparse(row) and network.shift is not None:
-        row = row.toarray()
-    scaled = network.scaled(row)
-    values = scaled.data if issparse(scaled) else scaled[0]
-    changed = np.flatnonzero(values)
-    return scaled.indices[changed] if issparse(scaled) else changed, values[changed].astype(np.float64)
 
 
 def _quadrature(n_parts):
@@ -107,7 +100,11 @@ def _quadrature(n_parts):
 def _gradient(network, first, output):
     """Return the gradient of the log-odds with respect to what the first layer gives, (n_points, n_members * units)."""
     layers, logits, hidden = [], first.reshape(len(first), network.n_members, -1).swapaxes(0, 1), None
-    others = [weights.astype(np.float64) for weights in network.weights[2:]]
+    others = network.weights[2:]
+    if network.head == "sigmoid" and others:  # of thousands of labels the others are not needed
+        others = [*others[:-2], *(weights[..., [output]] for weights in others[-2:])]
+        output = 0
+    others = [weights.astype(np.float64) for weights in others]
     for kernel, bias in zip(others[::2], others[1::2], strict=True):
         slope = DERIVATIVES[network.activation](logits)  # first: an activation may work in place
         outputs = ACTIVATIONS[network.activation](logits)

@@ -1,14 +1,24 @@
 """How often labels are true where a probability says so."""
 
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.stats import binomtest
+from sklearn.base import BaseEstimator
 from sklearn.calibration import calibration_curve
 
+from skml._targets._cells import column_sums
 from skml._targets._labels import number_of
 from skml._targets._responses import truth_and_responses
+from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_legend, panels, short
 from skml.inspection._report import checked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # So many labels have a panel, unless they are chosen.
 _MAX_PANELS = 8
@@ -49,12 +59,22 @@ class CalibrationCurveDisplay:
     [[0.13, 0.37, 0.63, 0.89], [0.1, 0.36, 0.6, 0.9]]
     """
 
-    def __init__(self, curves, micro=None):
+    def __init__(self, curves: dict[Hashable, np.ndarray], micro: np.ndarray | None = None):
         self.curves = curves
         self.micro = micro
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, labels=None, n_bins=10, strategy="uniform", ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: Matrix,
+        y: Target,
+        *,
+        labels: Sequence[Hashable] | None = None,
+        n_bins: int = 10,
+        strategy: str = "uniform",
+        ax: "Axes | ArrayLike | None" = None,
+    ) -> "CalibrationCurveDisplay":
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -74,7 +94,17 @@ class CalibrationCurveDisplay:
         return cls(*_curves(Y, proba, classes, labels, n_bins, strategy)).plot(ax=ax)
 
     @classmethod
-    def from_predictions(cls, y, proba, *, classes=None, labels=None, n_bins=10, strategy="uniform", ax=None):
+    def from_predictions(
+        cls,
+        y: Target,
+        proba: ArrayLike,
+        *,
+        classes: ArrayLike | None = None,
+        labels: Sequence[Hashable] | None = None,
+        n_bins: int = 10,
+        strategy: str = "uniform",
+        ax: "Axes | ArrayLike | None" = None,
+    ) -> "CalibrationCurveDisplay":
         """Draw the curves of given probabilities.
 
         Parameters
@@ -95,7 +125,7 @@ class CalibrationCurveDisplay:
         Y, proba, _, known_labels = checked(y, proba, None, classes)
         return cls(*_curves(Y, proba, known_labels, labels, n_bins, strategy)).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | ArrayLike | None" = None) -> "CalibrationCurveDisplay":
         """Draw the curves, a panel for each.
 
         Parameters
@@ -136,7 +166,7 @@ def _curves(Y, proba, labels, chosen, n_bins, strategy):
     if isinstance(chosen, str):
         raise ValueError(f"labels must be a list of labels; got {chosen!r}. Write [{chosen!r}].")
     columns = sparse.csc_array(Y)
-    support = (columns == 1).sum(axis=0)
+    support = column_sums(columns == 1)
     if chosen is None:
         numbers = [j for j in np.argsort(-support, kind="stable")[:_MAX_PANELS].tolist() if support[j]]
     else:

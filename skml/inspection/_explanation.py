@@ -1,18 +1,27 @@
 """What speaks for and against a label in one row."""
 
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from scipy.sparse import issparse
 from scipy.special import expit
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skml._networks._dense import DenseNetwork
 from skml._networks._gradients import integrated_gradients
+from skml._targets._cells import dense
 from skml._targets._labels import number_of
 from skml._targets._responses import last_step_and_input
+from skml._targets._types import Matrix
 from skml.inspection._drawing import import_optional, new_axes, short
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
-def label_contributions(estimator, X, label=None):
+
+def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | None = None) -> "DataFrame":
     """Return what speaks for and against a label in one row. Needs pandas, and no TensorFlow.
 
     Each feature gets its share of the difference between the log-odds of the label for the row and for a baseline,
@@ -101,14 +110,22 @@ class LabelContributionsDisplay:
     ['x1 = 1', 'x0 = 0']
     """
 
-    def __init__(self, frame, label, log_odds, baseline_log_odds):
+    def __init__(self, frame: "DataFrame", label: Hashable, log_odds: float, baseline_log_odds: float):
         self.frame = frame
         self.label = label
         self.log_odds = log_odds
         self.baseline_log_odds = baseline_log_odds
 
     @classmethod
-    def from_estimator(cls, estimator, X, label=None, *, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: Matrix,
+        label: Hashable | None = None,
+        *,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> "LabelContributionsDisplay":
         """Explain a prediction of a fitted estimator.
 
         Parameters
@@ -124,7 +141,9 @@ class LabelContributionsDisplay:
         """
         return cls(*_explanation(estimator, X, label)).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, max_features=20, show_values=True):
+    def plot(
+        self, ax: "Axes | None" = None, *, max_features: int = 20, show_values: bool = True
+    ) -> "LabelContributionsDisplay":
         """Draw the bars, from what speaks most for the label to what speaks most against it.
 
         Parameters
@@ -176,7 +195,7 @@ def _explanation(estimator, X, label):
     number = classifier.predict_proba(X).argmax() if label is None else number_of(label, labels)
     output, sign = encoder.output_of_class(number)
     columns, contributions, *odds = integrated_gradients(network, row, output)
-    values = (row.toarray() if issparse(row) else row)[0, columns]
+    values = dense(row)[0, columns]
     frame = pandas.DataFrame(
         {"value": values, "contribution": sign * contributions},
         index=pandas.Index(_names(classifier, names, columns), name="feature", tupleize_cols=False),

@@ -1,5 +1,7 @@
 """A fitted multi-label classifier, seen as the binary classifier of one label."""
 
+from collections.abc import Hashable
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import get_tags
@@ -9,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from skml._decisions._rule import DecisionRule, MostProbable
 from skml._targets._labels import number_of
 from skml._targets._responses import as_scores, labels_of, threshold_in_force, truth_of_label
+from skml._targets._types import Matrix, Target
 
 
-def label_view(estimator, label):
+def label_view(estimator: BaseEstimator, label: Hashable) -> "LabelView":
     """Return a fitted classifier as the binary classifier of one of its labels.
 
     It is for all that takes a binary classifier: scikit-learn's `CalibrationDisplay`, `RocCurveDisplay`,
@@ -55,8 +58,8 @@ def label_view(estimator, label):
     >>> view = label_view(clf, "up")
     >>> view.predict([[2, 0], [0, 2]])
     array([0, 1])
-    >>> view.target(y).sum() == sum("up" in row for row in y)
-    np.True_
+    >>> view.target(y[:4]).tolist() == ["up" in row for row in y[:4]]
+    True
     >>> from sklearn.metrics import RocCurveDisplay
     >>> display = RocCurveDisplay.from_estimator(view, X, view.target(y))
     """
@@ -98,12 +101,12 @@ class LabelView(ClassifierMixin, BaseEstimator):
         self.label = label
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """Without and with the label."""
         return np.array([0, 1])
 
     @property
-    def threshold_(self):
+    def threshold_(self) -> float:
         """The threshold in force."""
         return float(threshold_in_force(self.estimator, len(labels_of(self.estimator)))[self._column])
 
@@ -117,7 +120,7 @@ class LabelView(ClassifierMixin, BaseEstimator):
         """Names of the columns of X in fit."""
         return self.estimator.feature_names_in_
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> np.ndarray:
         """Predict the probability of the label.
 
         Parameters
@@ -133,7 +136,7 @@ class LabelView(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - proba, proba])
 
     @available_if(_has_decision_function)
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> np.ndarray:
         """Return the estimator's score of the label.
 
         Parameters
@@ -147,7 +150,7 @@ class LabelView(ClassifierMixin, BaseEstimator):
         """
         return self._scores(X, "decision_function")[:, self._column]
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> np.ndarray:
         """Predict whether rows have the label: where its probability is at least its threshold.
 
         The estimator's `predict` says the same, unless it limits the labels of a row (``min_labels``, ``max_labels``,
@@ -166,7 +169,7 @@ class LabelView(ClassifierMixin, BaseEstimator):
         rule = MostProbable() if np.isnan(threshold) else DecisionRule(threshold)
         return rule.decide(proba)[:, self._column].astype(np.int64)
 
-    def target(self, y):
+    def target(self, y: Target) -> np.ndarray:
         """Return which rows of ``y`` have the label, for all that compares with `predict` or `predict_proba`.
 
         Parameters

@@ -25,6 +25,20 @@ def test_one_label_keeps_its_column(X, Y):
     assert clf.predict_proba(X).shape == clf.predict(X).shape == (80, 1)
 
 
+def test_answers_become_a_dataframe_as_predict_says(X, Y):
+    X = pd.DataFrame(X, index=[f"row {i}" for i in range(80)]).rename(columns=str)
+    y = pd.DataFrame(Y.astype(bool), index=X.index, columns=["a", "b", "c"])
+    clf = tiny().fit(X, y)
+    predicted = pd.DataFrame(clf.predict(X), index=X.index, columns=clf.classes_)
+    expected = pd.DataFrame(clf.predict_proba(X) >= 0.5, index=y.index, columns=y.columns)
+    pd.testing.assert_frame_equal(predicted, expected)
+
+
+def test_answers_are_compared_with_label_sets_as_predict_says(fitted, X, label_sets):
+    is_right = [set(p) == set(t) for p, t in zip(fitted.predict(X), label_sets, strict=True)]
+    assert np.mean(is_right) == fitted.score(X, label_sets)
+
+
 @pytest.mark.parametrize("form", [lambda y: pd.DataFrame({"a": y}), lambda y: sparse.csr_array(y[:, None])])
 def test_one_label_is_scored_in_kind(form, X, Y):
     clf = tiny().fit(X, form(Y[:, 0]))

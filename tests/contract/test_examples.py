@@ -10,6 +10,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {
     "05_custom_networks.py": ("pandas",),
+    "06_text_explained.py": ("cwe2", "matplotlib", "pandas"),
     "genes.py": ("river", "pandas", "matplotlib"),
     "tag_weaknesses.py": ("cwe2",),
 }
@@ -27,6 +28,12 @@ def run(example, cwd, *arguments):
 
 def test_each_example_is_tested():
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(NEEDS)
+
+
+@pytest.mark.slow
+def test_text_explained(tmp_path):
+    assert "For Access Control: " in run("06_text_explained.py", tmp_path)
+    assert (tmp_path / "06_text_explained.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
