@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skml._constraints import CONSTRAINTS, OF_DEFAULT_NETWORK
-from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_tuned
+from skml._decisions._rule import DEFAULT_THRESHOLD, check_can_be_tuned, check_can_calibrate, decision_rule, is_tuned
 from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
 from skml._keras._process import check_can_run
 from skml._networks._dense import open_interval
-from skml._targets._encoder import encoder_for_fit
 from skml._targets._forms import check_rows
+from skml._targets._label_space import encoder_for_fit
+from skml._targets._labels import part_shown
 from skml._training._examples import check_given, check_X, read_examples, read_watched
 from skml._training._fit import Fit, kept_on_error
 from skml._training._tasks import FitTask, has_callbacks, with_callbacks
@@ -86,7 +87,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
         Weight of a label's positive cells in the loss. "balanced" is negatives / positives of each label,
         within [0.01, 100]. With one label per row it weighs rows, as scikit-learn's ``class_weight``.
     classes : array-like of shape (n_labels,), default=None
-        The label space, for data in which a label may not occur. None takes it from ``y``.
+        The label space, for data in which a label may not occur. None takes it from ``y``. In `partial_fit` and with
+        `warm_start` it may change: see the notes.
     threshold : float, array-like of shape (n_labels,), mapping label -> float, "f1_micro" or "f1_macro", default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
         mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
@@ -123,8 +125,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
     jit_compile : bool, default=False
         Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
     warm_start : bool, default=False
-        Whether `fit` goes on from the fitted weights and optimizer state, in the fitted label space. Then all
-        members learn from all rows but those of a holdout.
+        Whether `fit` goes on from the fitted weights and optimizer state, in the fitted label space unless `classes`
+        names another. Then all members learn from all rows but those of a holdout.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, dropout, folds, holdout and the order of rows. The same int gives the same model, bit for
         bit on one CPU.
@@ -179,6 +181,11 @@ class KerasMultiLabelClassifier(FittedClassifier):
     From scikit-learn 1.9 on ``set_callbacks`` takes its callbacks, and those of searches and pipelines get here:
     ``GridSearchCV(clf, grid).set_callbacks(ProgressBar())`` shows candidates, fits and epochs. Each epoch of `fit` is a
     task, after which ``ScoringMonitor`` scores the network as it is then; one that returns True stops training.
+
+    Where training goes on, `classes` may name other labels than were fitted, as long as some stay. Those keep their
+    weights and the optimizer's state; a new label starts at its base rate; one that `classes` no longer names is
+    forgotten. Columns follow the order of `classes`. This needs the default network and multi-label ``y``, which may
+    hold no other labels. A threshold that was tuned for each label is 0.5 for a new one, until `fit` tunes it.
 
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.
@@ -299,7 +306,8 @@ class KerasMultiLabelClassifier(FittedClassifier):
             As in `fit`.
         classes : array-like of shape (n_labels,), default=None
             The label space; the same thing as the parameter `classes`. Needed in the first call unless
-            the columns of an indicator give it.
+            the columns of an indicator give it. Later None stays with the fitted labels; other labels than those grow
+            or shrink the network, as the notes of the class say.
 
         Returns
         -------
@@ -323,9 +331,10 @@ class KerasMultiLabelClassifier(FittedClassifier):
             given = None
             if check_given(X_val, y_val, self.early_stopping):
                 examples, given = read_watched(check_X(self, X_val), y_val, encoder, examples, class_weight)
-            parts = self._train(self._start(encoder, class_weight, earlier, one_epoch), examples, given, seen)
+            fit = self._start(encoder, class_weight, earlier, one_epoch)
+            parts = self._train(fit, examples, given, seen)
             if is_tuned(self.threshold) and not parts.has_unlearned:
-                self._warn_of_old_threshold()
+                self._warn_of_old_threshold(fit.new_labels)
         return self
 
     @with_callbacks  # inside what undoes a failed fit: it ends what a callback has started
@@ -359,8 +368,9 @@ class KerasMultiLabelClassifier(FittedClassifier):
             rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
         else:
             rng = copy.deepcopy(earlier.random_state)
+        columns = None if earlier is None else encoder.columns_in(self.target_encoder_)
         n_features = getattr(self, "n_features_in_", None)
-        return Fit(self.get_params(deep=False), encoder, class_weight, n_features, earlier, one_epoch, rng)
+        return Fit(self.get_params(deep=False), encoder, class_weight, n_features, earlier, columns, one_epoch, rng)
 
     def _keep(self, fit, trained):
         """Set the fitted attributes."""
@@ -373,7 +383,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
     def _tune(self, fit, parts):
         """Keep the probabilities of rows that no network, or not all members, learned from, and tune on them."""
         if not parts.has_unlearned:
-            self._tuned = self._tuned.found_before() if fit.earlier else TunedThresholds()
+            self._tuned = self._tuned.found_before(fit.columns) if fit.earlier else TunedThresholds()
             return
         examples, proba = parts.unlearned(self._network, fit.random_state)
         if self.model is None:
@@ -386,10 +396,13 @@ class KerasMultiLabelClassifier(FittedClassifier):
         if is_tuned(self.threshold):
             self._tuned[self.threshold]  # found now, so that it is pickled
 
-    def _warn_of_old_threshold(self):
+    def _warn_of_old_threshold(self, new_labels):
+        of_new = ""
+        if new_labels and np.ndim(self._tuned[self.threshold]):
+            of_new = f" For the new labels it is {DEFAULT_THRESHOLD}: {part_shown(new_labels, len(self.classes_))}."
         message = (
             f"threshold={self.threshold!r} was tuned by an earlier fit, and this training had no rows to tune "
-            "it on: it may no longer be the best. Call fit, or tune it on new rows by "
+            f"it on: it may no longer be the best.{of_new} Call fit, or tune it on new rows by "
             "TunedThresholdMultiLabelClassifierCV(clf, cv='prefit', refit=False)."
         )
         warnings.warn(message, stacklevel=4)  # the caller of partial_fit

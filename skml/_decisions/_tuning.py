@@ -18,7 +18,7 @@ from skml._decisions._measures import (
     share_error,
 )
 from skml._decisions._plug_in import plug_in
-from skml._decisions._rule import DecisionRule
+from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
 from skml._decisions._search import (
     ascend,
     best_by_label,
@@ -59,10 +59,20 @@ class TunedThresholds:
             self._found[name] = tune(Y, proba, name, sample_weight=sample_weight).rule.threshold
         return self._found[name]
 
-    def found_before(self):
-        """Return what was found, for training that goes on: what it was found from no longer holds."""
+    def found_before(self, columns=None):
+        """Return what was found, for training that goes on: what it was found from no longer holds.
+
+        Parameters
+        ----------
+        columns : ndarray of int, shape (n_labels,), default=None
+            Of labels that became others: where each was, -1 for a new one, whose threshold is 0.5.
+        """
         earlier = TunedThresholds()
         earlier._found = dict(self._found)
+        if columns is not None:
+            for name, threshold in self._found.items():
+                if np.ndim(threshold):
+                    earlier._found[name] = np.where(columns < 0, DEFAULT_THRESHOLD, threshold[columns])
         return earlier
 
     def __getstate__(self):

@@ -42,6 +42,10 @@ class ModelStart:
         """Put the weights and seeds of this start into a model."""
         _copy_variables(self._model, model)
 
+    def slots(self, values, model):
+        """Return the state of an earlier optimizer as one for this model."""
+        return values
+
     def trained(self, model):
         """Return the trained network."""
         _copy_variables(model, self._model)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from skml._keras._descriptions import custom_objects
+from skml._networks._growth import taken
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -76,6 +77,43 @@ def fused(optimizer):
         return optimizer
     with keras.saving.CustomObjectScope(custom_objects(optimizer)):  # a custom schedule
         return FusedAdam.from_config(optimizer.get_config())
+
+
+def slots_of_outputs(values, optimizer, variables, columns):
+    """Return the state of an optimizer for a network whose outputs became others; None if it must begin anew.
+
+    Which slots have an axis of outputs, and what new ones start from, shows in a small twin of the optimizer: there
+    only such an axis has 3 elements.
+
+    Parameters
+    ----------
+    values : list of ndarray
+        The state before.
+    optimizer : keras.Optimizer
+        Built on `variables`.
+    variables : list of keras.Variable
+        Of the network by now; the kernel and bias of the outputs are the last two.
+    columns : ndarray of int, shape (n_outputs,)
+        Where each output was before; -1 for a new one.
+    """
+    if optimizer.use_ema:  # averages of weights, which for new ones would begin at 0
+        return None
+    twin = type(optimizer).from_config(optimizer.get_config())
+    twin.build([*map(_small, variables[:-2]), *(_small(variable, n_outputs=3) for variable in variables[-2:])])
+    state = []
+    for value, variable, small in zip(values, optimizer.variables, twin.variables, strict=True):
+        for axis in np.flatnonzero(np.equal(small.shape, 3)):
+            n_before = value.shape[axis] * len(columns) // variable.shape[axis]
+            value = taken(value, columns, n_before, axis, new=small.numpy().flat[0])
+        state.append(value)
+    return state
+
+
+def _small(variable, n_outputs=2):
+    """Return a variable of the same number of axes, all of 2 elements but the last."""
+    small = keras.Variable(np.zeros([*[2] * (len(variable.shape) - 1), n_outputs]), dtype=variable.dtype)
+    small.one_moment_per_unit = getattr(variable, "one_moment_per_unit", False)
+    return small
 
 
 def _resource(variable):

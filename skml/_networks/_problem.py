@@ -22,16 +22,20 @@ class Problem:
     has_unknown : bool
         Whether cells of Y may be NaN.
     base : ndarray of shape (n_members, n_outputs), or None
-        Log-odds of the labels' base rates (logarithms of those of classes), from which the output biases start.
+        Log-odds of the labels' base rates (logarithms of those of classes), from which output biases start: all, or
+        those of new labels.
+    columns : ndarray of int, shape (n_outputs,), or None
+        Of training that goes on with other labels: the column of each in the trained network, -1 for a new one.
     """
 
     meta: dict
     positive_weight: object
     has_unknown: bool
     base: np.ndarray | None = None
+    columns: np.ndarray | None = None
 
 
-def problem_of(encoder, examples, class_weight, n_features, base=None):
+def problem_of(encoder, examples, class_weight, n_features, base=None, columns=None):
     """Return the `Problem` of examples.
 
     Parameters
@@ -41,11 +45,12 @@ def problem_of(encoder, examples, class_weight, n_features, base=None):
     class_weight : ClassWeight
     n_features : int or None
         None for X that has no columns.
-    base : ndarray of shape (n_members, n_outputs), default=None
+    base, columns : ndarray, default=None
+        As a `Problem` has them.
     """
     X = examples.X
     meta = {"n_features_in_": n_features, **encoder.meta, "X_shape_": X.shape, "X_dtype_": X.dtype}
-    return Problem(meta, class_weight.positive, examples.has_unknown, base)
+    return Problem(meta, class_weight.positive, examples.has_unknown, base, columns)
 
 
 def router_of(params, problem, from_logits=False):

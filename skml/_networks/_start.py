@@ -11,8 +11,9 @@ from skml._keras._rows import Rows, as_array
 from skml._networks._custom_start import go_on_custom
 from skml._networks._dense import DenseNetwork, initial_weights
 from skml._networks._ensemble import Ensemble, build, build_compiled, load, set_rates
+from skml._networks._growth import with_outputs
 from skml._networks._keras_network import has_logits
-from skml._networks._optimizers import fused
+from skml._networks._optimizers import fused, slots_of_outputs
 from skml._networks._problem import check_loss, check_metrics, router_of, targets_for
 
 
@@ -32,15 +33,18 @@ class DenseStart:
     scaler : DenseScaler, SparseScaler or None
         Whose statistics the network scales by; for training that goes on.
     rates : Rates
+    columns : ndarray of int, shape (n_outputs,), or None
+        Where its outputs were before, if those are others.
     """
 
-    def __init__(self, network, arguments, cross_fitted, random_state, scaler, rates):
+    def __init__(self, network, arguments, cross_fitted, random_state, scaler, rates, columns=None):
         self.arguments = arguments
         self.scaler = scaler
         self.rates = rates
         self._network = network
         self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack one member
         self._cross_fitted = cross_fitted
+        self._columns = columns
         # Hashable; equal where a session of an earlier fit can be used again.
         self.description = ("dense", network.architecture, cross_fitted)
         # Without any, the order of rows goes on as in one fit.
@@ -75,6 +79,12 @@ class DenseStart:
         seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
         for variable, seed in zip(seeds, self._seeds, strict=True):
             variable.assign([seed, 0])
+
+    def slots(self, values, model):
+        """Return the state of an earlier optimizer as one for this model, or None where there is none."""
+        if self._columns is None:
+            return values
+        return slots_of_outputs(values, model.optimizer, model.trainable_variables, self._columns)
 
     def trained(self, model):
         """Return the trained network."""
@@ -155,6 +165,7 @@ def go_on(network, params, problem, scaler, rates, random_state):
     if isinstance(network, DenseNetwork) != (params["model"] is None):
         raise ValueError("model was changed after the first fit; training cannot go on with another network.")
     if not isinstance(network, DenseNetwork):
+        _refuse_other_labels(problem)
         return go_on_custom(network, params, problem)
     fitted = {
         "hidden_layer_sizes": network.widths[:-1],
@@ -166,6 +177,8 @@ def go_on(network, params, problem, scaler, rates, random_state):
         given = np.atleast_1d(params[name]).tolist() if name == "hidden_layer_sizes" else params[name]
         if given not in (value, "auto", ["auto"]):
             raise ValueError(f"The fitted network has {name}={value!r}; training cannot go on with {given!r}.")
+    if problem.columns is not None:
+        network = with_outputs(network, problem.columns, problem.base)
     return _start_dense(network, params, problem, scaler, rates, False, random_state)
 
 
@@ -175,7 +188,15 @@ def _start_dense(network, params, problem, scaler, rates, cross_fitted, random_s
     check_loss(arguments["loss"], problem)
     scaling = {} if scaler is None else {"shift": scaler.shift, "scale": scaler.scale}
     network = replace(network, calibration=NOT_CALIBRATED, **rates.values, **scaling)
-    return DenseStart(network, arguments, cross_fitted, random_state, scaler, rates)
+    return DenseStart(network, arguments, cross_fitted, random_state, scaler, rates, problem.columns)
+
+
+def _refuse_other_labels(problem):
+    if problem.columns is not None:
+        raise ValueError(
+            "classes differs from the labels of the earlier fit, and the outputs of a custom network cannot change: "
+            "fit a new estimator, whose model may take over weights of this one's model_."
+        )
 
 
 def _check_floatx():

@@ -1,5 +1,7 @@
 """The one door for ``y``: every form that a target may take becomes one 0/1 matrix, and back."""
 
+import copy
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
@@ -18,6 +20,8 @@ from skml._targets._labels import (
     unknown_labels_message,
 )
 from skml._targets._weights import ClassWeight, cell_weights, class_codes, positive_weights, weights_by_class
+
+TO_LEARN_OTHERS = "To learn others, name all labels in classes=[...], of the estimator or of partial_fit."
 
 
 class TargetEncoder(BaseEstimator):
@@ -110,7 +114,7 @@ class TargetEncoder(BaseEstimator):
         """
         Y, unknown = self._read(y)
         if unknown:
-            raise ValueError(unknown_labels_message(unknown, self.classes_))
+            raise ValueError(f"{unknown_labels_message(unknown, self.classes_)} {TO_LEARN_OTHERS}")
         return Y
 
     def transform_known(self, y):
@@ -211,6 +215,29 @@ class TargetEncoder(BaseEstimator):
         labels = label_space(classes)
         return (labels if self.is_multilabel else sorted_labels(labels)) == self._labels
 
+    def with_label_space(self, classes):
+        """Return an encoder of the same form of ``y`` for another label space, which has some of these labels."""
+        labels = label_space(classes)
+        differs = f"classes={classes!r} differs from the labels of the earlier fit, {shown(self._labels)}"
+        if not self.is_multilabel:
+            raise ValueError(
+                f"{differs}. With one label per row they cannot change, as they share one unit of probability: fit a "
+                "new estimator."
+            )
+        if set(labels).isdisjoint(self._labels):
+            raise ValueError(f"{differs}, and has none of them: name those that stay, too, or fit a new estimator.")
+        encoder = copy.copy(self)
+        encoder.classes = labels
+        encoder._set_classes(labels)
+        return encoder
+
+    def columns_in(self, earlier):
+        """Return the column of each label in an earlier encoder's matrix, -1 for a new label; None if none differs."""
+        if self._labels == earlier._labels:
+            return None
+        index = {label: j for j, label in enumerate(earlier._labels)}
+        return np.array([index.get(label, -1) for label in self._labels])
+
     @property
     def is_multilabel(self):
         """Whether a row may have any number of labels."""
@@ -302,7 +329,9 @@ class TargetEncoder(BaseEstimator):
             return self._read_collections(y)
         Y = self._aligned_cells(y) if form == "dataframe" else binary_cells(y)
         if Y.shape[1] != len(self._labels):
-            raise ValueError(f"y has {Y.shape[1]} columns, but the label space has {len(self._labels)} labels.")
+            raise ValueError(
+                f"y has {Y.shape[1]} columns, but the label space has {len(self._labels)} labels. {TO_LEARN_OTHERS}"
+            )
         return Y, {}
 
     def _read_single(self, y):
@@ -330,35 +359,7 @@ class TargetEncoder(BaseEstimator):
                 "The columns of y must be the labels."
                 + (f" Missing: {shown(missing)}." if missing else "")
                 + (f" Unknown: {shown(extra)}." if extra else "")
+                + f" {TO_LEARN_OTHERS}"
             )
         order = [columns.index(label) for label in self._labels]
         return binary_cells(dataframe_cells(y))[:, order]
-
-
-def encoder_for_fit(y, classes, given, known=None, needs_classes=False):
-    """Return the encoder that reads ``y`` in a fit.
-
-    Parameters
-    ----------
-    y : any form of target
-    classes : array-like of shape (n_labels,) or None
-        What ``partial_fit`` got.
-    given : array-like of shape (n_labels,) or None
-        The parameter of the estimator; it must name the same labels.
-    known : TargetEncoder, default=None
-        That of the earlier fit, where training goes on.
-    needs_classes : bool, default=False
-        Whether labels may be missing from this ``y``, so that only columns can tell the label space.
-    """
-    if classes is not None and given is not None and label_space(classes) != label_space(given):
-        raise ValueError(f"classes={classes!r} differs from the parameter classes={given!r}.")
-    classes = given if classes is None else classes
-    if known is not None:
-        if classes is not None and not known.has_label_space(classes):
-            labels = known.classes_.tolist()
-            raise ValueError(f"classes={classes!r} differs from the labels of the earlier fit, {labels!r}.")
-        return known
-    encoder = TargetEncoder(classes).fit(y)
-    if needs_classes and classes is None and encoder.form_ in ("single", "collections"):
-        raise ValueError("classes must be passed on the first call to partial_fit: a label may be missing from this y.")
-    return encoder

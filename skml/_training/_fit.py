@@ -41,6 +41,8 @@ class Fit:
         None for X that has no columns.
     earlier : Trained or None
         What training goes on from.
+    columns : ndarray of int, shape (n_outputs,), or None
+        The column of each label in `earlier`, -1 for a new label; None if the labels are the same.
     one_epoch : bool
         Whether to train for one epoch on all rows, as ``partial_fit`` does.
     random_state : numpy.random.RandomState
@@ -51,8 +53,14 @@ class Fit:
     class_weight: ClassWeight
     n_features: int | None
     earlier: Trained | None
+    columns: np.ndarray | None
     one_epoch: bool
     random_state: np.random.RandomState
+
+    @property
+    def new_labels(self):
+        """Labels that `earlier` has not learned, if there is one."""
+        return [] if self.columns is None else self.encoder.classes_[self.columns < 0].tolist()
 
     def recipe(self, examples):
         """Return how the default network learns; None for a custom one."""
@@ -97,7 +105,7 @@ class Fit:
         from skml._networks._start import go_on, start
 
         base = self._base(examples, parts, recipe, size)
-        problem = problem_of(self.encoder, examples, self.class_weight, self.n_features, base)
+        problem = problem_of(self.encoder, examples, self.class_weight, self.n_features, base, self.columns)
         # Of a network that was loaded without them, the statistics stay as they are.
         scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
         scaler = updated(scaler, examples, parts.rows)
@@ -111,9 +119,9 @@ class Fit:
         )
 
     def _base(self, examples, parts, recipe, size):
-        """Return the log-odds from which the output biases of each member start, of the rows that it learns from."""
+        """Return the log-odds from which output biases of each member start, of the rows that it learns from."""
         has_base = recipe is not None and recipe.is_sparse and (recipe.starts_at_base or self.one_epoch)
-        if self.earlier is not None or not has_base:
+        if self.columns is None and (self.earlier is not None or not has_base):
             return None
         weight = parts.examples.weight
         if weight is None or weight.ndim == 1:

@@ -118,7 +118,8 @@ def _load(session, start, slots):
     if has_nan_support(loss) and loss.positive_weight is not None:
         session.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
     known = slots is not None and str(slots.description) == description
-    session.reset_optimizer(slots.values if known else None)
-    if learning_rate is not None and not (known and slots.learning_rate == learning_rate):
+    values = start.slots(slots.values, session.model) if known else None
+    session.reset_optimizer(values)
+    if learning_rate is not None and (values is None or slots.learning_rate != learning_rate):
         session.model.optimizer.learning_rate = learning_rate
     return Slots(description, learning_rate, [])
