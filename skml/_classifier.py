@@ -89,16 +89,22 @@ class KerasMultiLabelClassifier(FittedClassifier):
     classes : array-like of shape (n_labels,), default=None
         The label space, for data in which a label may not occur. None takes it from ``y``. In `partial_fit` and with
         `warm_start` it may change: see the notes.
-    threshold : float, array-like of shape (n_labels,), mapping label -> float, "f1_micro" or "f1_macro", default=0.5
+    threshold : float, array-like of shape (n_labels,), mapping label -> float, or str, default=0.5
         A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
         mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
         follows ``set_params``. For binary y, the float is the second class's threshold; for multi-class y leave it
         at 0.5.
-        The two names are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
+        "f1_micro" and "f1_macro" are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
         fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
         rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999). Set on a fitted estimator they act
         at once, as long as it has those probabilities: they are not pickled. What was tuned before `partial_fit` or a
         warm start stays in force, with a warning.
+        Promises are found from the same probabilities: "precision>=0.9" (any number in (0, 1)) is the lowest threshold
+        at which so many of all predicted labels are right, with 95 % confidence; "precision>=0.9 by label" one for each
+        label; 2, that is never, where none keeps it, with a warning. "recall>=0.9" is the highest one at which so many
+        of a row's labels are predicted on average. They hold for rows like those of `fit`, and for members as they
+        answered out of fold; their average, which predicts, is usually better. Precision allows no `min_labels`, and
+        neither allows `max_labels`.
     min_labels : int, default=0
         A row with fewer predicted labels gets those with the largest ``proba - threshold``.
     max_labels : int, default=None

@@ -53,6 +53,11 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         - "f1_samples": one threshold for all labels;
         - "top_k": each row gets its k most probable labels, with the k that is best for micro-F1;
         - "proportion": each label gets the threshold that so many of the rows reach as have the label;
+        - "precision>=0.9", or another number in (0, 1): the lowest threshold for all labels at which so many of the
+          predicted labels are right, with 95 % confidence; "precision>=0.9 by label": one for each label, above 1 (or
+          infinite, for `decision_function`) for a label that is never predicted, as no threshold keeps the promise;
+        - "recall>=0.9": the highest threshold for all labels at which so many of a row's labels are predicted on
+          average, over rows that have one;
         - a callable ``scoring(Y, Y_pred) -> float`` of 0/1 matrices, also given ``sample_weight=`` if `fit` got
           one: the best of up to 100 thresholds for all labels.
     shrinkage : "auto", None or float > 0, default="auto"
@@ -88,7 +93,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     best_k_ : int or None
         The number of labels of each row for ``scoring="top_k"``.
     best_score_ : float
-        The score of the tuned thresholds on the out-of-fold probabilities; micro-F1 for "top_k" and "proportion".
+        The score of the tuned thresholds on the out-of-fold probabilities; micro-F1 for "top_k" and "proportion", for
+        a promise the precision of all predicted labels (NaN if there are none) or the mean recall of rows.
     estimator_ : classifier
         The fitted estimator.
     classes_ : ndarray of shape (n_labels,)
@@ -109,6 +115,12 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     (1999) and Lipton et al. (2014), a number for `shrinkage` after Cestnik (1990). For a macro score, a label
     without a positive gets by None a threshold above all its probabilities, by a number the one for all
     labels; "auto" trusts its probabilities.
+
+    Promises are kept by fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) and conformal risk control
+    (Angelopoulos et al., 2022). They assume that new rows come from where those of `fit` did, and that the classifier
+    is the one that answered for those: as with a float `cv` and ``refit=False``, or "prefit" on rows that the
+    classifier has not seen. After folds, the one fitted to all rows has learned from more, and usually keeps
+    them too (Barber et al., 2021, on what can be shown). By label, each has its 95 % for itself.
 
     Scores of `decision_function` are taken for log-odds, up to a factor: on that scale Platt's two numbers are fitted,
     and thresholds are drawn toward the common one.
@@ -131,7 +143,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     __module__ = "skml"  # the public path, which files name
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"]), HasMethods(["fit", "decision_function"])],
-        "scoring": [StrOptions(set(RULES)), callable],
+        "scoring": [str, callable],
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither"), None],
         "classes": ["array-like", set, None],
         "cv": ["cv_object", StrOptions({"prefit", "oof"}), Interval(RealNotInt, 0, 1, closed="neither")],

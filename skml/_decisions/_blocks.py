@@ -19,10 +19,13 @@ class Cells(NamedTuple):
     proba: np.ndarray
     weight: np.ndarray
 
-    def by_rows(self):
-        """Yield blocks of rows: what is true, what is known, probabilities (float64) and weights."""
+    def by_rows(self, width=0):
+        """Yield blocks of rows: what is true, what is known, probabilities (float64) and weights.
+
+        The work on a row may need `width` numbers in place of one for each label.
+        """
         n_samples, n_labels = self.proba.shape
-        for rows in row_blocks(n_samples, n_labels, _CELL_BYTES):
+        for rows in row_blocks(n_samples, max(n_labels, width), _CELL_BYTES):
             Y = dense(self.Y[rows])
             yield Y == 1, Y == Y, clipped(self.proba[rows]), self.weight[rows]  # NaN is not itself
 

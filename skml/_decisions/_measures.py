@@ -79,6 +79,22 @@ def samples_f1(cells, rule):
     return float(f1 / total)
 
 
+def precision_of_tags(cells, rule):
+    """Return the share of true cells among all known ones that are predicted; NaN if there are none."""
+    tp, predicted, *_ = _counts(cells, rule).sum(axis=1)
+    return float(tp / predicted) if predicted else np.nan
+
+
+def recall_of_rows(cells, rule):
+    """Return the mean share of a row's true cells that are predicted, over rows that have one; NaN if none has."""
+    recall, total = 0.0, 0.0
+    for truth, decisions, _, weight in _decided(cells, rule):
+        n_true = truth.sum(axis=1)
+        recall += weight @ ratio((decisions & truth).sum(axis=1), n_true)
+        total += weight @ (n_true > 0)
+    return float(recall / total) if total else np.nan
+
+
 def custom_score(cells, rule, scoring):
     """Return what a user's ``scoring(Y, Y_pred)`` says."""
     Y, predicted = cells.Y, rule.decide(cells.proba).astype(np.int64)

@@ -5,11 +5,12 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from skml._decisions._promises import NEVER, check_counts_keep, check_name, promise_of
 from skml._targets._labels import per_label
 
 DEFAULT_THRESHOLD = 0.5
 
-# Thresholds that fit finds.
+# Thresholds that fit finds, beside those that keep a promise.
 TUNED = ("f1_micro", "f1_macro")
 
 
@@ -50,7 +51,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     Parameters
     ----------
     encoder : TargetEncoder
-    threshold : float, array-like of shape (n_labels,), mapping label -> float, or one of `TUNED`
+    threshold : float, array-like of shape (n_labels,), mapping label -> float, one of `TUNED`, or a promise
     min_labels : int
     max_labels : int or None
     tuned : TunedThresholds, default=None
@@ -66,11 +67,15 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
         If a parameter is not as described, has no meaning for this target, or is a name that is not in `tuned`.
     """
     labels = encoder.threshold_labels
+    if isinstance(threshold, str):
+        check_name("threshold", threshold, TUNED, ", a float, an array of floats or a mapping label -> float")
     _check_label_counts(min_labels, max_labels, len(encoder.classes_))
     if encoder.has_one_threshold:
         _check_has_no_meaning(threshold, min_labels, max_labels, is_binary=bool(labels))
     if not labels:
         return MostProbable()
+    if promise_in(threshold):
+        check_counts_keep(promise_in(threshold), min_labels, max_labels)
     if not is_tuned(threshold):
         threshold = resolve_threshold(threshold, labels)
     elif tuned is None:
@@ -116,7 +121,8 @@ def resolve_threshold(threshold, labels):
     Parameters
     ----------
     threshold : float, array-like of shape (n_labels,) or mapping label -> float
-        In [0, 1]. Labels that a mapping leaves out get 0.5. A Series is a mapping by its index.
+        In [0, 1], or `NEVER`, as a promise leaves it. Labels that a mapping leaves out get 0.5. A Series is a mapping
+        by its index.
     labels : list of length n_labels
 
     Returns
@@ -135,18 +141,23 @@ def resolve_threshold(threshold, labels):
     """
     if isinstance(threshold, str):
         raise ValueError(
-            f"threshold must be a float, an array of {len(labels)} floats, a mapping label -> float, or one of "
-            f"{', '.join(map(repr, TUNED))}; got {threshold!r}."
+            f"threshold must be a float, an array of {len(labels)} floats or a mapping label -> float here; got "
+            f"{threshold!r}."
         )
     values = per_label("threshold", threshold, labels, DEFAULT_THRESHOLD)
-    if not np.all((values >= 0) & (values <= 1)):  # NaN fails too
+    if not np.all((values >= 0) & (values <= 1) | (values == NEVER)):  # NaN fails too
         raise ValueError(f"threshold must lie in [0, 1]; got {threshold!r}.")
     return values if values.ndim else float(values)
 
 
 def is_tuned(threshold):
     """Whether a ``threshold`` is the name of a rule by which fit finds it."""
-    return isinstance(threshold, str) and threshold in TUNED
+    return isinstance(threshold, str) and (threshold in TUNED or promise_of(threshold) is not None)
+
+
+def promise_in(threshold):
+    """Return the `Promise` that a ``threshold`` makes, None if it makes none."""
+    return promise_of(threshold) if isinstance(threshold, str) else None
 
 
 def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):

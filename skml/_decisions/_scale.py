@@ -34,8 +34,11 @@ class Scale(NamedTuple):
         return scores if self.unit is None else expit(np.asarray(scores, dtype=np.float64) / self.unit)
 
     def scores(self, proba):
-        """Return thresholds for `proba` as thresholds for scores."""
-        return proba if self.unit is None else self.unit * logit(proba)
+        """Return thresholds for `proba` as thresholds for scores; one that is never reached is infinite."""
+        if self.unit is None:
+            return proba
+        scores = self.unit * logit(np.minimum(proba, 1.0))
+        return scores if np.ndim(scores) else float(scores)
 
 
 def scale_of(scores, are_probabilities):

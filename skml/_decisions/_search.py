@@ -23,11 +23,11 @@ def best_by_label(cells, value):
         scores[edges[:, :-1] <= edges[:, 1:]] = -np.inf  # no threshold parts equal or unknown cells
         best = scores.argmax(axis=1)[:, None]
         high, low = (np.take_along_axis(edges, at, axis=1)[:, 0] for at in (best, best + 1))
-        thresholds[labels] = _half_way(np.maximum(low, 0), high)
+        thresholds[labels] = half_way(np.maximum(low, 0), high)
     return thresholds
 
 
-def _half_way(low, high):
+def half_way(low, high):
     """Return thresholds that ``high`` reaches and ``low`` does not, if they differ at all."""
     middle = low + (high - low) / 2
     return np.where(middle > low, middle, high)
@@ -43,13 +43,17 @@ def best_common(cells, value):
 
 def _candidates(cells):
     """Return where a threshold for all labels may lie, ascending: any other cut only adds false positives."""
-    if sparse.issparse(cells.Y):
-        Y = cells.Y.tocoo()
-        is_positive = Y.data == 1
-        p = cells.proba[Y.row[is_positive], Y.col[is_positive]]
-    else:
-        p = cells.proba[cells.Y == 1]
+    p = cells.proba[positive_cells(cells.Y)]
     return np.append(np.unique(clipped(p)), np.inf)  # the last one predicts nothing
+
+
+def positive_cells(Y):
+    """Return the rows and the columns of the cells that are 1."""
+    if not sparse.issparse(Y):
+        return np.nonzero(Y == 1)
+    Y = Y.tocoo()
+    is_positive = Y.data == 1
+    return Y.row[is_positive], Y.col[is_positive]
 
 
 def _reached(values, p, *amounts):
@@ -64,10 +68,14 @@ def _above(reached):
 
 
 def _threshold_at(cells, values, scores):
-    """Return the threshold of the last of the best scores, half way to the next cell below it."""
-    value = values[len(values) - 1 - scores[::-1].argmax()]
+    """Return the threshold of the last of the best scores."""
+    return next_below(cells, values[len(values) - 1 - scores[::-1].argmax()])
+
+
+def next_below(cells, value):
+    """Return the threshold that a value reaches, half way to the next known cell below it."""
     low = max(np.max(p, where=known & (p < value), initial=0.0) for _, known, p, _ in cells.by_rows())
-    return float(_half_way(low, min(value, 1.0)))
+    return float(half_way(low, min(value, 1.0)))
 
 
 def best_for_samples(cells):

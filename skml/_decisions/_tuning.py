@@ -14,10 +14,15 @@ from skml._decisions._measures import (
     custom_score,
     macro_score,
     micro_f1,
+    precision_of_tags,
+    recall_of_rows,
     samples_f1,
     share_error,
 )
 from skml._decisions._plug_in import plug_in
+from skml._decisions._precision import by_label_for_precision, common_for_precision
+from skml._decisions._promises import check_name, promise_of
+from skml._decisions._recall import common_for_recall
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
 from skml._decisions._search import (
     ascend,
@@ -28,6 +33,7 @@ from skml._decisions._search import (
     best_on_grid,
     drawn_together,
 )
+from skml._targets._warnings import warn_once
 
 
 class Tuned(NamedTuple):
@@ -51,9 +57,10 @@ class TunedThresholds:
         self._found = {}
 
     def __contains__(self, name):
-        return name in self._found or self._cells is not None
+        return _canonical(name) in self._found or self._cells is not None
 
     def __getitem__(self, name):
+        name = _canonical(name)
         if name not in self._found:
             Y, proba, sample_weight = self._cells
             self._found[name] = tune(Y, proba, name, sample_weight=sample_weight).rule.threshold
@@ -77,6 +84,11 @@ class TunedThresholds:
 
     def __getstate__(self):
         return {**vars(self), "_cells": None}
+
+
+def _canonical(name):
+    """Return the one way to write a promise; any other name as it is."""
+    return str(promise_of(name) or name)
 
 
 class TuningRule(NamedTuple):
@@ -118,6 +130,13 @@ RULES = {
     "proportion": TuningRule(lambda cells, shrinkage: best_by_label(cells, share_error), micro_f1),
 }
 
+# By the measure and whether each label has its own threshold.
+_PROMISES = {
+    ("precision", False): (common_for_precision, precision_of_tags),
+    ("precision", True): (by_label_for_precision, precision_of_tags),
+    ("recall", False): (common_for_recall, recall_of_rows),
+}
+
 
 def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     """Find the thresholds with which probabilities score best.
@@ -139,6 +158,10 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
         - "f1_samples": one threshold for all labels;
         - "top_k": not a threshold but the number of labels that each row gets, for micro-F1 (RCut);
         - "proportion": the share of rows that get a label is its share in `Y` (PCut);
+        - "precision>=0.9", or another number: the lowest threshold for all labels at which so many of the predicted
+          cells are right, with 95 % confidence; "precision>=0.9 by label": one for each label; 2 where there is none;
+        - "recall>=0.9": the highest threshold for all labels at which so many of a row's labels are predicted on
+          average;
         - a callable ``scoring(Y, Y_pred) -> float``, also given ``sample_weight=`` if that is not None: the
           best of up to 100 thresholds for all labels.
     shrinkage : "auto", None or float > 0, default="auto"
@@ -153,7 +176,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     -------
     tuned : Tuned
         ``rule``, whose threshold is a float or an array of shape (n_labels,), and its ``score`` here, which for "top_k"
-        and "proportion" is micro-F1.
+        and "proportion" is micro-F1, for a promise the precision of all predicted cells or the mean recall of rows.
 
     Raises
     ------
@@ -166,6 +189,20 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     the best F1 is reached at half its own value is shown by Lipton et al. (2014). The weight
     n / (n + m) is the m-estimate of Cestnik (1990). The best thresholds for micro-F1 are found by the
     ascent of Dinkelbach (1967), which starts from the one for all labels and never loses.
+
+    Promises of precision are fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) down a grid of
+    thresholds that `Y` has no say in: each applies 5 % more tags than the one above. The tests start where the
+    promise would be shown most surely if the probabilities were true, and near the top, each with half of the risk
+    (Wiens and Dmitrienko, 2005). The bound is the binomial's (Clopper and Pearson, 1934) with equal weights and
+    one label; the tags of a row are not independent, so with several the binomial is that of the effective number
+    of tags (Korn and Graubard, 1998): as many as have the variance of the share of wrong tags between rows, and as
+    rows (Kish, 1965) where none is wrong. That uses the tags of a row for what they are worth, where one tag drawn
+    from each row would be exact for another share, but leaves out most tags; it is exact only for many rows. By
+    label, each promise has its 95 % for itself: of 100 labels, five may break it.
+
+    The promise of recall is conformal risk control (Angelopoulos et al., 2022): with n rows that have a label, of
+    which a share is missed on average, (n * missed + 1) / (n + 1) is at most what the promise leaves. It holds on
+    average over draws of the rows, for rows like these.
 
     Where nothing known can be gained, no cell is predicted: by SCut a label without a positive gets a threshold
     above every probability seen (as far as 1 allows), one without a known cell 0.5.
@@ -200,8 +237,8 @@ def score(Y, proba, scoring, threshold, sample_weight=None):
 
 def check_rule(scoring, shrinkage="auto"):
     """Make sure that `scoring` and `shrinkage` are known and go together."""
-    if not callable(scoring) and scoring not in RULES:
-        raise ValueError(f"scoring must be one of {', '.join(map(repr, RULES))} or a callable; got {scoring!r}.")
+    if not callable(scoring):
+        check_name("scoring", str(scoring), RULES, ", or a callable")
     if shrinkage is None or (isinstance(shrinkage, str) and shrinkage == "auto"):
         return
     if isinstance(shrinkage, bool) or not isinstance(shrinkage, Real) or not 0 < shrinkage < np.inf:
@@ -215,6 +252,27 @@ def check_rule(scoring, shrinkage="auto"):
 
 def _tuning_rule(scoring):
     if not callable(scoring):
-        return RULES[scoring]
+        promise = promise_of(scoring)
+        return RULES[scoring] if promise is None else _keeping(promise)
     score = partial(custom_score, scoring=scoring)
     return TuningRule(lambda cells, shrinkage: best_on_grid(cells, partial(score, cells)), score)
+
+
+def _keeping(promise):
+    """Return the rule that finds what keeps a promise, and warns where nothing does."""
+    find, score = _PROMISES[promise.measure, promise.by_label]
+
+    def found(cells, shrinkage):
+        threshold, message = find(cells, promise)
+        if message is not None:
+            warn_once(message)
+        return threshold
+
+    return TuningRule(found, score)
+
+
+def kept_threshold(Y, proba, promise, sample_weight=None):
+    """Return the threshold that keeps a promise, as `tune` finds it, without a warning where there is none."""
+    promise = promise_of(promise)
+    find, _ = _PROMISES[promise.measure, promise.by_label]
+    return find(cells_of(Y, proba, sample_weight), promise)[0]
