@@ -47,7 +47,8 @@ def check_name(parameter, text, names, others=""):
     number = re.search(r"[0-9]*\.?[0-9]+", text)
     level = float(number[0]) if number and 0 < float(number[0]) < 1 else 0.9
     legal = [form.format(level) for form in _LEGAL]
-    nearest = max([*names, *legal], key=lambda name: difflib.SequenceMatcher(None, text.lower(), name).ratio())
+    candidates = [name for name in (*names, *legal) if name[0] == text.lower()[:1]] or legal
+    nearest = max(candidates, key=lambda name: difflib.SequenceMatcher(None, text.lower(), name).ratio())
     raise ValueError(
         f"{parameter} must be one of {', '.join(map(repr, names))}, a promise {', '.join(map(repr, legal))}, with any "
         f"number in (0, 1){others}; got {text!r}. The nearest is {nearest!r}."

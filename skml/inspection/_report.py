@@ -6,8 +6,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 
-from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, resolve_threshold
-from skml._targets._responses import as_scores, labels_of, threshold_in_force, truth, truth_and_responses
+from skml._decisions._promises import NEVER
+from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, promise_in, resolve_threshold
+from skml._targets._responses import as_scores, holder_of, labels_of, threshold_in_force, truth, truth_and_responses
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
     add_colorbar,
@@ -95,7 +96,9 @@ def label_report(estimator, X, y=None, /, *, threshold=None, classes=None):
     -------
     report : DataFrame
         Indexed by label, with the columns ``support`` (rows known to have it), ``threshold``,
-        ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined.
+        ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined. If the thresholds of
+        an estimator keep a promise, there are two more: ``promised``, NaN for a label that is never predicted, and
+        ``reached``.
 
     Examples
     --------
@@ -110,7 +113,8 @@ def label_report(estimator, X, y=None, /, *, threshold=None, classes=None):
     if threshold is not None or classes is not None:
         raise ValueError("threshold and classes go with label_report(y, proba): an estimator has its own.")
     Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
-    return _frame(Y, proba, decisions, threshold_in_force(estimator, len(labels)), labels)
+    threshold = threshold_in_force(estimator, len(labels))
+    return _frame(Y, proba, decisions, threshold, labels, promised_by(estimator, labels))
 
 
 class LabelReportDisplay:
@@ -232,7 +236,17 @@ def checked(y, proba, threshold, classes):
     return Y, proba, np.broadcast_to(threshold, len(labels)), labels
 
 
-def _frame(Y, proba, decisions, threshold, labels):
+def promised_by(estimator, labels):
+    """Return the measure that a fitted estimator promises and, for each label, the value; None if it does not."""
+    holder = holder_of(estimator, "best_threshold_", "threshold_")
+    promise = promise_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
+    if promise is None:
+        return None
+    decided = holder.target_encoder_.threshold_labels  # of two classes the second
+    return promise.measure, np.array([promise.level if label in decided else np.nan for label in labels])
+
+
+def _frame(Y, proba, decisions, threshold, labels, promised=None):
     pandas = import_optional("pandas")
     ones = sparse.csc_array(sparse.csr_array(Y) == 1)
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
@@ -242,4 +256,8 @@ def _frame(Y, proba, decisions, threshold, labels):
         **{name: score(Y, decisions, average=None, zero_division=np.nan) for name, score in scores.items()},
         "average_precision": average_precision_score(Y, proba, average=None),
     }
+    if promised is not None:
+        measure, level = promised
+        columns["promised"] = np.where(np.asarray(threshold) >= NEVER, np.nan, level)
+        columns["reached"] = columns[measure]
     return pandas.DataFrame(columns, index=pandas.Index(labels, name="label", tupleize_cols=False))

@@ -1,0 +1,190 @@
+"""What a promise of precision costs: the share of rows and of labels that are decided automatically."""
+
+import numpy as np
+
+from skml._decisions._rule import DecisionRule
+from skml._decisions._tuning import kept_threshold
+from skml._targets._cells import row_blocks
+from skml._targets._responses import as_scores, holder_of
+from skml.inspection._drawing import add_legend, panels
+from skml.inspection._report import checked
+
+_LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
+
+_STYLES = {"rows": ("rows that get a label", "C0"), "labels": ("true labels that are predicted", "C1")}
+
+
+class PromiseCurveDisplay:
+    """What is decided automatically against the precision that is promised, and the precision that is reached.
+
+    Make it by `from_estimator` or `from_predictions`. Each promise is kept by ``threshold="precision>=..."`` or, with
+    `by_label`, ``"precision>=... by label"``; what gets no label is left to a person.
+
+    Parameters
+    ----------
+    curves : dict of str -> dict
+        For "out of fold" and, with test rows, "test": ``rows``, the share of rows that get a label, ``labels``, the
+        share of true labels that are predicted, and ``precision``, the share of predicted labels that are true, NaN if
+        there are none: arrays of shape (n_levels,).
+    levels : ndarray of shape (n_levels,)
+        The precision that is promised.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes, shape (2,)
+        The shares, and the precision.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skml.inspection import PromiseCurveDisplay
+    >>> proba = np.random.RandomState(0).rand(500, 3)
+    >>> y = (np.random.RandomState(1).rand(500, 3) < proba).astype(int)
+    >>> display = PromiseCurveDisplay.from_predictions(y, proba, levels=[0.6, 0.8])
+    >>> [bool(reached >= level) for reached, level in zip(display.curves["out of fold"]["precision"], display.levels)]
+    [True, True]
+    """
+
+    def __init__(self, curves, levels):
+        self.curves = curves
+        self.levels = levels
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, y_fit, levels=_LEVELS, by_label=False, sample_weight=None, ax=None):
+        """Find the thresholds from the out-of-fold probabilities of a fitted estimator, and try them on test rows.
+
+        Parameters
+        ----------
+        estimator : fitted `KerasMultiLabelClassifier` with an ``oof_proba_``, also inside a Pipeline or search
+        X, y : test rows and their target
+        y_fit : the target of `fit`
+        levels, by_label, sample_weight, ax : as in `from_predictions`
+
+        Returns
+        -------
+        display : PromiseCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no ``oof_proba_``, or y is multi-class.
+        """
+        holder = holder_of(estimator, "oof_proba_")
+        if holder is None:
+            raise ValueError(
+                f"{type(estimator).__name__} has no oof_proba_: fit KerasMultiLabelClassifier with n_members > 1, or "
+                "pass probabilities of rows that were not learned from to PromiseCurveDisplay.from_predictions."
+            )
+        encoder = holder.target_encoder_
+        if not encoder.threshold_labels:
+            raise ValueError("For multi-class y the most probable class is predicted: there is no threshold to find.")
+        proba, proba_test = (
+            encoder.output_columns(p) for p in (holder.oof_proba_, as_scores(estimator.predict_proba(X), estimator))
+        )
+        data = {"out of fold": (encoder.transform(y_fit), proba), "test": (encoder.transform(y), proba_test)}
+        return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y,
+        proba,
+        *,
+        y_test=None,
+        proba_test=None,
+        classes=None,
+        levels=_LEVELS,
+        by_label=False,
+        sample_weight=None,
+        ax=None,
+    ):
+        """Find the thresholds from given probabilities, and try them on those of test rows.
+
+        Parameters
+        ----------
+        y : label collections or indicator, n_samples in all
+        proba : array-like of shape (n_samples, n_labels)
+            Of rows that their classifier has not learned from.
+        y_test, proba_test : as y and proba, default=None
+        classes : array-like of length n_labels, default=None
+            The labels, in the order of the columns of `proba`. None takes them from `y`.
+        levels : array-like of float in (0, 1), default=(0.5, 0.55, ..., 0.95, 0.98)
+            The precision to promise.
+        by_label : bool, default=False
+            Whether each label has a threshold, and keeps the promise, of its own.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows that thresholds are found from.
+        ax : array-like of two matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : PromiseCurveDisplay
+        """
+        Y, proba, _, labels = checked(y, proba, 0.5, classes)
+        data = {"out of fold": (Y, proba)}
+        if y_test is not None:
+            data["test"] = checked(y_test, proba_test, 0.5, labels)[:2]
+        return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw the shares, and the precision reached against the one promised.
+
+        Parameters
+        ----------
+        ax : array-like of two matplotlib Axes, default=None
+            None makes a figure.
+
+        Returns
+        -------
+        display : PromiseCurveDisplay
+        """
+        self.axes_ = panels(ax, 2)
+        shares, precision = self.axes_
+        for name, marker, line in (("out of fold", "o", "-"), ("test", "x", "--")):
+            curve = self.curves.get(name)
+            if curve is None:
+                continue
+            for key, (text, color) in _STYLES.items():
+                shares.plot(self.levels, curve[key], line, marker=marker, color=color, label=f"{text}, {name}")
+            precision.plot(self.levels, curve["precision"], line, marker=marker, color="C2", label=name)
+        precision.plot(self.levels, self.levels, color="0.3", linewidth=1.2, label="promised")
+        shares.set(title="decided automatically", xlabel="precision promised", ylim=(0, 1.02))
+        precision.set(title="precision reached", xlabel="precision promised")
+        if ax is None:
+            for panel in self.axes_:
+                panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", frameon=False)
+        else:
+            add_legend(shares, False)
+            add_legend(precision, False)
+        self.figure_ = self.axes_[0].figure
+        return self
+
+
+def _curves(data, levels, by_label, sample_weight):
+    """Return what the display is made of: thresholds come from the first of the data."""
+    levels = np.asarray(levels, dtype=np.float64)
+    if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
+        raise ValueError(f"levels must be numbers in (0, 1), such as [0.8, 0.9, 0.95]; got {levels.tolist()!r}.")
+    promises = [f"precision>={level}" + " by label" * by_label for level in levels.tolist()]
+    thresholds = [kept_threshold(*data["out of fold"], promise, sample_weight) for promise in promises]
+    weights = {"out of fold": sample_weight}
+    return {name: _decided(*pair, thresholds, weights.get(name)) for name, pair in data.items()}, levels
+
+
+def _decided(Y, proba, thresholds, weight):
+    """Return the shares of rows and of true labels, and the precision, for each of the thresholds."""
+    weight = np.ones(len(proba)) if weight is None else np.asarray(weight, dtype=np.float64)
+    counts = np.zeros((len(thresholds), 3))
+    n_true = 0.0
+    for rows in row_blocks(*proba.shape):
+        cells = Y[rows].toarray() if hasattr(Y, "toarray") else Y[rows]
+        truth, known = cells == 1, cells == cells  # NaN is not itself
+        n_true += weight[rows] @ truth.sum(axis=1)
+        for i, threshold in enumerate(thresholds):
+            decisions = DecisionRule(threshold).decide(proba[rows]) & known
+            amounts = (decisions.any(axis=1), (decisions & truth).sum(axis=1), decisions.sum(axis=1))
+            counts[i] += [weight[rows] @ amount for amount in amounts]
+    with_labels, right, predicted = counts.T
+    share = np.divide(right, predicted, out=np.full(len(right), np.nan), where=predicted > 0)
+    return {"rows": with_labels / weight.sum(), "labels": right / n_true if n_true else 0 * right, "precision": share}
