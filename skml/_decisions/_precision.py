@@ -15,6 +15,8 @@ _RISK = 1 - CONFIDENCE
 # Each threshold of the grid applies so many times the tags of the one above it.
 _STEP = 1.05
 
+_STARTS = 3
+
 # The tests start at so many times the rows that would do if all their tags were right: one wrong must not end them.
 _SPARE = 1.5
 
@@ -69,8 +71,8 @@ class Tags(NamedTuple):
     def lowest(self, level):
         """Return the position of the last threshold whose precision is shown to be `level`; None if none is.
 
-        Fixed-sequence tests run down the grid from two starts, each with half of the risk; the one that reaches the
-        other's start hands its half on (the fallback procedure of Wiens and Dmitrienko, 2005).
+        Fixed-sequence tests run down the grid from a few starts, each with its share of the risk; one that reaches the
+        next start hands its share on (the fallback procedure of Wiens and Dmitrienko, 2005).
         """
         risk, found = 0.0, None
         for i, (p_value, share) in enumerate(zip(self.p_values(level), self._starts(level), strict=True)):
@@ -82,14 +84,21 @@ class Tags(NamedTuple):
         return found
 
     def _starts(self, level):
-        """Return the share of the risk that each threshold starts with; none where the rows cannot do."""
-        shares, rows, cells = np.zeros(len(self.tags)), self.rows(), self.cells()
+        """Return the share of the risk that each threshold starts with; none where the rows cannot do.
+
+        The starts are where the promise would be shown most surely if the probabilities were true, near the top, and
+        half way between them, for probabilities that are too sure of themselves.
+        """
+        shares, rows = np.zeros(len(self.tags)), self.rows()
         (possible,) = np.nonzero(rows >= rows_needed(level))
-        if possible.size:  # where the promise would be shown most surely if the probabilities were true
-            margin = (self.expected / self.tags - level) * np.sqrt(cells)
-            (high,) = np.nonzero(rows >= _SPARE * rows_needed(level, _RISK / 2))
-            for start in (possible[margin[possible].argmax()], (high if high.size else possible)[0]):
-                shares[start] += _RISK / 2
+        if not possible.size:
+            return shares
+        margin = (self.expected / self.tags - level) * np.sqrt(self.cells())
+        (spare,) = np.nonzero(rows >= _SPARE * rows_needed(level, _RISK / _STARTS))
+        top = (spare if spare.size else possible)[0]
+        surest = max(top, possible[margin[possible].argmax()])
+        for wanted in np.geomspace(rows[top], max(rows[top], rows[surest]), _STARTS):
+            shares[np.argmax(rows >= wanted * (1 - 1e-9))] += _RISK / _STARTS
         return shares
 
 

@@ -191,8 +191,9 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     ascent of Dinkelbach (1967), which starts from the one for all labels and never loses.
 
     Promises of precision are fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) down a grid of
-    thresholds that `Y` has no say in: each applies 5 % more tags than the one above. The tests start where the
-    promise would be shown most surely if the probabilities were true, and near the top, each with half of the risk
+    thresholds that `Y` has no say in: each applies 5 % more tags than the one above. The tests start near the top,
+    where the promise would be shown most surely if the probabilities were true, and between, each with a third of the
+    risk
     (Wiens and Dmitrienko, 2005). The bound is the binomial's (Clopper and Pearson, 1934) with equal weights and
     one label; the tags of a row are not independent, so with several the binomial is that of the effective number
     of tags (Korn and Graubard, 1998): as many as have the variance of the share of wrong tags between rows, and as

@@ -148,18 +148,22 @@ def test_labels_have_no_say_in_the_grid_and_weights_may_be_multiplied(data):
         )
 
 
-def test_the_tests_go_down_from_two_starts_and_stop_where_one_fails():
+def test_the_tests_go_down_from_three_starts_and_stop_where_one_fails():
     def tags(wrong):
         n, wrong = np.array([50.0, 100, 200, 400]), np.array(wrong, dtype=float)
         return Tags(n, wrong, 0.95 * n, n, n, wrong, wrong)
 
-    p_values = tags([0, 2, 9, 80]).p_values(0.9)
-    assert list(p_values < 0.025) == [True, True, True, False]
-    assert tags([0, 2, 9, 80]).lowest(0.9) == 2
-    # The starts are the second, the first with half as many rows again as it takes, and the last.
-    assert tags([0, 50, 9, 80]).lowest(0.9) is None
-    assert tags([0, 50, 9, 4]).lowest(0.9) == 3
-    assert tags([20, 50, 60, 80]).lowest(0.9) is None
+    p_values = tags([0, 3, 9, 80]).p_values(0.9)
+    assert list(p_values < 0.05 / 3) == [True, True, True, False]
+    # The starts have half as many rows again as it takes, twice and four times as many.
+    assert tags([0, 3, 9, 80]).lowest(0.9) == 2
+    assert tags([0, 50, 9, 80]).lowest(0.9) == 2
+    assert tags([0, 50, 60, 4]).lowest(0.9) == 3
+    assert tags([0, 50, 60, 80]).lowest(0.9) is None
+    # p is 0.029 where two thirds of the risk are left, then where only one is.
+    assert 0.05 / 3 < tags([0, 0, 12, 0]).p_values(0.9)[2] < 0.1 / 3
+    assert tags([0, 3, 12, 80]).lowest(0.9) == 2
+    assert tags([0, 50, 12, 80]).lowest(0.9) is None
 
 
 def test_the_threshold_for_all_labels_is_shown_to_keep_its_promise(data):
