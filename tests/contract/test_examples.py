@@ -11,6 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {
     "05_custom_networks.py": ("pandas",),
     "06_text_explained.py": ("cwe2", "matplotlib", "pandas"),
+    "08_retraining.py": ("pandas",),
     "genes.py": ("river", "pandas", "matplotlib"),
     "tag_weaknesses.py": ("cwe2",),
 }
@@ -34,6 +35,11 @@ def test_each_example_is_tested():
 def test_text_explained(tmp_path):
     assert "For Access Control: " in run("06_text_explained.py", tmp_path)
     assert (tmp_path / "06_text_explained.png").stat().st_size > 10_000
+def test_retraining(tmp_path):
+    *_, last_month = run("08_retraining.py", tmp_path).strip().splitlines()
+    number, n_tags, never_again, growing, *_ = last_month.split()
+    assert (number, n_tags) == ("5", "7")
+    assert float(growing) > float(never_again)
 
 
 @pytest.mark.slow
