@@ -26,14 +26,12 @@ class Predictor:
         self._functions = {}
 
     def __call__(self, model, X):
-        """Return the outputs of `model`, shape (n_samples, n_outputs), in chunks of bounded memory."""
+        """Yield the outputs of `model`, shape (n_rows, n_outputs), of blocks of bounded memory in turn."""
         state = _state_of(model) if self._shared else []
         chunk = max(1, BLOCK_CELLS // int(np.prod(X.shape[1:])))
-        outputs = []
         for start in range(0, X.shape[0], chunk):
             rows = rows_of(X[start : start + chunk], model)
-            outputs.append(self._function(rows.layout)(*rows.tensors, *state).numpy())
-        return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+            yield self._function(rows.layout)(*rows.tensors, *state).numpy()
 
     def _function(self, layout):
         if layout not in self._functions:

@@ -1,7 +1,6 @@
 """The default network as arrays: the weights to start from, and the forward pass of the trained one."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +12,15 @@ from skml._targets._cells import row_blocks
 
 # Inputs and outputs of a layer, in float64.
 _CELL_BYTES = 16
+
+# Batches of more rows are multiplied in the dtype of the network.
+_MAX_EXACT_ROWS = 500
+
+# The members of batches of more rows are computed one after the other.
+_MAX_STACKED_ROWS = 32
+
+# A network whose weights in float64 are larger is cast at each call.
+_MAX_KEPT_BYTES = 2**25
 
 # Offsets of so many standard deviations are subtracted in float64: float32 would leave less than 4 digits of the rest.
 _MAX_OFFSET = 2**10
@@ -27,7 +35,7 @@ def _selu(x):
 
 ACTIVATIONS = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "gelu": lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2))),
+    "gelu": lambda x: 0.5 * x * (1 + erf(x * 0.5**0.5)),
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0, out=x),
     "selu": _selu,
@@ -42,9 +50,10 @@ ACTIVATIONS = {
 class DenseNetwork:
     """Fully connected networks, the members of an ensemble, as arrays.
 
-    Every product is taken in float64: in float32 BLAS rounds a row differently when other rows
-    stand beside it, and a prediction must not depend on its neighbours. The first layer of sparse
-    rows is summed row by row and needs no such care.
+    Up to 500 rows every product is taken in float64: in float32 BLAS rounds a row differently when
+    other rows stand beside it, and a prediction must not depend on its neighbours. The first layer of
+    sparse rows is summed row by row and needs no such care. More rows are multiplied in the dtype of the
+    network, twice as fast; those of a block whose values are too large for that in float64 again.
 
     Parameters
     ----------
@@ -124,8 +133,9 @@ class DenseNetwork:
         """Return the probabilities of each row by the member of its fold, by all where that is -1."""
         proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for j in np.unique(fold):
-            rows = fold == j
-            proba[rows] = (self if j < 0 else self.member(j)).proba(X[rows])
+            network, rows = self if j < 0 else self.member(j), np.flatnonzero(fold == j)
+            for block, part in network._blocks(X, network._proba, rows):
+                proba[rows[block]] = part
         return proba
 
     def member(self, j):
@@ -137,15 +147,23 @@ class DenseNetwork:
 
     def proba(self, X):
         """Return the probabilities of the output units, the members' mean, shape (n_samples, n_outputs)."""
-        if self.calibration.changes:
-            return self._outputs(X, lambda logits: proba_of_logits(self._log_proba(logits), self.head))
-        link = partial(proba_of_logits, head=self.head)
-        return self._outputs(X, link if self.n_members == 1 else lambda logits: link(logits).mean(axis=0))
+        return self._joined(X, self._proba)
+
+    def proba_blocks(self, X):
+        """Yield what `proba` returns, rows in turn."""
+        for _, proba in self._blocks(X, self._proba):
+            yield proba
 
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
         limit = np.finfo(self.dtype).max  # X of 1e38 is in its range, the logits may not be
-        return self._outputs(X, lambda logits: np.clip(self._log_proba(logits), -limit, limit))
+        return self._joined(X, lambda logits: np.clip(self._log_proba(logits), -limit, limit))
+
+    def _proba(self, logits):
+        if self.calibration.changes:
+            return proba_of_logits(self._log_proba(logits), self.head)
+        proba = proba_of_logits(logits, self.head)
+        return proba if self.n_members == 1 else proba.mean(axis=0)
 
     def _log_proba(self, logits):
         if self.n_members == 1:
@@ -154,53 +172,105 @@ class DenseNetwork:
             scores = _log_odds_of_mean(logits) if self.head == "sigmoid" else _log_of_mean(logits)
         return self.calibration.log_proba(scores, self.head) if self.calibration.changes else scores
 
-    def _outputs(self, X, combine):
-        is_sparse = issparse(X)
-        widest = self.n_members * max(self.widths)
-        blocks = row_blocks(X.shape[0], widest if is_sparse else max(widest, X.shape[1]), _CELL_BYTES)
-        weights = self._wide_weights(is_sparse)
-        if len(blocks) == 1:
-            return combine(self._logits(X, weights)).astype(self.dtype)
+    def _joined(self, X, combine):
+        blocks = self._blocks(X, combine)
+        rows, first = next(blocks)
+        if len(first) == X.shape[0]:
+            return first
         outputs = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
-        for rows in blocks:
-            outputs[rows] = combine(self._logits(X[rows], weights))
+        outputs[rows] = first
+        for rows, part in blocks:
+            outputs[rows] = part
         return outputs
 
-    def _wide_weights(self, is_sparse):
-        """Return the weights in float64, bar a first kernel for sparse rows; those of one member are not stacked."""
-        kernel, bias, *others = self.weights
-        bias = bias.astype(np.float64)
-        if is_sparse and self.shift is not None:
-            bias -= (self.shift * self.scale) @ kernel
-        first = kernel if is_sparse else kernel.astype(np.float64)
-        if self.n_members == 1:
-            return [first, bias, *(weight[0].astype(np.float64) for weight in others)]
-        others = [weight.astype(np.float64) for weight in others]
-        others[1::2] = [bias[:, None] for bias in others[1::2]]
-        return [first, bias, *others]
+    def _blocks(self, X, combine, rows=None):
+        """Yield slices of some rows, of all by default, and what `combine` makes of their logits."""
+        n_rows, is_sparse = X.shape[0] if rows is None else len(rows), issparse(X)
+        widest = self.n_members * max(self.widths)
+        blocks = row_blocks(n_rows, widest if is_sparse else max(widest, X.shape[1]), _CELL_BYTES)
+        layers = self._layers(n_rows, is_sparse)
+        for block in blocks:
+            part = X if rows is None and len(blocks) == 1 else X[block if rows is None else rows[block]]
+            yield block, combine(self._finite_logits(part, layers)).astype(self.dtype, copy=False)
 
-    def _logits(self, X, weights):
+    def _layers(self, n_rows, is_sparse):
+        """Return the layers for so many rows; those in float64, which take longer to cast than a row, are kept."""
+        if n_rows > _MAX_EXACT_ROWS:
+            dtype = np.promote_types(self.dtype, np.float32)
+            return self._cast_layers(dtype, dtype, is_sparse)
+        kept = vars(self).setdefault("_kept", {})
+        if is_sparse in kept:
+            return kept[is_sparse]
+        layers = self._cast_layers(self.dtype if is_sparse else np.float64, np.float64, is_sparse)
+        if sum(weight.nbytes for weight in layers[is_sparse:]) <= _MAX_KEPT_BYTES:
+            kept[is_sparse] = layers
+        return layers
+
+    def _cast_layers(self, first, dtype, is_sparse):
+        """Return the weights in a dtype, the first kernel in one of its own; those of one member are not stacked."""
+        kernel, bias, *others = self.weights
+        if is_sparse and self.shift is not None:
+            bias = bias - (self.shift * self.scale) @ kernel
+        first = [kernel.astype(first, copy=False), bias.astype(dtype, copy=False)]
+        others = [weight.astype(dtype, copy=False) for weight in others]
+        if self.n_members == 1:
+            return [*first, *(weight[0] for weight in others)]
+        others[1::2] = [bias[:, None] for bias in others[1::2]]
+        return [*first, *others]
+
+    def _finite_logits(self, X, layers):
+        if layers[0].dtype == np.float64:
+            return self._logits(X, layers)
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self._logits(X, layers)
+        if np.isfinite(logits).all():
+            return logits
+        return self._logits(X, self._cast_layers(np.float64, np.float64, issparse(X)))
+
+    def _logits(self, X, layers):
         """Return the logits, shape (n_samples, n_outputs), after an axis of members if there are several."""
-        kernel, bias, *others = weights
-        logits = (self.scaled(X) @ kernel).astype(np.float64, copy=False)
-        logits += bias
+        kernel, bias, *others = layers
+        X = self.scaled(X, kernel.dtype)
+        if self.n_members > 1 and X.shape[0] > _MAX_STACKED_ROWS:
+            return np.stack(list(self._logits_in_turn(X, layers)))
+        sums = (X @ kernel).astype(bias.dtype, copy=False)
+        sums += bias
         if self.n_members > 1:
-            logits = logits.reshape(len(logits), self.n_members, -1).swapaxes(0, 1)
+            sums = sums.reshape(len(sums), self.n_members, -1).swapaxes(0, 1)
+        return self._after_first(sums, others)
+
+    def _logits_in_turn(self, X, layers):
+        """Yield the logits of each member: what one hands from layer to layer stays in the processor's cache."""
+        kernel, bias, *others = layers
+        all_sums, width = X @ kernel if issparse(X) else None, self.widths[0]
+        for j in range(self.n_members):
+            own = slice(j * width, (j + 1) * width)
+            sums = X @ kernel[:, own] if all_sums is None else all_sums[:, own]
+            sums = sums.astype(bias.dtype, copy=False)
+            sums += bias[own]
+            yield self._after_first(sums, [weight[j] for weight in others])
+
+    def _after_first(self, logits, layers):
+        """Return the logits from the sums of the first layer."""
         activate, hidden = ACTIVATIONS[self.activation], None
-        for kernel, bias in zip(others[::2], others[1::2], strict=True):
+        for kernel, bias in zip(layers[::2], layers[1::2], strict=True):
             hidden = _with_residual(activate(logits), hidden)
             logits = hidden @ kernel
             logits += bias
         return logits
 
-    def scaled(self, X):
-        """Return X as the first layer takes it."""
+    def scaled(self, X, dtype):
+        """Return what the first kernel, of that dtype, is multiplied by: SciPy would cast a kernel to that of X."""
         if issparse(X):
-            return X if self.scale is None else _with_data(X, X.data * self.scale.astype(X.dtype)[X.indices])
-        X = X.astype(np.float64, copy=False)
-        if self.scale is None:
-            return X
-        return X * self.scale if self.shift is None else (X - self.shift) * self.scale
+            data = X.data.astype(dtype, copy=False)
+            return _with_data(X, data if self.scale is None else data * self.scale.astype(dtype)[X.indices])
+        if self.scale is not None:
+            X = X.astype(np.float64, copy=False)  # what is left of a column far from 0 has digits enough
+            X = X * self.scale if self.shift is None else (X - self.shift) * self.scale
+        return X.astype(dtype, copy=False)
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
 
 
 def _with_residual(outputs, inputs):
@@ -210,11 +280,17 @@ def _with_residual(outputs, inputs):
 
 def _log_odds_of_mean(logits):
     """Return the log-odds of the mean over the first axis of the sigmoids of logits."""
+    yes, no = expit(logits).mean(axis=0), expit(-logits).mean(axis=0)
+    if min(yes.min(), no.min()) >= np.finfo(logits.dtype).tiny:
+        return np.log(yes) - np.log(no)
     return logsumexp(log_expit(logits), axis=0) - logsumexp(log_expit(-logits), axis=0)
 
 
 def _log_of_mean(logits):
     """Return the logarithm of the mean over the first axis of the softmax of logits."""
+    proba = softmax(logits, axis=-1).mean(axis=0)
+    if proba.min() >= np.finfo(logits.dtype).tiny:
+        return np.log(proba)
     return logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
 
 

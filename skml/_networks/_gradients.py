@@ -69,7 +69,7 @@ def integrated_gradients(network, row, output):
     baseline = row * 0
     if network.shift is not None:
         row, baseline = dense(row), network.shift[None]
-    change = dense(network.scaled(row))[0].astype(np.float64)
+    change = dense(network.scaled(row, np.float64))[0]
     columns = np.flatnonzero(change)
     change, kernel = change[columns], network.weights[0][columns].astype(np.float64)
     odds, baseline_odds = (log_odds_of_output(network, x, output) for x in (row, baseline))

@@ -38,18 +38,26 @@ class KerasNetwork:
         """Floating dtype of the network."""
         return np.dtype(self.model.outputs[0].dtype if self.model.outputs else keras.config.floatx())
 
-    def outputs(self, X):
-        """Return the outputs of the model, shape (n_samples, n_outputs)."""
+    def output_blocks(self, X):
+        """Yield the outputs of the model, shape (n_rows, n_outputs), of blocks of rows in turn."""
         check_can_run()
         if self._predictor is None:
             description = describe_model(self.model)
             self._predictor = predictor(self.model, description, copy_model)
         return self._predictor(self.model, X)
 
+    def outputs(self, X):
+        """Return the outputs of the model, shape (n_samples, n_outputs)."""
+        return _joined(self.output_blocks(X))
+
+    def proba_blocks(self, X):
+        """Yield what `proba` returns, rows in turn."""
+        for outputs in self.output_blocks(X):
+            yield proba_of_logits(outputs, self.head) if self.logits else check_outputs(outputs)
+
     def proba(self, X):
         """Return the probabilities of the output units, shape (n_samples, n_outputs)."""
-        outputs = self.outputs(X)
-        return proba_of_logits(outputs, self.head) if self.logits else check_outputs(outputs)
+        return _joined(self.proba_blocks(X))
 
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
@@ -63,6 +71,11 @@ class KerasNetwork:
 
     def __setstate__(self, state):
         vars(self).update(state, model=unpack(state["model"]))
+
+
+def _joined(blocks):
+    blocks = list(blocks)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def check_outputs(outputs):
