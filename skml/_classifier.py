@@ -12,7 +12,7 @@ from skml._constraints import CONSTRAINTS, OF_DEFAULT_NETWORK
 from skml._decisions._rule import DEFAULT_THRESHOLD, check_can_be_tuned, check_can_calibrate, decision_rule, is_tuned
 from skml._decisions._tuning import TunedThresholds
 from skml._fitted import FittedClassifier
-from skml._keras._process import check_can_run
+from skml._keras._process import check_can_train
 from skml._networks._dense import open_interval
 from skml._targets._forms import check_rows
 from skml._targets._label_space import encoder_for_fit
@@ -327,7 +327,7 @@ class KerasMultiLabelClassifier(FittedClassifier):
             self._validate_params()
             self._check_routed()
             self._check_default_network(OF_DEFAULT_NETWORK)
-            check_can_run()
+            check_can_train()
             seen = {"X": X, "y": y, "sample_weight": sample_weight}
             X = check_X(self, X, reset=earlier is None)
             check_rows(X, y)

@@ -7,6 +7,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import decision_rule
+from skml._keras._process import check_installed
 from skml._keras._routed import RoutedParameters
 from skml._networks._dense import DenseNetwork, open_interval
 from skml._plain import to_plain
@@ -139,6 +140,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         if not isinstance(self._network, DenseNetwork):
             return self._network.model
         if "_rebuilt_model" not in vars(self):
+            check_installed("model_", "tensorflow")
             from skml._networks._ensemble import rebuild
 
             self._rebuilt_model = rebuild(self._network)

@@ -48,7 +48,8 @@ class VersionedState:
     def __setstate__(self, state):
         state = dict(state)
         saved, current = state.pop("_versions", {}), current_versions()
-        changed = {name: there for name, there in saved.items() if current.get(name) != there}
+        # What is not installed here does not matter: it raises where it is needed.
+        changed = {name: there for name, there in saved.items() if current.get(name) not in (there, None)}
         if changed:
             # Before what may fail because of it.
             warnings.warn(VersionWarning(type(self).__name__, changed, current), stacklevel=2)

@@ -14,10 +14,15 @@ import threading
 import warnings
 from pathlib import Path
 
-import keras
-import numpy as np
+from skml._keras._process import check_installed
 
-from skml._keras._descriptions import (
+# Pickles of custom networks, and of parameters that are objects of Keras, lead here.
+check_installed("A custom network, or a parameter that is an object of Keras,", "tensorflow")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from skml._keras._descriptions import (  # noqa: E402
     SHARED_TYPES,
     all_layers,
     are_keras,

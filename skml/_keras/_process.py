@@ -1,9 +1,47 @@
 """Whether this process can train."""
 
+import importlib.util
 import os
 import sys
 
+_MODULES = {"tensorflow": "tensorflow", "scikeras": "scikeras", "iterative-stratification": "iterstrat"}
+
 _lost_threads = False
+
+
+def check_installed(what, *packages):
+    """Make sure that packages are there which the default network predicts without.
+
+    Parameters
+    ----------
+    what : str
+        What needs them.
+    *packages : str
+        Names by which pip knows them.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If one of them is not installed.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(_MODULES[name]) is None]
+    if missing:
+        listed = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        raise ModuleNotFoundError(f"{what} needs {listed}, not installed here: pip install {' '.join(missing)}")
+
+
+def check_can_train():
+    """Make sure that what training needs is installed, and that TensorFlow can work in this process.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If something is not installed.
+    RuntimeError
+        As `check_can_run`.
+    """
+    check_installed("Training", *_MODULES)
+    check_can_run()
 
 
 def check_can_run():

@@ -1,6 +1,5 @@
 """A trained custom network."""
 
-import keras
 import numpy as np
 
 from skml._keras._copies import copy_model, pack, unpack
@@ -36,6 +35,8 @@ class KerasNetwork:
     @property
     def dtype(self):
         """Floating dtype of the network."""
+        import keras  # not above: what says that it is not installed has to come first
+
         return np.dtype(self.model.outputs[0].dtype if self.model.outputs else keras.config.floatx())
 
     def output_blocks(self, X):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skml._keras._process import check_installed
 from skml._targets._cells import column_sums, dense
 from skml._targets._strata import strata_of
 
@@ -40,9 +41,7 @@ def folds(rows, Y, n_members, random_state):
         return None
     fold = np.full(Y.shape[0], -1)
     if _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
-        from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
-
-        splitter = MultilabelStratifiedKFold(n_members, shuffle=True, random_state=random_state)
+        splitter = _splitter("MultilabelStratifiedKFold", n_splits=n_members, shuffle=True, random_state=random_state)
         for j, (_, own) in enumerate(splitter.split(rows, _strata(Y[rows]))):
             fold[rows[own]] = j
     else:
@@ -81,11 +80,18 @@ def holdout(rows, Y, fraction, random_state):
 def _drawn(rows, Y, n_held_out, random_state):
     if not _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
         return random_state.permutation(rows)[:n_held_out]
-    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
-
-    splitter = MultilabelStratifiedShuffleSplit(1, test_size=n_held_out, random_state=random_state)
+    params = {"n_splits": 1, "test_size": n_held_out, "random_state": random_state}
+    splitter = _splitter("MultilabelStratifiedShuffleSplit", **params)
     ((_, drawn),) = splitter.split(rows, _strata(Y[rows]))
     return rows[drawn]
+
+
+def _splitter(name, **params):
+    """Return a splitter of iterative-stratification."""
+    check_installed("Stratification by label", "iterative-stratification")
+    from iterstrat import ml_stratifiers
+
+    return getattr(ml_stratifiers, name)(**params)
 
 
 def _is_affordable(n_samples, n_labels, seconds):
@@ -128,8 +134,6 @@ def stratified_splits(y, params, by_label, by_class, by_chance):
         return by_class(**params).split(classes, classes)
     if not (Y.shape[1] and _is_affordable(*Y.shape, _SEARCH_SECONDS)):
         return plain.split(np.zeros(Y.shape[0]))
-    from iterstrat import ml_stratifiers
-
     cells = _strata(Y)
-    splits = list(getattr(ml_stratifiers, by_label)(**params).split(cells, cells))
+    splits = list(_splitter(by_label, **params).split(cells, cells))
     return splits if all(len(train) and len(test) for train, test in splits) else plain.split(cells)

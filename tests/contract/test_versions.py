@@ -53,6 +53,10 @@ def test_a_file_of_a_newer_skml_says_so(monkeypatch):
     assert "skml 0.1.0 is newer than the 0.0.9 that loads it: update skml." in text
 
 
+def test_a_package_that_is_not_installed_here_is_not_warned_of(monkeypatch):
+    assert loaded_with(monkeypatch, ESTIMATORS[0], keras=None) == []
+
+
 def test_versions_need_no_keras(tmp_path):
     code = "import sys, pickle, skml; pickle.dumps(skml.KerasMultiLabelClassifier()); print('keras' in sys.modules)"
     assert run_python_in(tmp_path, code).strip() == "False"
