@@ -35,6 +35,8 @@ def test_each_example_is_tested():
 def test_text_explained(tmp_path):
     assert "For Access Control: " in run("06_text_explained.py", tmp_path)
     assert (tmp_path / "06_text_explained.png").stat().st_size > 10_000
+
+
 def test_retraining(tmp_path):
     *_, last_month = run("08_retraining.py", tmp_path).strip().splitlines()
     number, n_tags, never_again, growing, *_ = last_month.split()
