@@ -1,6 +1,7 @@
 """How often labels are true where a probability says so."""
 
 from collections.abc import Hashable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import sparse
 from scipy.stats import binomtest
 from sklearn.base import BaseEstimator
 from sklearn.calibration import calibration_curve
+from sklearn.utils import check_scalar
 
 from skml._targets._cells import column_sums
 from skml._targets._labels import number_of
@@ -165,6 +167,7 @@ def _curves(Y, proba, labels, chosen, n_bins, strategy):
     """Return what CalibrationCurveDisplay is made of."""
     if isinstance(chosen, str):
         raise ValueError(f"labels must be a list of labels; got {chosen!r}. Write [{chosen!r}].")
+    check_scalar(n_bins, "n_bins", Integral, min_val=1)
     columns = sparse.csc_array(Y)
     support = column_sums(columns == 1)
     if chosen is None:

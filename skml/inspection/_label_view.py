@@ -175,8 +175,8 @@ class LabelView(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         y : label collections, indicator, or one label per row, n_samples in all
-            As the estimator takes it in fit. The columns of an indicator are its labels by position, those of a
-            DataFrame by name if it has noted names.
+            As the estimator takes it in fit: `KerasMultiLabelClassifier` knows the columns of a DataFrame by their
+            names, others know columns by their position.
 
         Returns
         -------

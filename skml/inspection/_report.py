@@ -108,6 +108,8 @@ def label_report(estimator, X, y=None, /, *, threshold=None, classes=None):
     [2.0, 0.5, 1.0]
     """
     if y is None:
+        if hasattr(estimator, "predict_proba"):
+            raise ValueError("y is missing: label_report(estimator, X, y) compares predictions with it.")
         Y, proba, threshold, labels = checked(estimator, X, threshold, classes)
         return _frame(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
     if threshold is not None or classes is not None:

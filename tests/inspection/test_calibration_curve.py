@@ -95,6 +95,8 @@ def test_the_most_frequent_labels_have_panels_or_those_chosen():
         CalibrationCurveDisplay.from_predictions(Y, proba, labels=[12])
     with pytest.raises(ValueError, match=r"labels must be a list of labels; got 'ab'"):
         CalibrationCurveDisplay.from_predictions(Y, proba, labels="ab")
+    with pytest.raises(ValueError, match="n_bins == 0, must be >= 1"):
+        CalibrationCurveDisplay.from_predictions(Y, proba, n_bins=0)
     with pytest.raises(ValueError, match="strategy"):
         CalibrationCurveDisplay.from_predictions(Y, proba, strategy="equal")
 

@@ -153,6 +153,8 @@ def test_the_report_of_an_estimator_is_a_table_without_a_display(with_threshold,
     pd.testing.assert_frame_equal(frame, given)
     with pytest.raises(ValueError, match=r"go with label_report\(y, proba\): an estimator has its own"):
         label_report(with_threshold, X, label_sets, threshold=0.2)
+    with pytest.raises(ValueError, match="y is missing"):
+        label_report(with_threshold, X)
 
 
 def test_labels_that_the_estimator_does_not_know_are_in_the_report(with_threshold, X, label_sets):
