@@ -23,9 +23,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from importlib.resources import as_file, files
 from pathlib import Path
-from xml.etree import ElementTree
 
 import joblib
 import numpy as np
@@ -39,6 +37,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MultiLabelBinarizer
 from threadpoolctl import threadpool_limits
+from weaknesses import read_weaknesses
 
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 
@@ -47,25 +46,6 @@ START = time.perf_counter()
 
 def say(message):
     print(f"[{time.perf_counter() - START:4.0f} s] {message}", flush=True)
-
-
-def read_weaknesses():
-    """Return titles, texts and label sets, as three arrays of objects."""
-    with as_file(files("cwe2")) as folder:
-        root = ElementTree.parse(next(Path(folder).rglob("cwec_*.xml"))).getroot()
-    cwe = root.tag.removesuffix("Weakness_Catalog")  # the XML namespace, in braces
-
-    titles, texts, label_sets = [], [], []
-    for weakness in root.iter(f"{cwe}Weakness"):
-        scopes = {scope.text for scope in weakness.iterfind(f"{cwe}Common_Consequences/{cwe}Consequence/{cwe}Scope")}
-        if not scopes:
-            continue
-        parts = [weakness.find(f"{cwe}{name}") for name in ("Description", "Extended_Description")]
-        words = " ".join(" ".join(part.itertext()) for part in parts if part is not None).split()
-        titles.append(f"CWE-{weakness.get('ID')} {weakness.get('Name')}")
-        texts.append(f"{weakness.get('Name')}. {' '.join(words)}")
-        label_sets.append(scopes)
-    return (np.array(column, dtype=object) for column in (titles, texts, label_sets))
 
 
 titles, texts, y = read_weaknesses()
