@@ -1,0 +1,66 @@
+"""Lesson 4: cells that nobody has labelled, and labels that hardly occur.
+
+Functions of yeast genes (Elisseeff and Weston, 2002), which the package ``river`` ships: 103 measurements, 14 classes
+of function. Run it with ``python examples/04_unknown_labels_and_imbalance.py``, or cell by cell.
+"""
+
+# %% Data. Of the training rows we forget three of four cells, as if each gene had been tested for a few functions.
+import numpy as np
+import pandas as pd
+from river.datasets import Yeast
+from sklearn.model_selection import train_test_split
+
+genes = pd.read_csv(Yeast().path)
+Y = genes.filter(like="Class").astype(float)
+X = genes.drop(columns=Y.columns)
+X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.4, random_state=0)
+is_known = np.random.RandomState(0).uniform(size=Y_train.shape) < 0.25
+Y_partly = Y_train.where(is_known)
+print(
+    f"{Y_partly.isna().to_numpy().mean():.0%} of {Y_partly.size} cells unknown; a first row:", Y_partly.iloc[0].tolist()
+)
+
+# %% NaN is unknown: it adds nothing to the loss, to weights, thresholds and scores. Filling in 0 teaches what is wrong.
+from skml import KerasMultiLabelClassifier
+from skml.metrics import average_precision_score, f1_score, roc_auc_score
+
+quick = KerasMultiLabelClassifier(hidden_layer_sizes=64, n_members=3, random_state=0)
+ways = {"all cells known": Y_train, "NaN": Y_partly, "filled with 0": Y_partly.fillna(0)}
+rows = {}
+for name, y in ways.items():
+    proba = quick.fit(X_train, y).predict_proba(X_test)
+    rows[name] = {
+        "ROC-AUC": roc_auc_score(Y_test, proba),
+        "mean probability": proba.mean(),
+        "micro-F1 at 0.5": f1_score(Y_test, proba >= 0.5, average="micro"),
+    }
+rows["(truth)"] = {"mean probability": Y_test.to_numpy().mean()}
+print(pd.DataFrame(rows).T.round(3).to_string(na_rep=""))
+
+# %% Rare labels: hardly any probability reaches 0.5. Weights and losses move probabilities; thresholds move decisions.
+print("rows of each label:", Y_train.sum().astype(int).tolist())
+settings = {
+    "default": {},
+    'class_weight="balanced"': {"class_weight": "balanced"},
+    'loss="focal"': {"loss": "focal"},
+    'loss="asymmetric"': {"loss": "asymmetric"},
+}
+rows = {}
+for name, params in settings.items():
+    clf = KerasMultiLabelClassifier(hidden_layer_sizes=64, n_members=3, random_state=0, **params).fit(X_train, Y_train)
+    proba = clf.predict_proba(X_test)
+    macro_f1 = {}
+    for threshold in (0.5, "f1_micro", "f1_macro"):  # tuned on the out-of-fold probabilities, without another fit
+        macro_f1[f"macro-F1, {threshold}"] = f1_score(Y_test, clf.set_params(threshold=threshold).predict(X_test))
+    ranking = {"mean AP": average_precision_score(Y_test, proba), "mean probability": proba.mean()}
+    rows[name] = ranking | macro_f1
+print(pd.DataFrame(rows).T.round(3).to_string())
+
+# %% What the tuned thresholds do for each label.
+import matplotlib.pyplot as plt
+
+from skml.inspection import LabelReportDisplay
+
+clf = quick.set_params(threshold="f1_macro").fit(X_train, Y_train)
+LabelReportDisplay.from_estimator(clf, X_test, Y_test)
+plt.show()
