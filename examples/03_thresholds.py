@@ -48,13 +48,13 @@ clf.set_params(threshold=clf.tuned_threshold_ | {"Class14": 0.5}, min_labels=1, 
 print("labels of the first genes:", clf.predict(X_test[:8]).sum(axis=1).tolist())
 clf.set_params(min_labels=0, max_labels=None)
 
-# %% Promised. "Apply a label only if nine of ten are right, and send the rest to a person", or "miss no more than a tenth
-# of a gene's functions". The smallest, or largest, thresholds that keep it are found from the same probabilities.
+# %% Promised. "Apply a label only if nine of ten are right, and send the rest to a person", or "miss no more than a
+# tenth of a gene's functions". The thresholds that keep it are found from the same probabilities.
 promises = ["precision>=0.8", "precision>=0.9", "precision>=0.9 by label", "recall>=0.8", "recall>=0.9"]
 print(pd.DataFrame({promise: scores(promise) for promise in promises}).T.round(3).to_string())
 
-# %% What a promise assumes: rows like those of training. Of rows that come from elsewhere, here genes whose measurements
-# are shifted, it may be broken, and nothing in the rows says so.
+# %% What a promise assumes: rows like those of training. Of rows that come from elsewhere, here genes whose
+# measurements are shifted, it may be broken, and nothing in the rows says so.
 shifted = X_test + 1.5 * X_train.std()
 table = {promise: scores(promise, shifted) for promise in promises[:2]}
 print(pd.DataFrame(table).T.round(3).to_string())
