@@ -118,9 +118,11 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     Promises are kept by fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) and conformal risk control
     (Angelopoulos et al., 2022). They assume that new rows come from where those of `fit` did, and that the classifier
-    is the one that answered for those: as with a float `cv` and ``refit=False``, or "prefit" on rows that the
-    classifier has not seen. After folds, the one fitted to all rows has learned from more, and usually keeps
-    them too (Barber et al., 2021, on what can be shown). By label, each has its 95 % for itself.
+    is the one that answered for those: as with a float `cv` and ``refit=False``, or "prefit" on rows that it has not
+    seen. After folds, the one fitted to all rows has learned from more, and usually keeps them too (Barber et al.,
+    2021, on what can be shown). By label, each has its 95 % for itself. The bound on precision is exact (Clopper and
+    Pearson, 1934) for one label and equal weights; labels of a row are not independent, so for several it is that of
+    an effective number of labels (Korn and Graubard, 1998), seen in how wrong ones come together in rows.
 
     Scores of `decision_function` are taken for log-odds, up to a factor: on that scale Platt's two numbers are fitted,
     and thresholds are drawn toward the common one.

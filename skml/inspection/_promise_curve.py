@@ -6,12 +6,12 @@ from skml._decisions._rule import DecisionRule
 from skml._decisions._tuning import kept_threshold
 from skml._targets._cells import row_blocks
 from skml._targets._responses import as_scores, holder_of
-from skml.inspection._drawing import add_legend, panels
+from skml.inspection._drawing import add_legend, new_axes, panels
 from skml.inspection._report import checked
 
 _LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 
-_STYLES = {"rows": ("rows that get a label", "C0"), "labels": ("true labels that are predicted", "C1")}
+_STYLES = {"rows": ("rows with a label", "C0"), "labels": ("true labels", "C1")}
 
 
 class PromiseCurveDisplay:
@@ -139,7 +139,7 @@ class PromiseCurveDisplay:
         -------
         display : PromiseCurveDisplay
         """
-        self.axes_ = panels(ax, 2)
+        self.axes_ = new_axes(2, size=(4.8, 3.6)) if ax is None else panels(ax, 2)
         shares, precision = self.axes_
         for name, marker, line in (("out of fold", "o", "-"), ("test", "x", "--")):
             curve = self.curves.get(name)
@@ -149,14 +149,10 @@ class PromiseCurveDisplay:
                 shares.plot(self.levels, curve[key], line, marker=marker, color=color, label=f"{text}, {name}")
             precision.plot(self.levels, curve["precision"], line, marker=marker, color="C2", label=name)
         precision.plot(self.levels, self.levels, color="0.3", linewidth=1.2, label="promised")
-        shares.set(title="decided automatically", xlabel="precision promised", ylim=(0, 1.02))
+        shares.set(title="decided automatically", xlabel="precision promised", ylabel="share", ylim=(-0.03, 1.03))
         precision.set(title="precision reached", xlabel="precision promised")
-        if ax is None:
-            for panel in self.axes_:
-                panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", frameon=False)
-        else:
-            add_legend(shares, False)
-            add_legend(precision, False)
+        add_legend(shares, ax is None)
+        precision.legend(fontsize="small", loc="upper left")
         self.figure_ = self.axes_[0].figure
         return self
 

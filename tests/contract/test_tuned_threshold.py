@@ -255,7 +255,7 @@ def test_a_search_over_rules_and_the_parameters_of_the_estimator(X, label_sets):
 
 
 BAD = {
-    "scoring": ({"scoring": "f1"}, "scoring must be one of .* or a callable; got 'f1'. The nearest is 'f1_micro'"),
+    "scoring": ({"scoring": "f1"}, "scoring must be one of .* or a callable; got 'f1'. The nearest is 'f1_m"),
     "shrinkage": ({"shrinkage": -1}, "'shrinkage' parameter .* Got -1 instead"),
     "no meaning": ({"shrinkage": 1.0, "scoring": "top_k"}, "has no meaning for scoring='top_k'"),
     "cv": ({"cv": 1.5}, "'cv' parameter"),
