@@ -9,7 +9,8 @@ import numpy as np
 def shows_bar(verbose):
     """Whether a bar is asked for, and can be drawn: a file keeps each state of it, one after the other."""
     # As Keras asks, but for a check that is true of every process on Linux.
-    return verbose == 1 and (sys.stdout.isatty() or "ipykernel" in sys.modules)
+    is_terminal = hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
+    return verbose == 1 and (is_terminal or "ipykernel" in sys.modules)
 
 
 class EpochLines(keras.callbacks.Callback):
