@@ -244,8 +244,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         check_is_fitted(self)
         encoder = self.target_encoder_
         answers = self._columns(X, response_method(self.estimator_))
-        rule = DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
-        return encoder.inverse_transform(rule.decide(encoder.output_columns(answers)))
+        return encoder.inverse_transform(self._rule().decide(encoder.output_columns(answers)))
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X):
@@ -331,6 +330,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **params)
         return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
+
+    def _rule(self):
+        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
 
     def _columns(self, X, method):
         """Return what a method of the fitted estimator answers, a column for each of ``classes_``."""

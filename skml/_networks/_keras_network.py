@@ -37,7 +37,8 @@ class KerasNetwork:
         """Floating dtype of the network."""
         import keras  # not above: what says that it is not installed has to come first
 
-        return np.dtype(self.model.outputs[0].dtype if self.model.outputs else keras.config.floatx())
+        outputs = getattr(self.model, "outputs", None)
+        return np.dtype(outputs[0].dtype if outputs else keras.config.floatx())
 
     def output_blocks(self, X):
         """Yield the outputs of the model, shape (n_rows, n_outputs), of blocks of rows in turn."""

@@ -9,8 +9,8 @@ import pytest
 import skml
 
 ROOT = Path(skml.__file__).parent
-ROOMS = ["_decisions", "_keras", "_networks", "_targets", "_training", "inspection", "metrics", "model_selection"]
-TOOLBOXES = {"inspection", "metrics", "model_selection"}
+TOOLBOXES = {"inspection", "metrics", "model_selection", "onnx"}
+ROOMS = ["_decisions", "_keras", "_networks", "_targets", "_training", *sorted(TOOLBOXES)]
 KNOW_KERAS = {"_keras", "_networks", "_training"}
 PREDICT_WITHOUT_KERAS = {
     "skml._networks._dense",

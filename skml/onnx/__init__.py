@@ -1,0 +1,6 @@
+"""Toolbox: fitted classifiers as ONNX graphs, for programs without Python or scikit-learn."""
+
+from skml.onnx._converter import register_converter
+from skml.onnx._export import WORDS, to_onnx
+
+__all__ = ["WORDS", "register_converter", "to_onnx"]

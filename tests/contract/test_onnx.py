@@ -1,0 +1,362 @@
+"""Exported graphs, run by onnxruntime, against the estimators."""
+
+import copy
+import dataclasses
+import json
+import pickle
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import custom
+import skml.onnx
+from estimators import SMALL, tiny
+from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
+from skml._decisions._calibration import Calibration
+from skml._networks._dense import ACTIVATIONS
+from skml.onnx._dense_graph import ACTIVATIONS as IN_GRAPHS
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+# A word of one letter, accents, other scripts, words that are joined, no word at all.
+WORDS = ["naïve", "cat", "Été", "dog", "I", "a", "ÉCOLE", "x1", "foo_bar", "c'est", "Straße", "日本語", "cat,dog", "!"]
+
+
+def feeds_of(model, X):
+    """Return the inputs of a graph, in its dtypes."""
+    columns = {"X": X.toarray() if sparse.issparse(X) else X} if not hasattr(X, "columns") else dict(X.items())
+    kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+    assert columns.keys() == kinds.keys()
+    arrays = {
+        name: np.asarray(column, onnx.helper.tensor_dtype_to_np_dtype(kinds[name])) for name, column in columns.items()
+    }
+    return {name: array[:, None] if array.ndim == 1 else array for name, array in arrays.items()}
+
+
+def answers_of(model, X):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert [output.name for output in session.get_outputs()] == ["probabilities", "labels"]
+    return session.run(None, feeds_of(model, X))
+
+
+def assert_same(estimator, X, model=None, tolerance=1e-6):
+    model = skml.onnx.to_onnx(estimator) if model is None else model
+    proba, labels = answers_of(model, X)
+    expected = estimator.predict(X)
+    assert proba.dtype == estimator.predict_proba(X).dtype
+    np.testing.assert_allclose(proba, estimator.predict_proba(X), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(labels, expected.toarray() if sparse.issparse(expected) else expected)
+    return model
+
+
+@pytest.fixture(scope="module")
+def X32(X):
+    return X.astype(np.float32)
+
+
+# The default network
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(activation, X, X32, Y):
+    clf = KerasMultiLabelClassifier(**SMALL, activation=activation).fit(X, Y)
+    assert_same(clf, X32)
+
+
+def test_no_activation_is_missing_or_more():
+    assert IN_GRAPHS.keys() == ACTIVATIONS.keys()
+
+
+def with_network(clf, **changes):
+    """Return an estimator whose network differs in some fields."""
+    twin = copy.copy(clf)
+    twin._trained = dataclasses.replace(clf._trained, network=dataclasses.replace(clf._network, **changes))
+    return twin
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("kind", ["labels", "two classes", "three classes", "integers"])
+def test_every_head_calibrated_or_not(n_members, kind, X, X32, Y):
+    y = {
+        "labels": Y,
+        "two classes": np.array(["no", "yes"])[Y[:, 0]],
+        "three classes": np.array(["a", "b", "c"], dtype=object)[Y.argmax(axis=1)],
+        "integers": Y.argmax(axis=1) + 5,
+    }[kind]
+    clf = tiny(n_members=n_members, epochs=2, calibrate=False).fit(X, y)
+    assert_same(clf, X32)
+    offset = 0.0 if clf._network.head == "softmax" else np.full(clf._network.widths[-1], 0.3)
+    calibrated = with_network(clf, calibration=Calibration(2.5, offset))
+    assert np.abs(calibrated.predict_proba(X) - clf.predict_proba(X)).max() > 0.05
+    assert_same(calibrated, X32)
+
+
+@pytest.mark.parametrize("params", [{"scale": None}, {"hidden_layer_sizes": (6, 6, 4)}, {"n_members": 1}])
+def test_other_sizes_and_scales(params, X, X32, Y):
+    assert_same(KerasMultiLabelClassifier(**{**SMALL, **params}).fit(3 * X + 5, Y), 3 * X32 + 5)
+
+
+def test_a_column_far_from_0_makes_the_input_float64(X, Y):
+    X = X + np.array([1e8, 0, 0, 0, 0])
+    model = assert_same(KerasMultiLabelClassifier(**SMALL).fit(X, Y), X)
+    assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_sparse_rows_are_passed_as_dense_ones(n_members, X32, Y):
+    X = sparse.csr_array(np.where(X32 > 0.5, X32, 0))
+    assert_same(tiny(n_members=n_members).fit(X, sparse.csr_array(Y)), X)
+
+
+def test_large_values_stay_inside_the_open_interval(X32, Y):
+    clf = tiny(scale=None, activation="linear", n_members=1).fit(X32, Y)
+    proba, _ = answers_of(assert_same(clf, 1e4 * X32, tolerance=1e-3), 1e4 * X32)
+    assert 0 < proba.min() < 1e-30
+    assert proba.max() == np.nextafter(np.float32(1), np.float32(0))
+
+
+@pytest.mark.parametrize("activation", ["selu", "softplus"])
+def test_a_network_in_float64_is_one_in_the_graph(activation, X, Y):
+    clf = tiny(n_members=2).fit(X, Y)
+    weights = [weight.astype(np.float64) for weight in clf._network.weights]
+    assert_same(with_network(clf, weights=weights, activation=activation), X, tolerance=1e-14)
+
+
+# Decisions
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"threshold": [0.2, 0.4, 0.9]},
+        {"min_labels": 1},
+        {"max_labels": 1, "threshold": 0.1},
+        {"min_labels": 2, "max_labels": 2},
+        {"max_labels": 0},
+        {"threshold": 0.0},
+    ],
+)
+def test_every_rule(rule, fitted, X32):
+    clf = pickle.loads(pickle.dumps(fitted)).set_params(**rule)
+    _, labels = answers_of(skml.onnx.to_onnx(clf), X32)
+    np.testing.assert_array_equal(labels, clf._rule().decide(clf.predict_proba(X32)))
+
+
+@pytest.mark.parametrize(
+    "rule", [{"min_labels": 2}, {"max_labels": 2, "threshold": 0.2}, {"min_labels": 1, "max_labels": 1}]
+)
+def test_of_equal_probabilities_the_earlier_label_is_taken(rule, X32, Y):
+    clf = tiny(classes=[0, 1, 2, 3], epochs=1, **rule).fit(X32, np.hstack([Y, Y[:, :1]]))
+    clf = with_network(clf, weights=[np.zeros_like(weight) for weight in clf._network.weights])
+    assert len(np.unique(clf.predict_proba(X32))) == 1
+    assert_same(clf, X32)
+
+
+@pytest.mark.parametrize("scoring", ["f1_macro", "top_k"])
+def test_tuned_by_cross_validation(scoring, X, X32, Y):
+    assert_same(TunedThresholdMultiLabelClassifierCV(tiny(), scoring=scoring, cv=2).fit(X, Y), X32)
+
+
+def test_tuned_by_fit(X, X32, Y):
+    assert_same(tiny(threshold="f1_macro").fit(X, Y), X32)
+
+
+def test_metadata_are_labels_and_thresholds(fitted):
+    clf = pickle.loads(pickle.dumps(fitted)).set_params(threshold={"b": 0.25}, max_labels=2)
+    described = {item.key: json.loads(item.value) for item in skml.onnx.to_onnx(clf).metadata_props}
+    assert described == {"labels": ["a", "b", "c"], "thresholds": [0.5, 0.25, 0.5], "min_labels": 0, "max_labels": 2}
+
+
+# Pipelines
+
+
+def texts_of(n):
+    rng = np.random.RandomState(0)
+    texts = [" ".join(rng.choice(WORDS, rng.randint(0, 9))) for _ in range(n)]
+    return texts, [{word for word in ("cat", "dog", "école") if word in text.lower()} for text in texts]
+
+
+@pytest.mark.parametrize(
+    "vectorizer", [TfidfVectorizer(), TfidfVectorizer(ngram_range=(1, 2)), CountVectorizer(min_df=3)]
+)
+def test_a_pipeline_of_texts(vectorizer, recwarn):
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(80)
+    pipeline = make_pipeline(vectorizer, tiny()).fit(texts, y)
+    model = skml.onnx.to_onnx(pipeline, texts)
+    assert not [w for w in recwarn if "exported graph" in str(w.message)]
+    proba, labels = answers_of(model, np.array(texts, dtype=object))
+    np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(labels, pipeline[-1]._rule().decide(pipeline.predict_proba(texts)))
+    assert json.loads(model.metadata_props[0].value) == ["cat", "dog", "école"]
+
+
+def test_a_pipeline_of_numbers(X, X32, Y):
+    pytest.importorskip("skl2onnx")
+    pipeline = make_pipeline(StandardScaler(), tiny()).fit(X, Y)
+    assert_same(pipeline, X32, skml.onnx.to_onnx(pipeline, X32))
+    assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X))  # in float64
+    tuned = make_pipeline(StandardScaler(), TunedThresholdMultiLabelClassifierCV(tiny(), cv=2)).fit(X, Y)
+    assert_same(tuned, X32, skml.onnx.to_onnx(tuned, X32))
+
+
+def test_a_pipeline_of_columns():
+    pytest.importorskip("skl2onnx")
+    texts, _ = texts_of(80)
+    rng = np.random.RandomState(1)
+    X = pd.DataFrame({"text": texts, "size": rng.randn(80), "colour": rng.choice(["red", "green"], 80)})
+    columns = make_column_transformer(
+        (TfidfVectorizer(), "text"), (StandardScaler(), ["size"]), (OneHotEncoder(), ["colour"])
+    )
+    Y = np.array([["cat" in text, size > 0] for text, size in zip(texts, X["size"], strict=True)]).astype(int)
+    pipeline = make_pipeline(columns, tiny()).fit(X, Y)
+    assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X))
+
+
+@pytest.mark.parametrize("options", [None, {"zipmap": False}, {KerasMultiLabelClassifier: {"zipmap": True}}])
+def test_skl2onnx_itself_exports_after_registration(options, X, X32, Y):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    skml.onnx.register_converter()
+    pipeline = make_pipeline(StandardScaler(), tiny()).fit(X, Y)
+    assert_same(pipeline, X32, skl2onnx.to_onnx(pipeline, X32[:1], options=options))
+
+
+def test_a_tokenizer_that_splits_otherwise_is_warned_of():
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(60)
+    pipeline = make_pipeline(TfidfVectorizer(), tiny()).fit(texts, y)
+    ascii_only = {TfidfVectorizer: {"tokenexp": "[a-zA-Z0-9_]+", "locale": "C.UTF-8"}}
+    with pytest.warns(UserWarning, match=r"answers otherwise than predict_proba for \d+ of 60 rows, by up to 0\.\d"):
+        skml.onnx.to_onnx(pipeline, texts, options=ascii_only)
+
+
+def test_a_graph_that_cannot_run_here_is_warned_of():
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(60)
+    pipeline = make_pipeline(TfidfVectorizer(), tiny(epochs=1)).fit(texts, y)
+    with pytest.warns(UserWarning, match=r"(?s)cannot run the exported graph here.*locale.*see skml\.onnx\.to_onnx"):
+        skml.onnx.to_onnx(pipeline, texts, options={TfidfVectorizer: {"locale": "xx_XX"}})
+
+
+# Custom networks
+
+
+def with_logits(meta):
+    return keras.Sequential(
+        [keras.Input((meta["n_features_in_"],)), keras.layers.Dense(6, "gelu"), keras.layers.Dense(meta["n_outputs_"])]
+    )
+
+
+@pytest.fixture
+def tf2onnx():
+    return pytest.importorskip("tf2onnx")
+
+
+def test_a_custom_network_after_loading(tf2onnx, X, X32, Y):
+    clf = pickle.loads(pickle.dumps(tiny(custom.network, epochs=1, max_labels=2).fit(X, Y)))
+    model = assert_same(clf, X32)
+    assert model.graph.input[0].name == "X"
+
+
+@pytest.mark.parametrize(
+    ("y", "loss"),
+    [("labels", keras.losses.BinaryCrossentropy), ("three classes", keras.losses.CategoricalCrossentropy)],
+)
+def test_logits_of_a_custom_network_become_probabilities(y, loss, tf2onnx, X, X32, Y):
+    y = Y if y == "labels" else np.array(["a", "b", "c"])[Y.argmax(axis=1)]
+    assert_same(tiny(with_logits, epochs=1, loss=loss(from_logits=True)).fit(X, y), X32)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units=3):
+        super().__init__()
+        self.head = keras.layers.Dense(units, "sigmoid")
+
+    def call(self, x):
+        return self.head(x)
+
+    def get_config(self):
+        return {"units": 3}
+
+
+def test_a_custom_network_that_says_no_shape(tf2onnx, X, X32, Y):
+    assert_same(tiny(lambda meta: Subclassed(), epochs=1).fit(X, Y), X32)
+
+
+def test_a_custom_network_in_a_pipeline(tf2onnx, X, X32, Y):
+    pytest.importorskip("skl2onnx")
+    pipeline = make_pipeline(StandardScaler(), tiny(custom.network, epochs=1)).fit(X, Y)
+    assert_same(pipeline, X32, skml.onnx.to_onnx(pipeline, X32))
+
+
+def test_a_layer_without_a_counterpart_is_refused(tf2onnx, X, Y):
+    def transformed(meta):
+        inputs = keras.Input((5,))
+        real, _ = keras.ops.fft((inputs, inputs))
+        return keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(real))
+
+    clf = tiny(transformed, epochs=1).fit(X, Y)
+    with pytest.raises(ValueError, match=r"custom network has no counterpart in ONNX: tf2onnx does not know .*FFT"):
+        skml.onnx.to_onnx(clf)
+
+
+# What cannot be exported
+
+
+@pytest.mark.parametrize("estimator", [tiny(), make_pipeline(StandardScaler(), tiny())])
+def test_unfitted_estimators_are_refused(estimator, X):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        skml.onnx.to_onnx(estimator, X)
+
+
+def test_other_estimators_are_refused(X, Y):
+    inner = make_pipeline(StandardScaler(), tiny(epochs=1))
+    for estimator in (
+        LogisticRegression().fit(X, Y[:, 0]),
+        TunedThresholdMultiLabelClassifierCV(inner, cv=2).fit(X, Y),
+    ):
+        with pytest.raises(ValueError, match=r"Only a KerasMultiLabelClassifier.*got (LogisticRegression|Pipeline)\."):
+            skml.onnx.to_onnx(estimator)
+
+
+def test_a_threshold_that_was_not_found_is_refused(fitted):
+    clf = pickle.loads(pickle.dumps(fitted)).set_params(threshold="f1_macro")
+    with pytest.raises(ValueError, match=r"threshold='f1_macro' is tuned by fit.*call fit again"):
+        skml.onnx.to_onnx(clf)
+
+
+def test_a_pipeline_without_rows_is_refused(X, Y):
+    with pytest.raises(ValueError, match=r"pass some rows, to_onnx\(pipeline, X\)"):
+        skml.onnx.to_onnx(make_pipeline(StandardScaler(), tiny(epochs=1)).fit(X, Y))
+
+
+@pytest.mark.parametrize("missing", ["tensorflow", "tf2onnx"])
+def test_a_missing_package_is_named(missing, X, Y, monkeypatch):
+    clf = tiny(custom.network, epochs=1).fit(X, Y)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=rf"needs the package {missing}: pip install 'skml\[onnx\]'"):
+        skml.onnx.to_onnx(clf)
+
+
+def test_importing_the_toolbox_imports_no_other_package(run_python):
+    printed = run_python("import sys, skml.onnx; print([n for n in ('onnx', 'skl2onnx', 'keras') if n in sys.modules])")
+    assert printed.strip() == "[]"
+
+
+def test_an_export_changes_nothing(X, X32, Y):
+    clf = tiny(epochs=1).fit(X, Y)
+    before, proba = pickle.dumps(clf), clf.predict_proba(X)
+    skml.onnx.to_onnx(clf, X32)
+    assert pickle.dumps(clf) == before
+    np.testing.assert_array_equal(clf.predict_proba(X), proba)
