@@ -1,0 +1,86 @@
+"""Lesson 9: serving. One file, four ways to read it, and what an answer takes.
+
+A Pipeline from texts to label sets is trained once. Then it answers in a process without TensorFlow, from a file that
+names no code, and as an ONNX graph without Python. Run it with ``python examples/09_serving.py``, or cell by cell.
+"""
+
+# %% Train, once. Thresholds are part of the model.
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # asks TensorFlow to start quietly
+
+import subprocess
+import sys
+import tempfile
+import timeit
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import joblib
+import numpy as np
+import onnxruntime
+import pandas as pd
+import skops.io
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
+from weaknesses import read_weaknesses
+
+import skml
+import skml.onnx
+
+titles, texts, tags = read_weaknesses()
+X_train, X_test, y_train, y_test = train_test_split(texts, tags, test_size=0.2, random_state=0)
+clf = make_pipeline(
+    TfidfVectorizer(min_df=2),
+    skml.KerasMultiLabelClassifier(threshold="f1_micro", random_state=0),
+)
+clf.fit(X_train, y_train)
+text, expected = X_test[:1], clf.predict_proba(X_test)
+folder = Path(tempfile.mkdtemp())
+rows = {}
+
+
+def say_time(name, answer, path):
+    """Note the time of one text, in ms, and the size of a file, in MB."""
+    seconds = min(timeit.repeat(answer, number=20, repeat=5)) / 20
+    rows[name] = {"one text, ms": 1000 * seconds, "file, MB": path.stat().st_size / 1e6}
+
+
+# %% joblib: for processes that may trust the file. Loading and predicting need no TensorFlow.
+joblib.dump(clf, folder / "model.joblib")
+LOAD = """
+import sys, joblib
+clf = joblib.load(sys.argv[1])
+print(clf.predict([sys.argv[2]])[0], "without TensorFlow:", "tensorflow" not in sys.modules)
+"""
+command = [sys.executable, "-c", LOAD, folder / "model.joblib", text[0]]
+print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+say_time("joblib", lambda: clf.predict_proba(text), folder / "model.joblib")
+
+# %% skops: a file that names no code to run, but the types that its reader trusts.
+skops.io.dump(clf, folder / "model.skops")
+print("types to trust:", skops.io.get_untrusted_types(file=folder / "model.skops"))
+loaded = skops.io.load(folder / "model.skops", trusted=skml.SKOPS_TRUSTED)
+print("the same probabilities:", np.array_equal(loaded.predict_proba(X_test), expected))
+say_time("skops", lambda: loaded.predict_proba(text), folder / "model.skops")
+
+# %% ONNX: a graph of the whole Pipeline, strings in, for programs without scikit-learn or without Python. Some rows
+# tell the types of its inputs, and are compared: a warning says if the graph answers otherwise.
+model = skml.onnx.to_onnx(clf, X_test)
+(folder / "model.onnx").write_bytes(model.SerializeToString())
+session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+proba, labels = session.run(["probabilities", "labels"], {"X": X_test[:, None]})
+print(f"largest difference of a probability: {np.abs(proba - expected).max():.1e}")
+given = [tuple(clf[-1].classes_[row == 1]) for row in labels]
+print("the same labels:", given == clf.predict(X_test).tolist())
+say_time("onnxruntime", lambda: session.run(["probabilities"], {"X": text[:, None]}), folder / "model.onnx")
+
+# %% Many threads, each with a request. Products of matrices have threads of their own: one is enough there.
+with threadpool_limits(1), ThreadPoolExecutor(8) as pool:
+    answers = list(pool.map(lambda row: clf.predict_proba([row]), X_test))
+print("threads answer alike:", np.allclose(np.vstack(answers), expected, rtol=0, atol=1e-6))
+
+# %% What it takes.
+print(pd.DataFrame(rows).T.round(2).to_string())
