@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 SKOPS_TRUSTED = ("skml.KerasMultiLabelClassifier", "skml.TunedThresholdMultiLabelClassifierCV")
 
 
-def clear_cache():
+def clear_cache() -> None:
     """Forget the compiled training steps and predictions that are kept for later fits.
 
     A fit of the same architecture, loss, optimizer class and metrics as an earlier one re-uses its

@@ -1,7 +1,16 @@
 """The estimator: scikit-learn's contract around a Keras network."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from numpy.typing import ArrayLike
+
 from skml._constraints import CONSTRAINTS
 from skml._fitting import FittingClassifier
+from skml._targets._types import Matrix, RandomState, Target
+
+if TYPE_CHECKING:
+    import keras
 
 
 class KerasMultiLabelClassifier(FittingClassifier):
@@ -196,36 +205,36 @@ class KerasMultiLabelClassifier(FittingClassifier):
 
     def __init__(
         self,
-        model=None,
+        model: "Callable | keras.Model | None" = None,
         *,
-        hidden_layer_sizes="auto",
-        activation="relu",
-        dropout="auto",
-        input_dropout="auto",
-        scale="auto",
-        n_members="auto",
-        optimizer="adam",
-        learning_rate=None,
-        loss="auto",
-        metrics=None,
-        calibrate="auto",
-        class_weight=None,
-        classes=None,
-        threshold=0.5,
-        min_labels=0,
-        max_labels=None,
-        epochs="auto",
-        batch_size="auto",
-        early_stopping=True,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        callbacks=None,
-        jit_compile=False,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        **routed,
-    ):
+        hidden_layer_sizes: int | Sequence[int] | str = "auto",
+        activation: str = "relu",
+        dropout: float | str = "auto",
+        input_dropout: float | str = "auto",
+        scale: str | None = "auto",
+        n_members: int | str = "auto",
+        optimizer: "str | keras.Optimizer | type[keras.Optimizer]" = "adam",
+        learning_rate: "float | keras.optimizers.schedules.LearningRateSchedule | None" = None,
+        loss: "str | Callable | keras.Loss | type[keras.Loss]" = "auto",
+        metrics: list | None = None,
+        calibrate: bool | str = "auto",
+        class_weight: str | Mapping[Any, float] | ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        threshold: float | str | Mapping[Any, float] | ArrayLike = 0.5,
+        min_labels: int = 0,
+        max_labels: int | None = None,
+        epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        callbacks: Any = None,
+        jit_compile: bool = False,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        **routed: Any,
+    ) -> None:
         self.model = model
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -255,7 +264,15 @@ class KerasMultiLabelClassifier(FittingClassifier):
         self.verbose = verbose
         self._set_routed(routed)
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: Target,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: Target | None = None,
+    ) -> Self:
         """Train a network on X and y.
 
         Parameters
@@ -285,7 +302,9 @@ class KerasMultiLabelClassifier(FittingClassifier):
         """
         return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, goes_on=self.warm_start)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Matrix, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch, without a holdout, going on from what earlier calls learned.
 
         Parameters

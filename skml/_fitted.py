@@ -1,8 +1,10 @@
 """What a fitted classifier does: it predicts, scores, is pickled and shown. Keras is not needed for it."""
 
 import pickle
+from collections.abc import Hashable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,6 +13,7 @@ from skml._keras._process import check_installed
 from skml._keras._routed import RoutedParameters
 from skml._networks._dense import DenseNetwork, open_interval
 from skml._plain import to_plain
+from skml._targets._types import Matrix, Target
 from skml._training._examples import check_X
 from skml._training._tasks import CallbackSupportMixin
 from skml._versions import VersionedState
@@ -26,7 +29,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
     # Of the toolboxes: they hand over y as it is, and set classes.
     _reads_every_y = True
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Matrix:
         """Predict labels in the form of the ``y`` given to `fit`.
 
         Parameters
@@ -52,7 +55,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         blocks = self._network.proba_blocks(X)
         return self.target_encoder_.inverse_blocks(rule.decide(open_interval(proba)) for proba in blocks)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> np.ndarray:
         """Predict the probability of each label.
 
         Parameters
@@ -77,7 +80,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         self._check_is_fitted()
         return open_interval(self.target_encoder_.class_columns(self._network.proba(check_X(self, X))))
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> np.ndarray:
         """Predict log-odds.
 
         Parameters
@@ -93,7 +96,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         self._check_is_fitted()
         return self.target_encoder_.class_scores(self._network.log_proba(check_X(self, X)))
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose labels are all predicted right (subset accuracy).
 
         Parameters
@@ -111,7 +114,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
 
     @property
-    def threshold_(self):
+    def threshold_(self) -> float | np.ndarray | None:
         """The threshold in force."""
         if "_trained" not in vars(self):
             raise AttributeError("threshold_ is there after fit.")
@@ -121,7 +124,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
             raise AttributeError(str(error)) from error
 
     @property
-    def tuned_threshold_(self):
+    def tuned_threshold_(self) -> dict[Hashable, float]:
         """The threshold in force for each label."""
         if "_trained" not in vars(self) or self.target_encoder_.has_one_threshold:
             raise AttributeError("tuned_threshold_ is there after fit, unless y holds one label per row.")

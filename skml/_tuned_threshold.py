@@ -1,8 +1,11 @@
 """A classifier around any other, with thresholds tuned on probabilities or scores that were predicted out of fold."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context
@@ -22,6 +25,7 @@ from skml._targets._responses import (
     last_step,
     response_method,
 )
+from skml._targets._types import Matrix, RandomState, Target
 from skml._versions import VersionedState
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._split import resolve_cv
@@ -157,17 +161,17 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     def __init__(
         self,
-        estimator,
+        estimator: BaseEstimator,
         *,
-        scoring="f1_macro",
-        shrinkage="auto",
-        classes=None,
-        cv=None,
-        refit=True,
-        n_jobs=None,
-        random_state=None,
-        store_cv_results=False,
-    ):
+        scoring: str | Callable[..., float] = "f1_macro",
+        shrinkage: float | str | None = "auto",
+        classes: ArrayLike | None = None,
+        cv: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        store_cv_results: bool = False,
+    ) -> None:
         self.estimator = estimator
         self.scoring = scoring
         self.shrinkage = shrinkage
@@ -179,7 +183,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         self.store_cv_results = store_cv_results
 
     @_fit_context(prefer_skip_nested_validation=False)  # the estimator validates its own parameters
-    def fit(self, X, y, **params):
+    def fit(self, X: Matrix, y: Target, **params: Any) -> Self:
         """Tune the thresholds and fit the estimator.
 
         Parameters
@@ -229,7 +233,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 setattr(self, name, getattr(estimator, name))
         return self
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> Matrix:
         """Predict labels in the form of the ``y`` given to `fit`.
 
         Parameters
@@ -247,7 +251,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         return encoder.inverse_transform(self._rule().decide(encoder.output_columns(answers)))
 
     @available_if(_gives_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> np.ndarray:
         """Predict the probability of each label by the fitted estimator, which must have the method.
 
         Parameters
@@ -262,7 +266,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         check_is_fitted(self)
         return self._columns(X, "predict_proba")
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> np.ndarray:
         """Predict log-odds, those of `predict_proba`, or the scores of an estimator that has no `predict_proba`.
 
         The thresholds have no part in them.
@@ -284,7 +288,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             scores = logit(np.clip(scores, limits.tiny, 1 - limits.epsneg))
         return self.target_encoder_.class_scores(self.target_encoder_.output_columns(scores))
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose labels are all predicted right (subset accuracy).
 
         Parameters
@@ -301,7 +305,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         check_is_fitted(self)
         return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata are routed: by `fit` to the `fit` of the estimator and the `split` of `cv`.
 
         Returns

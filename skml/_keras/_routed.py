@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import sys
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
@@ -29,7 +30,7 @@ class RoutedParameters(BaseEstimator):
         parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD and p.name != "self"]
         cls.__signature__ = signature.replace(parameters=parameters)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, routed ones included.
 
         Parameters
@@ -44,7 +45,7 @@ class RoutedParameters(BaseEstimator):
         routed = {name: value for name, value in vars(self).items() if is_routed(name)}
         return {**super().get_params(deep=deep), **routed}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, routed ones included.
 
         Returns

@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array, check_scalar
 
 from skml._targets._cells import row_blocks, row_sums
@@ -13,7 +14,9 @@ from skml.inspection._report import checked
 _ROUNDING = 1e-6
 
 
-def prediction_sets(proba, y, proba_y, *, classes=None, coverage=0.9):
+def prediction_sets(
+    proba: ArrayLike, y: ArrayLike, proba_y: ArrayLike, *, classes: ArrayLike | None = None, coverage: float = 0.9
+) -> list[tuple]:
     """Return for each row the classes among which the true one is with a given probability.
 
     For y with one label per row. ``prediction_sets(clf.predict_proba(X), y, clf.oof_proba_, classes=clf.classes_)``

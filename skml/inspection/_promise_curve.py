@@ -1,13 +1,23 @@
 """What a promise of precision costs: the share of rows and of labels that are decided automatically."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from skml._decisions._rule import DecisionRule
 from skml._decisions._tuning import kept_threshold
 from skml._targets._cells import row_blocks
 from skml._targets._responses import as_scores, holder_of
+from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_legend, new_axes, panels
 from skml.inspection._report import checked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 
@@ -51,7 +61,18 @@ class PromiseCurveDisplay:
         self.levels = levels
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, y_fit, levels=_LEVELS, by_label=False, sample_weight=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: Matrix,
+        y: Target,
+        *,
+        y_fit: Target,
+        levels: Sequence[float] = _LEVELS,
+        by_label: bool = False,
+        sample_weight: ArrayLike | None = None,
+        ax: "Axes | ArrayLike | None" = None,
+    ) -> "PromiseCurveDisplay":
         """Find the thresholds from the out-of-fold probabilities of a fitted estimator, and try them on test rows.
 
         Parameters
@@ -88,17 +109,17 @@ class PromiseCurveDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y,
-        proba,
+        y: Target,
+        proba: ArrayLike,
         *,
-        y_test=None,
-        proba_test=None,
-        classes=None,
-        levels=_LEVELS,
-        by_label=False,
-        sample_weight=None,
-        ax=None,
-    ):
+        y_test: Target | None = None,
+        proba_test: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        levels: Sequence[float] = _LEVELS,
+        by_label: bool = False,
+        sample_weight: ArrayLike | None = None,
+        ax: "Axes | ArrayLike | None" = None,
+    ) -> "PromiseCurveDisplay":
         """Find the thresholds from given probabilities, and try them on those of test rows.
 
         Parameters
@@ -127,7 +148,7 @@ class PromiseCurveDisplay:
             data["test"] = checked(y_test, proba_test, 0.5, labels)[:2]
         return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | ArrayLike | None" = None) -> "PromiseCurveDisplay":
         """Draw the shares, and the precision reached against the one promised.
 
         Parameters

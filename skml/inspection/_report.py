@@ -1,14 +1,19 @@
 """The report of each label, as a table and as a heat map; the most probable labels of a row."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_scalar
 
 from skml._decisions._promises import NEVER
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, promise_in, resolve_threshold
 from skml._targets._responses import as_scores, holder_of, labels_of, threshold_in_force, truth, truth_and_responses
+from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
     add_colorbar,
@@ -22,10 +27,17 @@ from skml.inspection._drawing import (
 from skml.metrics._classification import f1_score, precision_score, recall_score
 from skml.metrics._ranking import average_precision_score
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+
 _SHADED = ["threshold", "precision", "recall", "f1", "average_precision"]
 
 
-def label_probabilities(estimator, X, /, k=3):
+def label_probabilities(
+    estimator: BaseEstimator | ArrayLike, X: Matrix | Sequence[Hashable], /, k: int = 3
+) -> list[list[tuple[Hashable, float]]]:
     """Return the most probable labels of each row with their probabilities.
 
     ``label_probabilities(estimator, X)`` lets a fitted estimator predict them, ``label_probabilities(proba, classes)``
@@ -72,7 +84,15 @@ def label_probabilities(estimator, X, /, k=3):
     ]
 
 
-def label_report(estimator, X, y=None, /, *, threshold=None, classes=None):
+def label_report(
+    estimator: BaseEstimator | Target,
+    X: Matrix,
+    y: Target | None = None,
+    /,
+    *,
+    threshold: float | Mapping[Any, float] | ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+) -> "DataFrame":
     """Return for each label how often it occurs and how well it is predicted. Needs pandas.
 
     ``label_report(estimator, X, y)`` is of what a fitted estimator predicts, ``label_report(y, proba)`` of given
@@ -151,7 +171,9 @@ class LabelReportDisplay:
         self.frame = frame
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: "Axes | ArrayLike | None" = None, **kwargs: Any
+    ) -> "LabelReportDisplay":
         """Report on what a fitted estimator predicts.
 
         Parameters
@@ -171,7 +193,16 @@ class LabelReportDisplay:
         return cls(label_report(estimator, X, y)).plot(ax=ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, y, proba, *, threshold=None, classes=None, ax=None, **kwargs):
+    def from_predictions(
+        cls,
+        y: Target,
+        proba: ArrayLike,
+        *,
+        threshold: float | Mapping[Any, float] | ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        ax: "Axes | ArrayLike | None" = None,
+        **kwargs: Any,
+    ) -> "LabelReportDisplay":
         """Report on given probabilities.
 
         Parameters
@@ -187,7 +218,15 @@ class LabelReportDisplay:
         """
         return cls(label_report(y, proba, threshold=threshold, classes=classes)).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, sort_by="support", max_labels=None, cmap="viridis", colorbar=True):
+    def plot(
+        self,
+        ax: "Axes | ArrayLike | None" = None,
+        *,
+        sort_by: str | None = "support",
+        max_labels: int | None = None,
+        cmap: Any = "viridis",
+        colorbar: bool = True,
+    ) -> "LabelReportDisplay":
         """Draw the heat map, a row for each label.
 
         Parameters

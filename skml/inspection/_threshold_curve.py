@@ -1,12 +1,22 @@
 """Precision, recall and F1 against the threshold."""
 
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.metrics import precision_recall_curve
 
 from skml._targets._responses import threshold_in_force, truth_and_responses
+from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_colorbar, add_legend, draw_map, map_height, new_axes, panels, short
 from skml.inspection._report import checked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 # Above this many labels their curves are one heat map.
 _MAX_PANELS = 11
@@ -51,7 +61,15 @@ class ThresholdCurveDisplay:
         self.threshold = threshold
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, labels=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: Matrix,
+        y: Target,
+        *,
+        labels: Sequence[Hashable] | None = None,
+        ax: "Axes | ArrayLike | None" = None,
+    ) -> "ThresholdCurveDisplay":
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -71,7 +89,16 @@ class ThresholdCurveDisplay:
         return cls(*_curves(Y, proba, threshold, classes)).plot(labels=labels, ax=ax)
 
     @classmethod
-    def from_predictions(cls, y, proba, *, threshold=None, classes=None, labels=None, ax=None):
+    def from_predictions(
+        cls,
+        y: Target,
+        proba: ArrayLike,
+        *,
+        threshold: float | Mapping[Any, float] | ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        labels: Sequence[Hashable] | None = None,
+        ax: "Axes | ArrayLike | None" = None,
+    ) -> "ThresholdCurveDisplay":
         """Draw the curves of given probabilities.
 
         Parameters
@@ -85,7 +112,9 @@ class ThresholdCurveDisplay:
         """
         return cls(*_curves(*checked(y, proba, threshold, classes))).plot(labels=labels, ax=ax)
 
-    def plot(self, ax=None, *, labels=None):
+    def plot(
+        self, ax: "Axes | ArrayLike | None" = None, *, labels: Sequence[Hashable] | None = None
+    ) -> "ThresholdCurveDisplay":
         """Draw the curves.
 
         Parameters

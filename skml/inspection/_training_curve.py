@@ -1,9 +1,16 @@
 """The loss and the metrics of a fit against the epoch."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from skml._targets._responses import holder_of
 from skml.inspection._drawing import panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class TrainingCurveDisplay:
@@ -37,7 +44,9 @@ class TrainingCurveDisplay:
         self.kept_epoch = kept_epoch
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(
+        cls, estimator: BaseEstimator, *, ax: "Axes | ArrayLike | None" = None
+    ) -> "TrainingCurveDisplay":
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -55,7 +64,7 @@ class TrainingCurveDisplay:
             raise ValueError(f"{type(estimator).__name__} has no history_: fit it, and draw what trains in epochs.")
         return cls(holder.history_, getattr(holder, "kept_epoch_", None)).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | ArrayLike | None" = None) -> "TrainingCurveDisplay":
         """Draw the curves.
 
         Parameters

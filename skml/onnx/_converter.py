@@ -8,7 +8,7 @@ from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._graph import Graph, package
 
 
-def register_converter():
+def register_converter() -> None:
     """Make skl2onnx know the classifiers of this package, as last steps of Pipelines too.
 
     Then ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` export them; `to_onnx` calls this itself. The outputs are

@@ -2,17 +2,23 @@
 
 import importlib.util
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skml._targets._cells import dense
 from skml._targets._responses import last_step
+from skml._targets._types import Matrix
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._converter import register_converter
 from skml.onnx._graph import OPSET, Graph, package
+
+if TYPE_CHECKING:
+    import onnx
 
 # The default token_pattern of scikit-learn, and the same for onnxruntime, whose \w knows no accents.
 _TOKEN_PATTERN = r"(?u)\b\w\w+\b"
@@ -30,7 +36,7 @@ _TOLERANCE = 1e-5
 _N_COMPARED = 1000
 
 
-def to_onnx(estimator, X=None, *, options=None):
+def to_onnx(estimator: BaseEstimator, X: Matrix | None = None, *, options: dict | None = None) -> "onnx.ModelProto":
     """Return a fitted classifier as an ONNX model.
 
     Parameters

@@ -37,7 +37,8 @@ def room_of(module):
 
 
 def imports_of(module, tree):
-    """Yield all that a module imports, in functions too, as names of modules."""
+    """Yield all that a module imports when it runs, in functions too, as names of modules."""
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
