@@ -1,9 +1,13 @@
 """Neural multi-label classification for scikit-learn users.
 
-`KerasMultiLabelClassifier` takes label sets, indicators or one label per row, trains a Keras network on
-them and answers in kind; `TunedThresholdMultiLabelClassifierCV` finds thresholds for any classifier. The
-modules `skml.metrics`, `skml.model_selection` and `skml.inspection` read ``y`` in the same forms. Importing
-this package imports neither Keras nor TensorFlow.
+- `skml.KerasMultiLabelClassifier` takes label sets, indicators or one label per row, trains a Keras network on them
+  and answers in kind; `skml.TunedThresholdMultiLabelClassifierCV` finds thresholds for any classifier.
+- `skml.metrics`: scores and scorers.
+- `skml.model_selection`: stratified splits, and probabilities predicted out of fold.
+- `skml.inspection`: tables and displays; one label as a binary classifier; what speaks for and against a label.
+- `skml.onnx`: fitted classifiers and Pipelines as ONNX graphs.
+
+All read ``y`` in the same forms. Importing this package imports neither Keras nor TensorFlow.
 
 A pickle or joblib file can run any code when it is loaded; load those alone that you trust. A file of skops cannot: it
 makes objects only of the types that its reader trusts. ``SKOPS_TRUSTED`` names those of this package that a Pipeline

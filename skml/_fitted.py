@@ -131,6 +131,10 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         labels = self.target_encoder_.threshold_labels
         return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
 
+    def __dir__(self):
+        # For completion: it is no attribute before it is asked for.
+        return [*super().__dir__(), *(["model_"] if "_trained" in vars(self) else [])]
+
     def __getattr__(self, name):
         if name == "oof_proba_":
             raise AttributeError(

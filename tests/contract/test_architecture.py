@@ -36,10 +36,13 @@ def room_of(module):
     return part if part in ROOMS else "roof"
 
 
+def is_for_type_checkers(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def imports_of(module, tree):
     """Yield all that a module imports when it runs, in functions too, as names of modules."""
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
-    for node in ast.walk(tree):
+    for node in (node for part in tree.body if not is_for_type_checkers(part) for node in ast.walk(part)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
