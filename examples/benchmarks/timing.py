@@ -51,7 +51,8 @@ def in_fresh_process(script, *arguments):
 def show(work, ours, theirs, ratio, target, other):
     """Print one row of a table."""
     print(
-        f"{work:42s} skml {ours:9.4f} s   {other:22s} {theirs:9.4f} s   ratio {ratio:5.2f}   (aim {target})", flush=True
+        f"{work:42s} skml {ours:10.6f} s   {other:22s} {theirs:10.6f} s   ratio {ratio:5.2f}   (aim {target})",
+        flush=True,
     )
 
 

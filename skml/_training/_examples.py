@@ -159,7 +159,7 @@ def _is_as_it_must_be(estimator, X):
     state = vars(estimator)
     if "_trained" not in state or "feature_names_in_" in state or not _is_plain(X):
         return False
-    if X.ndim != 2 or not X.shape[0] or X.shape[1] != state["n_features_in_"]:
+    if X.ndim != 2 or not X.shape[0] or X.shape[1] != state.get("n_features_in_"):
         return False
     values = X.data if sparse.issparse(X) else X.ravel(order="K")
     with np.errstate(over="ignore"):
