@@ -319,5 +319,12 @@ class KerasMultiLabelClassifier(FittingClassifier):
         Returns
         -------
         self : KerasMultiLabelClassifier
+
+        Examples
+        --------
+        >>> X = [[0.0], [1.0]]
+        >>> clf = KerasMultiLabelClassifier().partial_fit(X, [set(), {"wet"}], classes=["wet"])
+        >>> clf.partial_fit(X, [{"cold"}, {"wet"}], classes=["cold", "wet"]).classes_
+        array(['cold', 'wet'], dtype=object)
         """
         return self._fit(X, y, sample_weight, classes=classes, goes_on=True, one_epoch=True)

@@ -54,6 +54,12 @@ def test_labels_that_stay_are_predicted_as_before_to_the_last_bit(hidden, n_memb
     np.testing.assert_allclose(after[:, 1], -1.5, rtol=1e-6)
 
 
+def test_a_new_label_starts_where_the_weights_of_its_positive_cells_lead(X, Y4):
+    clf = tiny(class_weight="balanced").partial_fit(X, Y4[:, :3])
+    clf.set_params(**STANDS_STILL).partial_fit(X, Y4, classes=range(4))
+    np.testing.assert_allclose(clf.predict_proba(X)[:, 3], 0.5, atol=0.01)  # 14 positives count like 66 negatives
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_new_label_starts_at_its_weighted_base_rate(weighted, X, Y4):
     weight = np.random.RandomState(0).randint(1, 4, len(X)).astype(float) if weighted else np.ones(len(X))
@@ -181,6 +187,13 @@ def test_a_warm_start_grows(X, Y4):
     assert clf.n_iter_ == 6
     assert clf.predict_proba(X).shape == (80, 4)
     assert clf.set_params(classes=["d"]).fit(X, label_sets_of(Y4[:, 3:], "d")).classes_.tolist() == ["d"]
+
+
+def test_a_warm_start_with_rows_to_tune_on_tunes_new_labels_too(X, Y4):
+    clf = tiny(warm_start=True, threshold="f1_macro").fit(X, Y4[:, :3], X_val=X, y_val=Y4[:, :3])
+    clf.set_params(classes=range(4)).fit(X, Y4, X_val=X, y_val=Y4)
+    assert clf.threshold_.shape == (4,)
+    assert clf.threshold_[3] != 0.5
 
 
 def test_a_fit_with_folds_grows_with_all_that_it_leaves(X, Y4):
