@@ -139,7 +139,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
     classes_ : ndarray of shape (n_labels,)
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
-        The threshold in force; None for multi-class y.
+        The threshold in force, 2 for a label that a promise allows nowhere; None for multi-class y.
     tuned_threshold_ : dict of label -> float
         The threshold in force for each label, to start from: ``clf.tuned_threshold_ | {"spam": 0.2}`` changes one.
         Not there for one label per row.

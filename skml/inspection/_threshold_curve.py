@@ -170,7 +170,7 @@ class ThresholdCurveDisplay:
         image = draw_map(ax, values, [*map(short, self.curves)], "viridis", extent=(0, 1, n_rows - 0.5, -0.5))
         thresholds = [self.threshold[label] for label in self.curves]
         ax.scatter(thresholds, range(n_rows), s=12, color="white", edgecolor="black", linewidth=0.8)
-        ax.set(title="F1 by label (dots: thresholds in force)", xlabel="threshold")
+        ax.set(title="F1 by label (dots: thresholds in force)", xlabel="threshold", xlim=(0, 1))
         add_colorbar(image, n_rows)
 
 
