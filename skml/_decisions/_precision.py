@@ -15,6 +15,7 @@ _RISK = 1 - CONFIDENCE
 # Each threshold of the grid applies so many times the tags of the one above it.
 _STEP = 1.05
 
+# So many starts share the risk: more find a way around a failure, but each then needs more rows.
 _STARTS = 3
 
 # The tests start at so many times the rows that would do if all their tags were right: one wrong must not end them.
@@ -156,16 +157,8 @@ def _tags_of_rows(cells, grid):
         at = np.searchsorted(ascending, p, side="right") + width * np.arange(len(p))[:, None]
         amounts = (known, known & ~truth, known * p)
         k, e, expected = (_applied(at, amount, len(p), width) for amount in amounts)
-        square = weight**2
-        totals += [
-            weight @ k,
-            weight @ e,
-            weight @ expected,
-            square @ k,
-            square @ k**2,
-            square @ (k * e),
-            square @ e**2,
-        ]
+        totals[:3] += [weight @ amount for amount in (k, e, expected)]
+        totals[3:] += [weight**2 @ amount for amount in (k, k**2, k * e, e**2)]
     return Tags(*totals)
 
 

@@ -192,14 +192,14 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
 
     Promises of precision are fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) down a grid of
     thresholds that `Y` has no say in: each applies 5 % more tags than the one above. The tests start near the top,
-    where the promise would be shown most surely if the probabilities were true, and between, each with a third of the
-    risk
-    (Wiens and Dmitrienko, 2005). The bound is the binomial's (Clopper and Pearson, 1934) with equal weights and
-    one label; the tags of a row are not independent, so with several the binomial is that of the effective number
-    of tags (Korn and Graubard, 1998): as many as have the variance of the share of wrong tags between rows, and as
-    rows (Kish, 1965) where none is wrong. That uses the tags of a row for what they are worth, where one tag drawn
-    from each row would be exact for another share, but leaves out most tags; it is exact only for many rows. By
-    label, each promise has its 95 % for itself: of 100 labels, five may break it.
+    where the promise would be shown most surely if the probabilities were true, and half way between, each with a
+    third of the risk (Wiens and Dmitrienko, 2005). With one label and equal weights the bound is the exact binomial
+    (Clopper and Pearson, 1934). The tags of a row are not independent, so with several labels it is that of an
+    effective number of tags (Korn and Graubard, 1998): the number for which the binomial variance is that of the
+    share of wrong tags over rows, or, where none is wrong, the number of rows (Kish, 1965). One tag drawn from each row
+    would be exact for few rows, too, but for another share, and at the cost of most tags; this is exact for many
+    rows only, and kept in simulations from some hundred rows on. By label, each promise has its 95 % for itself: of
+    100 labels, five may break it.
 
     The promise of recall is conformal risk control (Angelopoulos et al., 2022): with n rows that have a label, of
     which a share is missed on average, (n * missed + 1) / (n + 1) is at most what the promise leaves. It holds on
