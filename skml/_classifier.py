@@ -184,6 +184,9 @@ class KerasMultiLabelClassifier(FittingClassifier):
     forgotten. Columns follow the order of `classes`. This needs the default network and multi-label ``y``, which may
     hold no other labels. A threshold that was tuned for each label is 0.5 for a new one, until `fit` tunes it.
 
+    A fitted estimator is stored by joblib; with the default network also by skops, in a file that runs no code when it
+    is loaded (see ``skml.SKOPS_TRUSTED``). `skml.onnx.to_onnx` exports it for programs without Python.
+
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.
 

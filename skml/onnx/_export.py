@@ -2,6 +2,7 @@
 
 import importlib.util
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,9 @@ _TOLERANCE = 1e-5
 _N_COMPARED = 1000
 
 
-def to_onnx(estimator: BaseEstimator, X: Matrix | None = None, *, options: dict | None = None) -> "onnx.ModelProto":
+def to_onnx(
+    estimator: BaseEstimator, X: Matrix | Sequence[str] | None = None, *, options: dict | None = None
+) -> "onnx.ModelProto":
     """Return a fitted classifier as an ONNX model.
 
     Parameters
@@ -92,7 +95,6 @@ def to_onnx(estimator: BaseEstimator, X: Matrix | None = None, *, options: dict 
     >>> session = onnxruntime.InferenceSession(model.SerializeToString())  # doctest: +SKIP
     >>> proba, labels = session.run(None, {"X": X.astype("float32")})  # doctest: +SKIP
     """
-    onnx = package("onnx")
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     classifier = ClassifierGraph(last_step(estimator))
@@ -103,8 +105,8 @@ def to_onnx(estimator: BaseEstimator, X: Matrix | None = None, *, options: dict 
         X = _safe_indexing(X, slice(_N_COMPARED))
         feeds = _feeds(X, by_column=is_pipeline and hasattr(X, "columns"))
     model = _pipeline_model(estimator, feeds, options) if is_pipeline else _model(classifier, feeds)
-    onnx.helper.set_model_props(model, classifier.metadata)
-    onnx.checker.check_model(model)
+    package("onnx").helper.set_model_props(model, classifier.metadata)
+    package("onnx").checker.check_model(model)
     if feeds is not None and importlib.util.find_spec("onnxruntime"):
         _compare(model, feeds, estimator.predict_proba(X))
     return model
@@ -180,7 +182,7 @@ def _compare(model, feeds, proba):
         kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
         dtype_of = package("onnx").helper.tensor_dtype_to_np_dtype
         feeds = {name: rows.astype(dtype_of(kinds[name])) for name, rows in feeds.items() if name in kinds}
-        answers = session.run(["probabilities"], feeds)[0]
+        answers = session.run(None, feeds)[0]
     except Exception as error:  # of many kinds, with no common base
         warnings.warn(f"onnxruntime cannot run the exported graph here: {error} {_HINT}", stacklevel=3)
         return

@@ -68,21 +68,26 @@ def X32(X):
 # The default network
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation(activation, X, X32, Y):
-    clf = KerasMultiLabelClassifier(**SMALL, activation=activation).fit(X, Y)
-    assert_same(clf, X32)
-
-
-def test_no_activation_is_missing_or_more():
-    assert IN_GRAPHS.keys() == ACTIVATIONS.keys()
-
-
 def with_network(clf, **changes):
     """Return an estimator whose network differs in some fields."""
     twin = copy.copy(clf)
     twin._trained = dataclasses.replace(clf._trained, network=dataclasses.replace(clf._network, **changes))
     return twin
+
+
+@pytest.fixture(scope="module")
+def small(X, Y):
+    """A default network of several members, with a residual connection."""
+    return KerasMultiLabelClassifier(**SMALL).fit(X, Y)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(activation, small, X32):
+    assert_same(with_network(small, activation=activation), X32)
+
+
+def test_no_activation_is_missing_or_more():
+    assert IN_GRAPHS.keys() == ACTIVATIONS.keys()
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
@@ -127,10 +132,9 @@ def test_large_values_stay_inside_the_open_interval(X32, Y):
 
 
 @pytest.mark.parametrize("activation", ["selu", "softplus"])
-def test_a_network_in_float64_is_one_in_the_graph(activation, X, Y):
-    clf = tiny(n_members=2).fit(X, Y)
-    weights = [weight.astype(np.float64) for weight in clf._network.weights]
-    assert_same(with_network(clf, weights=weights, activation=activation), X, tolerance=1e-14)
+def test_a_network_in_float64_is_one_in_the_graph(activation, small, X):
+    weights = [weight.astype(np.float64) for weight in small._network.weights]
+    assert_same(with_network(small, weights=weights, activation=activation), X, tolerance=1e-14)
 
 
 # Decisions
