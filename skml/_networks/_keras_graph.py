@@ -3,11 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-# The latest that tf2onnx writes.
-_OPSET = 18
 
-
-def keras_graph(network, n_features):
+def keras_graph(network, n_features, opset):
     """Return a custom network as ONNX nodes.
 
     Parameters
@@ -15,6 +12,8 @@ def keras_graph(network, n_features):
     network : KerasNetwork
     n_features : int
         Columns of X, where the model does not say the shape of its input.
+    opset : int
+        Version of ONNX' operators.
 
     Returns
     -------
@@ -37,7 +36,7 @@ def keras_graph(network, n_features):
     function = tf.function(lambda X: model(X, training=False), autograph=False, input_signature=signature)
     handlers = {"Erfc": (_erfc, [])}
     try:
-        graph = tf2onnx.convert.from_function(function, signature, opset=_OPSET, custom_op_handlers=handlers)[0].graph
+        graph = tf2onnx.convert.from_function(function, signature, opset=opset, custom_op_handlers=handlers)[0].graph
     except Exception as error:  # whatever it raises
         raise ValueError(f"This custom network has no counterpart in ONNX: tf2onnx says {error!r}.") from error
     unknown = sorted({node.op_type for node in graph.node if not onnx.defs.has(node.op_type, node.domain)})

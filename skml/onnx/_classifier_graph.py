@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._networks._dense import DenseNetwork, open_interval
 from skml.onnx._dense_graph import proba_of_dense
-from skml.onnx._graph import package
+from skml.onnx._graph import OPSET, package
 
 
 class ClassifierGraph:
@@ -53,7 +53,7 @@ class ClassifierGraph:
             package(name)
         from skml._networks._keras_graph import keras_graph
 
-        return keras_graph(self.network, self.n_features)
+        return keras_graph(self.network, self.n_features, OPSET)
 
     @property
     def dtype(self):
