@@ -206,20 +206,20 @@ class Session:
         orders = [random_state.permutation(rows) for _ in range(budget.epochs)]
 
         n_replicas = self.model.distribute_strategy.num_replicas_in_sync
-        n_rows = len(rows) // n_replicas * n_replicas  # each replica gets as many rows of a batch
+        batch_size = -(-budget.batch_size // n_replicas) * n_replicas
 
         def dataset(data, orders):
-            batches = [
-                order[i : i + budget.batch_size] for order in orders for i in range(0, len(order), budget.batch_size)
-            ]
+            # Each replica gets as many rows of a batch.
+            orders = [order[: len(order) // n_replicas * n_replicas] for order in orders]
+            batches = [order[i : i + batch_size] for order in orders for i in range(0, len(order), batch_size)]
             index = tf.data.Dataset.from_generator(lambda: batches, output_signature=tf.TensorSpec((None,), "int32"))
             return index.apply(tf.data.experimental.assert_cardinality(len(batches))).map(
                 lambda index: tuple(gather(part.layout, part.tensors, index) for part in data if part is not None)
             )
 
         self.model.fit(
-            dataset(data, [order[:n_rows] for order in orders]),
-            steps_per_epoch=-(-n_rows // budget.batch_size),
+            dataset(data, orders),
+            steps_per_epoch=-(-(len(rows) // n_replicas * n_replicas) // batch_size),
             validation_data=None if validation is None else dataset(*validation),
             epochs=budget.first_epoch + budget.epochs,
             initial_epoch=budget.first_epoch,

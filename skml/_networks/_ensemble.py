@@ -19,6 +19,7 @@ from skml._networks._layers import (
     StackedDense,
     probabilities,
 )
+from skml._networks._replicas import share_of_replica
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -81,7 +82,7 @@ class Ensemble(keras.Model):
         elif weight is not None:
             weight = ops.reshape(ops.transpose(weight), (-1,))
         y = ops.tile(y, (n_members, *[1] * (len(y.shape) - 1)))
-        return self.compute_loss(x, y, outputs, weight, training=True)
+        return self.compute_loss(x, y, outputs, weight, training=True) * share_of_replica(self.loss, y, weight)
 
     def _as_the_loss_wants(self, logits):
         """Return what the loss takes."""

@@ -15,6 +15,7 @@ from skml._networks._growth import with_outputs
 from skml._networks._keras_network import has_logits
 from skml._networks._optimizers import fused, slots_of_outputs
 from skml._networks._problem import check_loss, check_metrics, router_of, targets_for
+from skml._networks._replicas import Replicated
 
 
 class DenseStart:
@@ -63,6 +64,8 @@ class DenseStart:
         optimizer = self.arguments["optimizer"]
         if isinstance(model, Ensemble):
             model.cross_fitted = self._cross_fitted
+        elif tf.distribute.has_strategy():
+            model = Replicated(model.inputs, model.outputs)
         if isinstance(model, Ensemble) or self._network.sparse:
             optimizer = fused(optimizer)
         model.compile(**{**self.arguments, "optimizer": optimizer})

@@ -26,25 +26,54 @@ def test_half_precision_is_refused_for_the_default_network(X, Y):
         KerasMultiLabelClassifier(epochs=1).fit(X, Y)
 
 
-def test_losses_of_two_replicas_are_those_of_one(tmp_path):
-    """Without dropout, in whole batches: replicas share the rows of each."""
-    code = """
+TWO_REPLICAS = """
 import numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
 )
 from skml import KerasMultiLabelClassifier
-X = np.random.RandomState(0).randn(64, 5)
-Y = (X[:, :3] > 0).astype(int)
-options = {"epochs": 2, "random_state": 0, "dropout": 0.0, "input_dropout": 0.0, "optimizer": "sgd", "batch_size": 8}
-clf = KerasMultiLabelClassifier(n_members=3, **options)
-alone = clf.fit(X, Y).history_
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    both = clf.fit(X, Y).history_
-for name in ("loss", "val_loss"):
-    np.testing.assert_allclose(both[name], alone[name], rtol=0.05)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # of two in a process TensorFlow mixes up the variables
+rng = np.random.RandomState(0)
+X, weight = rng.randn(64, 5), rng.rand(64)
+Y = (X[:, :3] > 0).astype(float)
+unknown = np.where((rng.rand(64, 3) < 0.2) & [False, True, True], np.nan, Y)
+options = {"epochs": 2, "random_state": 0, "dropout": 0.0, "input_dropout": 0.0, "batch_size": 8}
+options["hidden_layer_sizes"] = (8, 8)
+
+def check(y, weight, **params):
+    clf = KerasMultiLabelClassifier(**options | params).fit(X, y, weight)
+    alone = [variable.numpy() for variable in clf.model_.variables]
+    losses = clf.history_["loss"]
+    with strategy.scope():
+        clf.fit(X, y, weight)
+    for variable, value in zip(clf.model_.variables, alone, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, atol=1e-5)
+    np.testing.assert_allclose(clf.history_["loss"], losses, rtol=1e-5)
 """
-    run_python_in(tmp_path, code)
+
+
+def test_two_replicas_train_the_weights_of_one(tmp_path):
+    """Without dropout, in batches that they share evenly: the sum of two gradients is that of all rows."""
+    run_python_in(tmp_path, TWO_REPLICAS + 'check(Y, weight, n_members=3, optimizer="sgd")')
+
+
+@pytest.mark.slow
+def test_two_replicas_train_the_weights_of_one_in_each_setting(tmp_path):
+    code = """
+check(Y, None, n_members=1, early_stopping=False)
+check(Y, None, batch_size=64)  # more than a fold has
+check(Y, weight, n_members=1)
+check(unknown, weight)
+check(Y.sum(axis=1), weight, n_members=3)
+check(Y, weight, n_members=3, loss="binary_crossentropy")
+options["learning_rate"] = 0.01
+alone = KerasMultiLabelClassifier(**options).fit(X, Y).predict_proba(X)
+options["batch_size"] = 7  # each gets four rows
+with strategy.scope():
+    both = KerasMultiLabelClassifier(**options).fit(X, Y).predict_proba(X)
+np.testing.assert_allclose(both, alone, atol=1e-5)
+"""
+    run_python_in(tmp_path, TWO_REPLICAS + code)
 
 
 @pytest.mark.parametrize("imported", ["", "import keras\nkeras.config.backend = lambda: 'jax'\n"])
