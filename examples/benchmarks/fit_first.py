@@ -3,8 +3,9 @@
 import statistics
 import sys
 
-from timing import PLAIN, dense_problem, in_fresh_process, seconds, show
+from timing import PLAIN, dense_problem, in_fresh_process, limit_threads, seconds, show
 
+limit_threads()
 SIZES = [((600, 72, 6), 32, 20, 0.50), ((2400, 103, 14), 32, 10, 0.27), ((20_000, 500, 50), 200, 3, 0.75)]
 
 

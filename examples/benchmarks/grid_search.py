@@ -8,9 +8,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from timing import PLAIN, compare, dense_problem, one_blas_thread, show
+from timing import PLAIN, compare, dense_problem, limit_threads, show
 
 warnings.simplefilter("ignore")
+limit_threads()
 
 X, Y = dense_problem(2400, 103, 14)
 RATES = [3e-4, 1e-3, 3e-3, 1e-2]
@@ -36,5 +37,5 @@ scikeras = search(
     "optimizer__learning_rate",
 )
 
-show("grid search", *compare(ours, one_blas_thread(mlp), 5), 1.3, "MLPClassifier")
+show("grid search", *compare(ours, mlp, 5), 1.3, "MLPClassifier")
 show("grid search", *compare(ours, scikeras, 1), 0.11, "scikeras")

@@ -1,8 +1,9 @@
 """A fit with a holdout and early stopping that never stops, against the fit without."""
 
 from skml import KerasMultiLabelClassifier
-from timing import PLAIN, compare, dense_problem, show
+from timing import PLAIN, compare, dense_problem, limit_threads, show
 
+limit_threads()
 X, Y = dense_problem(2400, 103, 14)
 base = {**PLAIN, "batch_size": 32, "epochs": 10, "random_state": 0}
 stopping = KerasMultiLabelClassifier(**{**base, "n_iter_no_change": 100, "early_stopping": True})

@@ -10,9 +10,10 @@ from scikeras.wrappers import KerasClassifier
 from sklearn.neural_network import MLPClassifier
 
 from skml import KerasMultiLabelClassifier
-from timing import PLAIN, compare, dense_problem, show
+from timing import PLAIN, compare, dense_problem, limit_threads, show
 
 warnings.simplefilter("ignore")
+limit_threads()
 
 X, Y = dense_problem(2400, 103, 14)
 

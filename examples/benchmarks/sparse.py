@@ -5,8 +5,9 @@ import statistics
 import sys
 import warnings
 
-from timing import PLAIN, in_fresh_process, seconds, show, sparse_matrix
+from timing import PLAIN, in_fresh_process, limit_threads, seconds, show, sparse_matrix
 
+limit_threads()
 SIZES = {
     "X 20,000 x 50,000 (0.1 %), 100 labels": (50_000, 50, 100, 3, 0.45, 220),
     "20,000 x 300, Y 5,000 labels": (300, None, 5_000, 5, 0.37, 170),
@@ -40,25 +41,22 @@ def estimator(side, epochs):
 
 
 def measure(what, side, size):
-    from threadpoolctl import threadpool_limits
-
     warnings.simplefilter("ignore")
     if side == "skml":
         import skml._training._run  # noqa: F401
     X, Y = problem(size)
     if side == "MLPClassifier" and sys.argv[4] == "dense Y":
         Y = Y.toarray()
-    with threadpool_limits(1 if side == "MLPClassifier" else None, user_api="blas"):
-        if what == "memory":
-            before = peak()
+    if what == "memory":
+        before = peak()
+        estimator(side, 1).fit(X, Y)
+        print(peak() - before)
+    else:
+        # The time of an epoch is what a second one adds: the trace and the set-up fall out.
+        if side == "skml":
             estimator(side, 1).fit(X, Y)
-            print(peak() - before)
-        else:
-            # The time of an epoch is what a second one adds: the trace and the set-up fall out.
-            if side == "skml":
-                estimator(side, 1).fit(X, Y)
-            first = seconds(lambda: estimator(side, 1).fit(X, Y))
-            print(seconds(lambda: estimator(side, 2).fit(X, Y)) - first)
+        first = seconds(lambda: estimator(side, 1).fit(X, Y))
+        print(seconds(lambda: estimator(side, 2).fit(X, Y)) - first)
 
 
 if len(sys.argv) > 1:

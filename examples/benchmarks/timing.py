@@ -1,4 +1,7 @@
-"""Time two sides in turn, so that a machine whose speed drifts does so for both; data of given shapes."""
+"""Time two sides in turn, so that a machine whose speed drifts does so for both; data of given shapes.
+
+After `limit_threads` both sides have the same number of threads: 1, or what the environment variable THREADS says.
+"""
 
 import os
 import statistics
@@ -11,6 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
+
+THREADS = int(os.environ.get("THREADS", "1"))
 
 # The network of MLPClassifier: one layer, one member, nothing around it.
 PLAIN = {"hidden_layer_sizes": (100,), "n_members": 1, "dropout": 0.0, "input_dropout": 0.0, "scale": None}
@@ -25,13 +30,20 @@ def seconds(function):
 
 
 def one_blas_thread(function):
-    """Return `function` with BLAS limited to one thread, the fastest setting of MLPClassifier at these sizes."""
+    """Return `function` with BLAS limited to one thread."""
 
     def limited():
         with threadpool_limits(1, user_api="blas"):
             return function()
 
     return limited
+
+
+def limit_threads():
+    """Give BLAS and TensorFlow `THREADS` threads, and say so; TensorFlow reads their number at its first work."""
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(THREADS), "TF_NUM_INTEROP_THREADS": "1"}
+    threadpool_limits(THREADS, user_api="blas")
+    print(f"threads of both sides: {THREADS}", flush=True)
 
 
 def compare(ours, theirs, repeats=7):
