@@ -5,7 +5,7 @@
 2. Predictions for the blocks of a Dask array, on a cluster of two processes, which do not import TensorFlow for it.
 3. A grid search on the same cluster, through joblib's backend.
 
-The data are made up. Run it with ``python examples/beyond_one_machine.py``; it limits memory as Linux does.
+The data are made up. Run it with ``python examples/10_beyond_one_machine.py``; it limits memory as Linux does.
 """
 
 # %%
