@@ -94,7 +94,9 @@ class KerasMultiLabelClassifier(FittingClassifier):
         at which so many of all predicted labels are right, with 95 % confidence; "precision>=0.9 by label" one for each
         label; 2, that is never, where none keeps it, with a warning. "recall>=0.9" is the highest one at which so many
         of a row's labels are predicted on average. They hold for rows like those of `fit`, and for members as they
-        answered out of fold; their average, which predicts, is usually better. Precision allows no `min_labels`, and
+        answered out of fold. Their average, which predicts, is right more often, but less sure of itself: where the
+        threshold for recall is near 1, it may miss some hundredths more. `TunedThresholdMultiLabelClassifierCV` with
+        ``cv="prefit"`` and rows of their own tunes the average itself. Precision allows no `min_labels`, and
         neither allows `max_labels`.
     min_labels : int, default=0
         A row with fewer predicted labels gets those with the largest ``proba - threshold``.
