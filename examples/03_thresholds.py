@@ -17,7 +17,7 @@ from skml import KerasMultiLabelClassifier
 genes = pd.read_csv(Yeast().path)
 Y = genes.filter(like="Class").astype(int)
 X = genes.drop(columns=Y.columns)
-X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.3, random_state=0)
+X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.3, random_state=3)
 clf = KerasMultiLabelClassifier(hidden_layer_sizes=128, random_state=0).fit(X_train, Y_train)
 print(f"{clf.oof_proba_.shape[0]} training rows, out-of-fold probabilities of {clf.oof_proba_.shape[1]} labels")
 
