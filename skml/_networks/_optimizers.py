@@ -75,8 +75,13 @@ def fused(optimizer):
     is_plain = type(optimizer) is keras.optimizers.Adam and not optimizer.amsgrad
     if not is_plain or tf.distribute.has_strategy():
         return optimizer
-    with keras.saving.CustomObjectScope(custom_objects(optimizer)):  # a custom schedule
-        return FusedAdam.from_config(optimizer.get_config())
+    return _made_as(FusedAdam, optimizer)
+
+
+def _made_as(kind, optimizer):
+    """Return an optimizer of a class with the settings of another one, which may have a custom schedule."""
+    with keras.saving.CustomObjectScope(custom_objects(optimizer)):
+        return kind.from_config(optimizer.get_config())
 
 
 def slots_of_outputs(values, optimizer, variables, columns):
@@ -98,7 +103,7 @@ def slots_of_outputs(values, optimizer, variables, columns):
     """
     if optimizer.use_ema:  # averages of weights, which for new ones would begin at 0
         return None
-    twin = type(optimizer).from_config(optimizer.get_config())
+    twin = _made_as(type(optimizer), optimizer)
     twin.build([*map(_small, variables[:-2]), *(_small(variable, n_outputs=3) for variable in variables[-2:])])
     state = []
     for value, variable, small in zip(values, optimizer.variables, twin.variables, strict=True):

@@ -2,6 +2,7 @@
 
 import pickle
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -300,3 +301,20 @@ def test_a_custom_network_keeps_its_outputs(X, Y4):
     with pytest.raises(ValueError, match="outputs of a custom network cannot change: fit a new estimator"):
         clf.partial_fit(X, Y4, classes=range(4))
     assert clf.partial_fit(X, Y4[:, :3]).n_iter_ == 2
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of a user's own."""
+
+    def __call__(self, step):
+        return 0.01 * 0.5 ** (step / 100)
+
+    def get_config(self):
+        return {}
+
+
+def test_a_custom_schedule_goes_on_with_other_labels(X, Y4):
+    clf = tiny(learning_rate=Halving()).partial_fit(X, in_order(Y4, FEW), classes=FEW)
+    clf.partial_fit(X, in_order(Y4, MORE), classes=MORE)
+    assert clf.n_iter_ == 2
+    assert np.isfinite(clf.history_["loss"]).all()
