@@ -29,16 +29,6 @@ def seconds(function):
     return time.perf_counter() - began
 
 
-def one_blas_thread(function):
-    """Return `function` with BLAS limited to one thread."""
-
-    def limited():
-        with threadpool_limits(1, user_api="blas"):
-            return function()
-
-    return limited
-
-
 def limit_threads():
     """Give BLAS and TensorFlow `THREADS` threads, and say so; TensorFlow reads their number at its first work."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(THREADS), "TF_NUM_INTEROP_THREADS": "1"}
