@@ -1,5 +1,6 @@
 """What a fitted classifier does: it predicts, scores, is pickled and shown. Keras is not needed for it."""
 
+import inspect
 import pickle
 from collections.abc import Hashable
 
@@ -132,8 +133,10 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
 
     def __dir__(self):
-        # For completion: it is no attribute before it is asked for.
-        return [*super().__dir__(), *(["model_"] if "_trained" in vars(self) else [])]
+        # model_ is there for completion, but not for getmembers, by which scikit-learn's display asks for all values.
+        asks_for_values = inspect.currentframe().f_back.f_globals["__name__"] == "inspect"
+        is_left_out = asks_for_values or "_trained" not in vars(self)
+        return [*super().__dir__(), *([] if is_left_out else ["model_"])]
 
     def __getattr__(self, name):
         if name == "oof_proba_":

@@ -16,7 +16,6 @@ PREDICT_WITHOUT_KERAS = {
     "skml._networks._dense",
     "skml._networks._gradients",
     "skml._networks._growth",
-    "skml._networks._gradients",
     "skml._networks._recipes",
     "skml._networks._scaling",
     "skml._networks._sizes",

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -171,3 +173,11 @@ print(peak() - before)
 """
     )
     assert float(peak) < 400
+
+
+def test_the_model_is_found_by_completion_and_not_built_by_a_display(fitted):
+    clf = pickle.loads(pickle.dumps(fitted))
+    assert "model_" in dir(clf)
+    assert "model_" not in dir(KerasMultiLabelClassifier())
+    clf._repr_html_()
+    assert "_rebuilt_model" not in vars(clf)

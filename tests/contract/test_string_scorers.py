@@ -20,7 +20,7 @@ def test_a_name_gives_nan_for_label_sets_and_get_scorer_a_score(X, label_sets):
 
 def test_it_is_said():
     readme = (Path(skml.__file__).parents[1] / "README.md").read_text()
-    minutes = readme[readme.index("## The first ten minutes") :]
+    minutes = readme[readme.index("## Three things to know first") :]
     for text in (minutes[: minutes.index("\n## ", 5)], KerasMultiLabelClassifier.__doc__, get_scorer.__doc__):
         assert "NaN" in text
         assert 'scoring="f1_micro"' in text

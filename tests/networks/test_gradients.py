@@ -57,7 +57,7 @@ def test_the_gradient_is_that_of_tensorflow(X, label_sets):
     with tf.GradientTape() as tape:
         proba = model(x)[:, 2]
         log_odds = keras.ops.log(proba) - keras.ops.log1p(-proba)
-    first = net.scaled(X[:4]) @ net.weights[0].astype(np.float64) + net.weights[1]
+    first = net.scaled(X[:4], np.float64) @ net.weights[0].astype(np.float64) + net.weights[1]
     ours = _gradient(net, first, 2) @ net.weights[0].T * net.scale
     np.testing.assert_allclose(ours, tape.gradient(log_odds, x).numpy(), rtol=1e-3, atol=1e-5)
 
