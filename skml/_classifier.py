@@ -184,7 +184,8 @@ class KerasMultiLabelClassifier(FittingClassifier):
     Where training goes on, `classes` may name other labels than were fitted, as long as some stay. Those keep their
     weights and the optimizer's state; a new label starts at its base rate; one that `classes` no longer names is
     forgotten. Columns follow the order of `classes`. This needs the default network and multi-label ``y``, which may
-    hold no other labels. A threshold that was tuned for each label is 0.5 for a new one, until `fit` tunes it.
+    hold no other labels. Thresholds that were tuned for each label are 0.5 for a new one, and 2, that is never, where
+    they keep a promise of precision, until `fit` tunes them.
 
     A fitted estimator is stored by joblib; with the default network also by skops, in a file that runs no code when it
     is loaded (see ``skml.SKOPS_TRUSTED``). `skml.onnx.to_onnx` exports it for programs without Python.

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skml._constraints import OF_DEFAULT_NETWORK
-from skml._decisions._rule import DEFAULT_THRESHOLD, check_can_be_tuned, check_can_calibrate, decision_rule, is_tuned
-from skml._decisions._tuning import TunedThresholds
+from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_tuned
+from skml._decisions._tuning import TunedThresholds, threshold_of_new
 from skml._fitted import FittedClassifier
 from skml._keras._process import check_can_train
 from skml._networks._dense import open_interval
@@ -112,7 +112,8 @@ class FittingClassifier(FittedClassifier):
     def _warn_of_old_threshold(self, new_labels):
         of_new = ""
         if new_labels and np.ndim(self._tuned[self.threshold]):
-            of_new = f" For the new labels it is {DEFAULT_THRESHOLD}: {part_shown(new_labels, len(self.classes_))}."
+            new = threshold_of_new(self.threshold)
+            of_new = f" For the new labels it is {new}: {part_shown(new_labels, len(self.classes_))}."
         message = (
             f"threshold={self.threshold!r} was tuned by an earlier fit, and this training had no rows to tune "
             f"it on: it may no longer be the best.{of_new} Call fit, or tune it on new rows by "

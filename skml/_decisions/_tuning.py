@@ -21,7 +21,7 @@ from skml._decisions._measures import (
 )
 from skml._decisions._plug_in import plug_in
 from skml._decisions._precision import by_label_for_precision, common_for_precision
-from skml._decisions._promises import check_name, promise_of
+from skml._decisions._promises import NEVER, check_name, promise_of
 from skml._decisions._recall import common_for_recall
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
 from skml._decisions._search import (
@@ -72,18 +72,23 @@ class TunedThresholds:
         Parameters
         ----------
         columns : ndarray of int, shape (n_labels,), default=None
-            Of labels that became others: where each was, -1 for a new one, whose threshold is 0.5.
+            Of labels that became others: where each was, -1 for a new one.
         """
         earlier = TunedThresholds()
         earlier._found = dict(self._found)
         if columns is not None:
             for name, threshold in self._found.items():
                 if np.ndim(threshold):
-                    earlier._found[name] = np.where(columns < 0, DEFAULT_THRESHOLD, threshold[columns])
+                    earlier._found[name] = np.where(columns < 0, threshold_of_new(name), threshold[columns])
         return earlier
 
     def __getstate__(self):
         return {**vars(self), "_cells": None}
+
+
+def threshold_of_new(name):
+    """Return the threshold of a label that is too new to be tuned: a promise is kept by never predicting it."""
+    return DEFAULT_THRESHOLD if promise_of(name) is None else NEVER
 
 
 def _canonical(name):

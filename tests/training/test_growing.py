@@ -227,6 +227,15 @@ def test_thresholds_follow_their_labels(X, Y4):
     assert pickle.loads(pickle.dumps(clf)).tuned_threshold_ == clf.tuned_threshold_
 
 
+def test_a_promise_by_label_is_kept_by_never_predicting_what_it_was_not_shown_for(X, Y4):
+    clf = tiny(n_members=4, threshold="precision>=0.2 by label").fit(X, label_sets_of(Y4[:, :3]))
+    before = clf.tuned_threshold_
+    with pytest.warns(UserWarning, match=r"For the new labels it is 2.0: 'd'. Call fit"):
+        clf.partial_fit(X, label_sets_of(Y4[:, [0, 2, 3]], "acd"), classes=["d", "c", "a"])
+    assert clf.tuned_threshold_ == {"d": 2.0, "c": before["c"], "a": before["a"]}
+    assert not any("d" in row for row in clf.predict(X))
+
+
 def test_one_threshold_for_all_is_one_for_new_labels_too(X, Y4):
     clf = tiny(n_members=4, threshold="f1_micro").fit(X, Y4[:, :3])
     before = clf.threshold_
