@@ -73,7 +73,9 @@ class FittingClassifier(FittedClassifier):
         """Return the attributes that this estimator will have if training stops now."""
         twin, fit = copy.copy(self), dataclasses.replace(fit, random_state=copy.deepcopy(fit.random_state))
         twin._keep(fit, trained)
-        twin._tune(fit, parts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a promise that more epochs may keep
+            twin._tune(fit, parts)
         return vars(twin)
 
     def _start(self, encoder, class_weight, earlier, one_epoch):

@@ -81,6 +81,15 @@ def test_the_estimator_of_an_epoch_is_as_if_training_had_ended_there(model, X, l
 
 
 @pytest.mark.usefixtures("callback")
+def test_a_promise_that_the_last_epoch_keeps_is_not_warned_of_before(X, label_sets, recwarn):
+    notes = Notes()
+    clf = tiny(n_members=4, epochs=30, threshold="precision>=0.6").set_callbacks(notes).fit(X, label_sets)
+    assert notes.fitted[0][0].threshold_ == 2
+    assert clf.threshold_ < 1
+    assert not [warning for warning in recwarn if "is kept by no threshold" in str(warning.message)]
+
+
+@pytest.mark.usefixtures("callback")
 def test_callbacks_change_nothing_and_keep_compiled_steps_in_use(X, label_sets):
     plain = tiny(threshold="f1_micro").fit(X, label_sets)
     session = next(reversed(pool._idle.values()))[0]
