@@ -139,6 +139,9 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
         return [*super().__dir__(), *([] if is_left_out else ["model_"])]
 
     def __getattr__(self, name):
+        own = getattr(type(self), name, None)
+        if isinstance(own, property):  # Python asks here where it has failed: it fails again, and says why
+            return own.fget(self)
         if name == "oof_proba_":
             raise AttributeError(
                 "oof_proba_ is there after a fit (not partial_fit) with n_members > 1, at least 4 rows for each member "

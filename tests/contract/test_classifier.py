@@ -143,6 +143,15 @@ def test_attributes_are_there_after_fit_only(X, Y):
     assert all(type(value) is float for values in clf.history_.values() for value in values)
 
 
+def test_what_an_attribute_lacks_is_said(X, Y):
+    with pytest.raises(AttributeError, match="threshold_ is there after fit"):
+        _ = tiny().threshold_
+    with pytest.raises(AttributeError, match="unless y holds one label per row"):
+        _ = tiny().fit(X, Y[:, 0]).tuned_threshold_
+    with pytest.raises(AttributeError, match="is tuned by fit, or after it"):
+        _ = tiny().partial_fit(X, Y).set_params(threshold="f1_macro").threshold_
+
+
 def test_sparse_data_stay_sparse(run_python):
     """20,000 x 50,000 at 0.1 % with 100 labels: dense X would take 4 GB."""
     peak = run_python(
