@@ -270,7 +270,9 @@ class DenseNetwork:
         return X.astype(dtype, copy=False)
 
     def __getstate__(self):
-        return {name: value for name, value in vars(self).items() if name != "_kept"}
+        state = vars(self).copy()  # at once: another thread may predict first, and keep
+        state.pop("_kept", None)
+        return state
 
 
 def _with_residual(outputs, inputs):
