@@ -129,7 +129,7 @@ def test_weights_that_leave_no_row_are_refused(X, Y):
 
 
 def test_a_bad_threshold_does_not_break_the_display(X, Y):
-    clf = tiny().fit(X, Y).set_params(threshold=2.0)
+    clf = tiny().fit(X, Y).set_params(threshold=1.5)
     assert "threshold" in clf._repr_html_()
 
 
