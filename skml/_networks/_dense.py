@@ -202,7 +202,7 @@ class DenseNetwork:
         if is_sparse in kept:
             return kept[is_sparse]
         layers = self._cast_layers(self.dtype if is_sparse else np.float64, np.float64, is_sparse)
-        if sum(weight.nbytes for weight in layers[is_sparse:]) <= _MAX_KEPT_BYTES:
+        if sum(weight.nbytes for weight in layers if weight.dtype != self.dtype) <= _MAX_KEPT_BYTES:
             kept[is_sparse] = layers
         return layers
 
@@ -210,6 +210,7 @@ class DenseNetwork:
         """Return the weights in a dtype, the first kernel in one of its own; those of one member are not stacked."""
         kernel, bias, *others = self.weights
         if is_sparse and self.shift is not None:
+            first = dtype = np.float64  # what the shift takes away may be much larger than what is left
             bias = bias - (self.shift * self.scale) @ kernel
         first = [kernel.astype(first, copy=False), bias.astype(dtype, copy=False)]
         others = [weight.astype(dtype, copy=False) for weight in others]

@@ -74,6 +74,14 @@ def test_columns_far_from_0_keep_their_digits_with_many_rows():
     np.testing.assert_allclose(far.proba(moved), near.proba(moved - 1e9), atol=1e-6)
 
 
+@pytest.mark.parametrize("n_rows", [3, 1200])
+@pytest.mark.parametrize("shift", [1e3, 1e6])
+def test_sparse_rows_get_what_dense_ones_get_from_a_network_of_dense_rows(shift, n_rows):
+    X = rows_of(n_rows) + shift
+    network = network_of(shift=np.full(12, shift), scale=np.full(12, 0.5))
+    np.testing.assert_allclose(network.proba(sparse.csr_array(X)), network.proba(X), atol=1e-6)
+
+
 @CONTAINERS
 @pytest.mark.parametrize("n_rows", [3, 1200])
 @pytest.mark.filterwarnings("error")
