@@ -83,7 +83,7 @@ class TunedThresholds:
         return earlier
 
     def __getstate__(self):
-        return {**vars(self), "_cells": None}
+        return {"_cells": None, "_found": dict(self._found)}  # which another thread may add to
 
 
 def threshold_of_new(name):
