@@ -134,7 +134,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
 
     def __dir__(self):
         # model_ is there for completion, but not for getmembers, by which scikit-learn's display asks for all values.
-        asks_for_values = inspect.currentframe().f_back.f_globals["__name__"] == "inspect"
+        asks_for_values = inspect.currentframe().f_back.f_globals.get("__name__") == "inspect"
         is_left_out = asks_for_values or "_trained" not in vars(self)
         return [*super().__dir__(), *([] if is_left_out else ["model_"])]
 

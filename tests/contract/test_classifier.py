@@ -187,6 +187,7 @@ print(peak() - before)
 def test_the_model_is_found_by_completion_and_not_built_by_a_display(fitted):
     clf = pickle.loads(pickle.dumps(fitted))
     assert "model_" in dir(clf)
+    assert "model_" in eval("dir(clf)", {"clf": clf})  # in a namespace that is no module's
     assert "model_" not in dir(KerasMultiLabelClassifier())
     clf._repr_html_()
     assert "_rebuilt_model" not in vars(clf)
