@@ -1,5 +1,7 @@
 """The estimator: scikit-learn's contract around a Keras network."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -211,7 +213,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
 
     def __init__(
         self,
-        model: "Callable | keras.Model | None" = None,
+        model: Callable | keras.Model | None = None,
         *,
         hidden_layer_sizes: int | Sequence[int] | str = "auto",
         activation: str = "relu",
@@ -219,9 +221,9 @@ class KerasMultiLabelClassifier(FittingClassifier):
         input_dropout: float | str = "auto",
         scale: str | None = "auto",
         n_members: int | str = "auto",
-        optimizer: "str | keras.Optimizer | type[keras.Optimizer]" = "adam",
-        learning_rate: "float | keras.optimizers.schedules.LearningRateSchedule | None" = None,
-        loss: "str | Callable | keras.Loss | type[keras.Loss]" = "auto",
+        optimizer: str | keras.Optimizer | type[keras.Optimizer] = "adam",
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
+        loss: str | Callable | keras.Loss | type[keras.Loss] = "auto",
         metrics: list | None = None,
         calibrate: bool | str = "auto",
         class_weight: str | Mapping[Any, float] | ArrayLike | None = None,

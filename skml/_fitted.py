@@ -1,5 +1,7 @@
 """What a fitted classifier does: it predicts, scores, is pickled and shown. Keras is not needed for it."""
 
+from __future__ import annotations
+
 import inspect
 import pickle
 from collections.abc import Hashable

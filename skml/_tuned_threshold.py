@@ -1,5 +1,7 @@
 """A classifier around any other, with thresholds tuned on probabilities or scores that were predicted out of fold."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Self

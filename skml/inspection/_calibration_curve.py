@@ -1,5 +1,7 @@
 """How often labels are true where a probability says so."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -75,8 +77,8 @@ class CalibrationCurveDisplay:
         labels: Sequence[Hashable] | None = None,
         n_bins: int = 10,
         strategy: str = "uniform",
-        ax: "Axes | ArrayLike | None" = None,
-    ) -> "CalibrationCurveDisplay":
+        ax: Axes | ArrayLike | None = None,
+    ) -> CalibrationCurveDisplay:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -105,8 +107,8 @@ class CalibrationCurveDisplay:
         labels: Sequence[Hashable] | None = None,
         n_bins: int = 10,
         strategy: str = "uniform",
-        ax: "Axes | ArrayLike | None" = None,
-    ) -> "CalibrationCurveDisplay":
+        ax: Axes | ArrayLike | None = None,
+    ) -> CalibrationCurveDisplay:
         """Draw the curves of given probabilities.
 
         Parameters
@@ -127,7 +129,7 @@ class CalibrationCurveDisplay:
         Y, proba, _, known_labels = checked(y, proba, None, classes)
         return cls(*_curves(Y, proba, known_labels, labels, n_bins, strategy)).plot(ax=ax)
 
-    def plot(self, ax: "Axes | ArrayLike | None" = None) -> "CalibrationCurveDisplay":
+    def plot(self, ax: Axes | ArrayLike | None = None) -> CalibrationCurveDisplay:
         """Draw the curves, a panel for each.
 
         Parameters

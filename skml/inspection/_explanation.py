@@ -1,5 +1,7 @@
 """What speaks for and against a label in one row."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | None = None) -> "DataFrame":
+def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | None = None) -> DataFrame:
     """Return what speaks for and against a label in one row. Needs pandas, and no TensorFlow.
 
     Each feature gets its share of the difference between the log-odds of the label for the row and for a baseline,
@@ -110,7 +112,7 @@ class LabelContributionsDisplay:
     ['x1 = 1', 'x0 = 0']
     """
 
-    def __init__(self, frame: "DataFrame", label: Hashable, log_odds: float, baseline_log_odds: float):
+    def __init__(self, frame: DataFrame, label: Hashable, log_odds: float, baseline_log_odds: float):
         self.frame = frame
         self.label = label
         self.log_odds = log_odds
@@ -123,9 +125,9 @@ class LabelContributionsDisplay:
         X: Matrix,
         label: Hashable | None = None,
         *,
-        ax: "Axes | None" = None,
+        ax: Axes | None = None,
         **kwargs: Any,
-    ) -> "LabelContributionsDisplay":
+    ) -> LabelContributionsDisplay:
         """Explain a prediction of a fitted estimator.
 
         Parameters
@@ -142,8 +144,8 @@ class LabelContributionsDisplay:
         return cls(*_explanation(estimator, X, label)).plot(ax=ax, **kwargs)
 
     def plot(
-        self, ax: "Axes | None" = None, *, max_features: int = 20, show_values: bool = True
-    ) -> "LabelContributionsDisplay":
+        self, ax: Axes | None = None, *, max_features: int = 20, show_values: bool = True
+    ) -> LabelContributionsDisplay:
         """Draw the bars, from what speaks most for the label to what speaks most against it.
 
         Parameters

@@ -1,5 +1,7 @@
 """A fitted multi-label classifier, seen as the binary classifier of one label."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable
 
 import numpy as np
@@ -14,7 +16,7 @@ from skml._targets._responses import as_scores, labels_of, threshold_in_force, t
 from skml._targets._types import Matrix, Target
 
 
-def label_view(estimator: BaseEstimator, label: Hashable) -> "LabelView":
+def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     """Return a fitted classifier as the binary classifier of one of its labels.
 
     It is for all that takes a binary classifier: scikit-learn's `CalibrationDisplay`, `RocCurveDisplay`,

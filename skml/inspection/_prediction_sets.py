@@ -1,5 +1,7 @@
 """Sets of classes that hold the true one as often as is asked for: adaptive prediction sets."""
 
+from __future__ import annotations
+
 from numbers import Real
 
 import numpy as np

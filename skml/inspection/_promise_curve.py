@@ -1,5 +1,7 @@
 """What a promise of precision costs: the share of rows and of labels that are decided automatically."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -71,8 +73,8 @@ class PromiseCurveDisplay:
         levels: Sequence[float] = _LEVELS,
         by_label: bool = False,
         sample_weight: ArrayLike | None = None,
-        ax: "Axes | ArrayLike | None" = None,
-    ) -> "PromiseCurveDisplay":
+        ax: Axes | ArrayLike | None = None,
+    ) -> PromiseCurveDisplay:
         """Find the thresholds from the out-of-fold probabilities of a fitted estimator, and try them on test rows.
 
         Parameters
@@ -118,8 +120,8 @@ class PromiseCurveDisplay:
         levels: Sequence[float] = _LEVELS,
         by_label: bool = False,
         sample_weight: ArrayLike | None = None,
-        ax: "Axes | ArrayLike | None" = None,
-    ) -> "PromiseCurveDisplay":
+        ax: Axes | ArrayLike | None = None,
+    ) -> PromiseCurveDisplay:
         """Find the thresholds from given probabilities, and try them on those of test rows.
 
         Parameters
@@ -148,7 +150,7 @@ class PromiseCurveDisplay:
             data["test"] = checked(y_test, proba_test, 0.5, labels)[:2]
         return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
 
-    def plot(self, ax: "Axes | ArrayLike | None" = None) -> "PromiseCurveDisplay":
+    def plot(self, ax: Axes | ArrayLike | None = None) -> PromiseCurveDisplay:
         """Draw the shares, and the precision reached against the one promised.
 
         Parameters

@@ -1,5 +1,7 @@
 """The report of each label, as a table and as a heat map; the most probable labels of a row."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -92,7 +94,7 @@ def label_report(
     *,
     threshold: float | Mapping[Any, float] | ArrayLike | None = None,
     classes: ArrayLike | None = None,
-) -> "DataFrame":
+) -> DataFrame:
     """Return for each label how often it occurs and how well it is predicted. Needs pandas.
 
     ``label_report(estimator, X, y)`` is of what a fitted estimator predicts, ``label_report(y, proba)`` of given
@@ -172,8 +174,8 @@ class LabelReportDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: "Axes | ArrayLike | None" = None, **kwargs: Any
-    ) -> "LabelReportDisplay":
+        cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: Axes | ArrayLike | None = None, **kwargs: Any
+    ) -> LabelReportDisplay:
         """Report on what a fitted estimator predicts.
 
         Parameters
@@ -200,9 +202,9 @@ class LabelReportDisplay:
         *,
         threshold: float | Mapping[Any, float] | ArrayLike | None = None,
         classes: ArrayLike | None = None,
-        ax: "Axes | ArrayLike | None" = None,
+        ax: Axes | ArrayLike | None = None,
         **kwargs: Any,
-    ) -> "LabelReportDisplay":
+    ) -> LabelReportDisplay:
         """Report on given probabilities.
 
         Parameters
@@ -220,13 +222,13 @@ class LabelReportDisplay:
 
     def plot(
         self,
-        ax: "Axes | ArrayLike | None" = None,
+        ax: Axes | ArrayLike | None = None,
         *,
         sort_by: str | None = "support",
         max_labels: int | None = None,
         cmap: Any = "viridis",
         colorbar: bool = True,
-    ) -> "LabelReportDisplay":
+    ) -> LabelReportDisplay:
         """Draw the heat map, a row for each label.
 
         Parameters

@@ -1,5 +1,7 @@
 """Precision, recall and F1 against the threshold."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +70,8 @@ class ThresholdCurveDisplay:
         y: Target,
         *,
         labels: Sequence[Hashable] | None = None,
-        ax: "Axes | ArrayLike | None" = None,
-    ) -> "ThresholdCurveDisplay":
+        ax: Axes | ArrayLike | None = None,
+    ) -> ThresholdCurveDisplay:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -97,8 +99,8 @@ class ThresholdCurveDisplay:
         threshold: float | Mapping[Any, float] | ArrayLike | None = None,
         classes: ArrayLike | None = None,
         labels: Sequence[Hashable] | None = None,
-        ax: "Axes | ArrayLike | None" = None,
-    ) -> "ThresholdCurveDisplay":
+        ax: Axes | ArrayLike | None = None,
+    ) -> ThresholdCurveDisplay:
         """Draw the curves of given probabilities.
 
         Parameters
@@ -113,8 +115,8 @@ class ThresholdCurveDisplay:
         return cls(*_curves(*checked(y, proba, threshold, classes))).plot(labels=labels, ax=ax)
 
     def plot(
-        self, ax: "Axes | ArrayLike | None" = None, *, labels: Sequence[Hashable] | None = None
-    ) -> "ThresholdCurveDisplay":
+        self, ax: Axes | ArrayLike | None = None, *, labels: Sequence[Hashable] | None = None
+    ) -> ThresholdCurveDisplay:
         """Draw the curves.
 
         Parameters

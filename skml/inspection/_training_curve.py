@@ -1,5 +1,7 @@
 """The loss and the metrics of a fit against the epoch."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,9 +46,7 @@ class TrainingCurveDisplay:
         self.kept_epoch = kept_epoch
 
     @classmethod
-    def from_estimator(
-        cls, estimator: BaseEstimator, *, ax: "Axes | ArrayLike | None" = None
-    ) -> "TrainingCurveDisplay":
+    def from_estimator(cls, estimator: BaseEstimator, *, ax: Axes | ArrayLike | None = None) -> TrainingCurveDisplay:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -64,7 +64,7 @@ class TrainingCurveDisplay:
             raise ValueError(f"{type(estimator).__name__} has no history_: fit it, and draw what trains in epochs.")
         return cls(holder.history_, getattr(holder, "kept_epoch_", None)).plot(ax=ax)
 
-    def plot(self, ax: "Axes | ArrayLike | None" = None) -> "TrainingCurveDisplay":
+    def plot(self, ax: Axes | ArrayLike | None = None) -> TrainingCurveDisplay:
         """Draw the curves.
 
         Parameters

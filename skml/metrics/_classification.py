@@ -3,6 +3,8 @@
 scikit-learn's functions do the work: unknown cells are hidden from them.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse

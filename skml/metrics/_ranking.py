@@ -3,6 +3,8 @@
 Those that score row by row are done here, as scikit-learn's return only a mean over rows of equal width.
 """
 
+from __future__ import annotations
+
 from numbers import Integral
 
 import numpy as np

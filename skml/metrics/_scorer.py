@@ -1,5 +1,7 @@
 """Scorers for ``scoring=``, which take ``y`` in every form that the estimator takes."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import re
@@ -65,7 +67,7 @@ _SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
 }
 
 
-def get_scorer(name: str) -> "_Scorer":
+def get_scorer(name: str) -> _Scorer:
     """Return the scorer of a name, for ``scoring=`` or to be called as ``scorer(estimator, X, y)``.
 
     ``scoring="f1_micro"``, the name alone, means scikit-learn's own scorer. It takes no label sets: a search fits every
@@ -135,7 +137,7 @@ def make_scorer(
     response_method: str | Sequence[str] = "predict",
     greater_is_better: bool = True,
     **kwargs: object,
-) -> "_Scorer":
+) -> _Scorer:
     """Make a scorer from a function of two matrices.
 
     The scorer takes ``y`` in every form that the estimator takes. With one label per row there is one
@@ -202,7 +204,7 @@ class _Scorer(_BaseScorer):
         name = getattr(self._score_func, "__name__", repr(self._score_func))
         return f"make_scorer({name}, response_method={methods!r}{sign}{kwargs})"
 
-    def set_score_request(self, *, sample_weight: bool | str | None) -> "_Scorer":
+    def set_score_request(self, *, sample_weight: bool | str | None) -> _Scorer:
         """Say whether weights are wanted (True, False, None or another name), where metadata is routed."""
         self._weight_request = sample_weight
         return self

@@ -1,5 +1,7 @@
 """Splits that are stratified by label, for every form of ``y``."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 from sklearn.model_selection import (

@@ -1,5 +1,7 @@
 """Probabilities predicted out of fold, for every form of ``y``."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

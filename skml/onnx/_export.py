@@ -1,5 +1,7 @@
 """Export of a fitted classifier, or a Pipeline that ends in one, as an ONNX model."""
 
+from __future__ import annotations
+
 import importlib.util
 import warnings
 from collections.abc import Sequence
@@ -39,7 +41,7 @@ _N_COMPARED = 1000
 
 def to_onnx(
     estimator: BaseEstimator, X: Matrix | Sequence[str] | None = None, *, options: dict | None = None
-) -> "onnx.ModelProto":
+) -> onnx.ModelProto:
     """Return a fitted classifier as an ONNX model.
 
     Parameters

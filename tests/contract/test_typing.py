@@ -43,3 +43,11 @@ def test_signatures_are_annotated(name):
         ]
         assert not bare, f"{function.__qualname__}: {bare}"
         assert signature.return_annotation is not signature.empty, function.__qualname__
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_help_names_types_and_does_not_spell_out_those_of_numpy(name):
+    for function in functions_of(PUBLIC[name]):
+        assert "_NestedSequence" not in str(inspect.signature(function)), function.__qualname__
+    if inspect.isclass(PUBLIC[name]):
+        assert "_NestedSequence" not in str(inspect.signature(PUBLIC[name]))
