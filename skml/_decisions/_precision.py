@@ -177,9 +177,10 @@ def by_label_for_precision(cells, promise):
     if not n_never:
         return thresholds, None
     return thresholds, (
-        f"{str(promise)!r} is kept with {CONFIDENCE:.0%} confidence by no threshold of {n_never} of "
-        f"{len(thresholds)} labels: they are never predicted, and their threshold is {NEVER}. It takes "
-        f"{rows_needed(promise.level):.0f} rows that get a label and all have it."
+        f"{str(promise)!r} is kept by no threshold, with {CONFIDENCE:.0%} confidence, for {n_never} of "
+        f"{len(thresholds)} labels: they are never predicted, and their threshold is {NEVER:.0f}. Each would need at "
+        f"least {rows_needed(promise.level):.0f} rows that get it and all have it: fit more rows, promise less, or "
+        f"promise it of all labels together, {str(promise._replace(by_label=False))!r}."
     )
 
 

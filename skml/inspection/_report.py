@@ -118,9 +118,11 @@ def label_report(
     -------
     report : DataFrame
         Indexed by label, with the columns ``support`` (rows known to have it), ``threshold``,
-        ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined. If the thresholds of
-        an estimator keep a promise, there are two more: ``promised``, NaN for a label that is never predicted, and
-        ``reached``.
+        ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined. A label whose
+        threshold is 2 is never predicted. If the estimator promises a precision by label, or decides about one label
+        only, there are two more columns: ``promised``, NaN for a label that is never predicted, and ``reached``. What
+        is promised of all labels together is no promise for each: `skml.metrics.get_scorer` with "precision_micro" or
+        "recall_samples" says what is reached of it.
 
     Examples
     --------
@@ -252,6 +254,8 @@ class LabelReportDisplay:
         frame = frame.iloc[:max_labels]
         names = [f"{short(label)}  ({n:,})" for label, n in zip(frame.index, frame["support"], strict=True)]
         values = np.ma.masked_invalid(frame[_SHADED].to_numpy(dtype=float))
+        is_never = (values[:, 0] >= NEVER).filled(False)
+        values[is_never, 0] = np.ma.masked
         if ax is None:
             (ax,) = new_axes(1, size=(6.2 + 0.07 * max(map(len, names)), map_height(len(names))))
         self.im_ = draw_map(ax, values, names, cmap)
@@ -260,6 +264,9 @@ class LabelReportDisplay:
         ax.xaxis.tick_top()
         ax.axvline(0.5, color="white", linewidth=3)  # thresholds are no scores
         self.text_ = write_values(self.im_, values) if len(names) <= MAX_NAMED_ROWS else None
+        if self.text_ is not None:
+            for text in self.text_[is_never, 0]:
+                text.set_text("never")
         if colorbar:
             add_colorbar(self.im_, len(names))
         self.ax_, self.figure_ = ax, ax.figure
@@ -280,12 +287,14 @@ def checked(y, proba, threshold, classes):
 
 
 def promised_by(estimator, labels):
-    """Return the measure that a fitted estimator promises and, for each label, the value; None if it does not."""
+    """Return the measure that a fitted estimator promises of single labels, and the values; None if it does not."""
     holder = holder_of(estimator, "best_threshold_", "threshold_")
     promise = promise_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
     if promise is None:
         return None
     decided = holder.target_encoder_.threshold_labels  # of two classes the second
+    if not promise.by_label and len(decided) > 1:
+        return None
     return promise.measure, np.array([promise.level if label in decided else np.nan for label in labels])
 
 

@@ -12,7 +12,7 @@ from forms import label_sets_of
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._decisions._promises import NEVER
 from skml._decisions._tuning import kept_threshold
-from skml.inspection import LabelReportDisplay, PromiseCurveDisplay, prediction_sets
+from skml.inspection import LabelReportDisplay, PromiseCurveDisplay, label_report, prediction_sets
 
 mpl.use("Agg")
 
@@ -74,15 +74,17 @@ def test_bad_input_of_the_display_is_refused(network):
 @pytest.mark.filterwarnings("ignore:'precision>=0.8 by label' is kept")
 def test_the_report_says_what_was_promised_and_what_is_reached(network):
     network[-1].set_params(threshold="precision>=0.8 by label")
-    frame = LabelReportDisplay.from_estimator(network, X[200:], SETS[200:]).frame
+    display = LabelReportDisplay.from_estimator(network, X[200:], SETS[200:], sort_by=None)
     never = network[-1].threshold_ == NEVER
-    np.testing.assert_array_equal(frame["promised"], np.where(never, np.nan, 0.8))
-    np.testing.assert_array_equal(frame["reached"], frame["precision"])
-    network[-1].set_params(threshold="recall>=0.9")
-    frame = LabelReportDisplay.from_estimator(network, X[200:], SETS[200:]).frame
-    np.testing.assert_array_equal(frame["reached"], frame["recall"])
-    network[-1].set_params(threshold=0.5)
-    assert "promised" not in LabelReportDisplay.from_estimator(network, X[200:], SETS[200:]).frame
+    np.testing.assert_array_equal(display.frame["promised"], np.where(never, np.nan, 0.8))
+    np.testing.assert_array_equal(display.frame["reached"], display.frame["precision"])
+    assert [text.get_text() == "never" for text in display.text_[:, 0]] == never.tolist()
+
+
+@pytest.mark.parametrize("threshold", [0.5, "precision>=0.6", "recall>=0.9"])
+def test_what_is_promised_of_all_labels_together_is_not_reported_as_a_promise_for_each(network, threshold):
+    network[-1].set_params(threshold=threshold)
+    assert "promised" not in label_report(network, X[200:], SETS[200:])
 
 
 def test_the_report_knows_the_promise_of_a_tuner_and_the_class_it_is_about(network):
