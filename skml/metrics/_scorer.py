@@ -104,11 +104,13 @@ def get_scorer(name: str) -> _Scorer:
     if at_k:
         return make_scorer(_AT_K[at_k[1]], response_method=_RANKING, k=int(at_k[2]))
     if name not in _SCORERS:
-        near = difflib.get_close_matches(str(name), get_scorer_names(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        names = get_scorer_names()
+        averages = [known for known in names if known.startswith(f"{name}_")]
+        near = averages or difflib.get_close_matches(str(name), names, 1)
+        hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
         raise ValueError(
-            f"There is no scorer {name!r}; {hint}The names are {', '.join(get_scorer_names())}. Pass what get_scorer "
-            "returns as scoring=: the name alone means scikit-learn's scorer, which gives NaN for label sets."
+            f"There is no scorer {name!r}{hint} Pass what get_scorer returns as scoring=: the name alone means "
+            f"scikit-learn's scorer, which gives NaN for label sets. The names are {', '.join(names)}."
         )
     score_func, options = _SCORERS[name]
     return make_scorer(score_func, **options)

@@ -184,6 +184,10 @@ BAD = {
     "average": (lambda: metrics.roc_auc_score(np.eye(3), np.eye(3), average="samples"), "got 'samples'"),
     "weights": (lambda: metrics.hamming_loss(np.eye(3), np.eye(3), sample_weight=[1, 1]), r"sample_weight.shape"),
     "name": (lambda: metrics.get_scorer("f1-macro"), "did you mean 'f1_macro'"),
+    "average left out": (
+        lambda: metrics.get_scorer("f1"),
+        "'f1': did you mean 'f1_macro' or 'f1_micro'",
+    ),
     "k of a name": (lambda: metrics.get_scorer("ndcg_at_0"), "There is no scorer 'ndcg_at_0'"),
 }
 
