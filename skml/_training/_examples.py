@@ -107,7 +107,15 @@ def check_X(estimator, X, reset=False):
         if not reset and _is_as_it_must_be(estimator, X):
             return X
         refuse_mask("X", X)
-        X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
+        try:
+            X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"X must hold numbers: {error}. Make numbers of texts or categories in a step of a Pipeline before "
+                "this estimator, such as TfidfVectorizer or OneHotEncoder."
+            ) from error
         return _as_floatx(X) if reset else _in_range(X, _dtype_of_network(estimator))
     refuse_mask("X", X)
     first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)

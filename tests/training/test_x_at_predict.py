@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 
 from estimators import tiny
 from skml._training._examples import _is_as_it_must_be
@@ -42,6 +43,12 @@ def test_a_wrong_shape_is_refused(container, clf, X):
         clf.predict_proba(container(X[:0]))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         clf.predict_proba(X[0])
+
+
+def test_texts_need_a_step_before(clf, X, Y):
+    for method in (lambda: clf.predict(["a text"] * 3), lambda: clone(clf).fit(["a text"] * len(Y), Y)):
+        with pytest.raises(ValueError, match=r"X must hold numbers: could not convert .*'a text'.* TfidfVectorizer"):
+            method()
 
 
 def test_names_of_columns_are_still_compared(X, Y):
