@@ -1,5 +1,6 @@
 """Which of its forms y has, and how its items are read."""
 
+import ast
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral, Number
 
@@ -158,17 +159,33 @@ def _check_integers(items, dtype):
 
 
 def warn_of_joined_labels(values):
-    """Warn if most of the labels look like several, joined by commas or the like."""
+    """Warn if labels look like several: most of them joined by commas or the like, or labels there are; or as code."""
     labels = (
         [value for value in np.unique(values).tolist() if isinstance(value, str)] if values.dtype.kind in "OUS" else []
     )
+    if labels and all(map(_is_written_collection, labels)):
+        _warn_of_sets_in(max(labels, key=len), "ast.literal_eval(row)")
+        return
     for separator in ",;|":
         joined = [label for label in labels if separator in label]
-        if 2 * len(joined) > len(labels):
-            warn_once(
-                f"y holds strings such as {joined[0]!r}, each read as one label. If they are label sets, pass "
-                f"[row.split({separator!r}) for row in y]."
-            )
+        are_of_labels = any(set(map(str.strip, label.split(separator))) <= set(labels) for label in joined)
+        if are_of_labels or 2 * len(joined) > len(labels):
+            _warn_of_sets_in(joined[0], f"row.split({separator!r})")
+
+
+def _is_written_collection(text):
+    """Whether a string is a list, tuple or set as Python writes it, such as those in a CSV file."""
+    try:
+        return text == "set()" or isinstance(ast.literal_eval(text), list | tuple | set)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _warn_of_sets_in(label, mend):
+    warn_once(
+        f"y holds strings such as {label!r}, each read as one label. If they are label sets, pass "
+        f"[{mend} for row in y]."
+    )
 
 
 def label_rows(y):

@@ -57,7 +57,7 @@ def label_space(classes, name="classes"):
         labels = sorted_labels(labels)
     if len(set(labels)) != len(labels):
         twice = [label for label in set(labels) if labels.count(label) > 1]
-        raise ValueError(f"The labels must differ from each other; got {shown(twice)} more than once.")
+        raise ValueError(f"{name} must name each label once; got {shown(twice)} more than once.")
     return labels
 
 

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -232,3 +234,14 @@ def test_labels_outside_classes_are_refused_and_known_ones_read():
 def test_strings_that_look_like_joined_labels_are_warned_of():
     with pytest.warns(UserWarning, match=r"such as 'a,b', each read as one label.*row.split\(','\)"):
         TargetEncoder().fit(["a,b", "b,c", "a"])
+    with pytest.warns(UserWarning, match=r"such as 'a; b', each read as one label.*row.split\(';'\)"):
+        TargetEncoder().fit(["a; b", "a", "b", "c", ""])
+    with pytest.warns(UserWarning, match=r"such as \"\['a', 'b'\]\", each read as one label.*ast.literal_eval\(row\)"):
+        TargetEncoder().fit(["['a', 'b']", "['a']", "[]"])
+
+
+def test_a_comma_in_a_name_is_no_cause_for_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TargetEncoder().fit(["Korea, Republic of", "France", "Chad"])
+        TargetEncoder().fit(["(unknown)", "[none]"])
