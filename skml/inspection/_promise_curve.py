@@ -105,7 +105,12 @@ class PromiseCurveDisplay:
         proba, proba_test = (
             encoder.output_columns(p) for p in (holder.oof_proba_, as_scores(estimator.predict_proba(X), estimator))
         )
-        data = {"out of fold": (encoder.transform(y_fit), proba), "test": (encoder.transform(y), proba_test)}
+        Y_fit, Y = encoder.transform(y_fit), encoder.transform(y)
+        for rows, y_name, n in ((Y_fit, "y_fit", len(proba)), (Y, "y", len(proba_test))):
+            if rows.shape[0] != n:
+                of = "fit, whose target it is" if rows is Y_fit else "X"
+                raise ValueError(f"{y_name} must hold the {n} rows of {of}; got {rows.shape[0]}.")
+        data = {"out of fold": (Y_fit, proba), "test": (Y, proba_test)}
         return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
 
     @classmethod

@@ -276,7 +276,10 @@ class LabelReportDisplay:
 def checked(y, proba, threshold, classes):
     """Return truth as a matrix, probabilities, the threshold of each label, and the labels."""
     Y, labels = truth(y, classes)
-    proba = check_array(proba, input_name="proba")
+    try:
+        proba = check_array(proba, input_name="proba")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"proba must be what predict_proba returns, shape (n_samples, n_labels): {error}") from error
     if proba.shape != Y.shape:
         raise ValueError(
             f"y has the shape {Y.shape} as a matrix of labels, but proba {proba.shape}. If labels are missing from "

@@ -130,6 +130,8 @@ def test_what_is_not_defined_is_missing_from_the_report():
 def test_probabilities_of_another_width_are_refused(Y, proba):
     with pytest.raises(ValueError, match=r"\(80, 3\) as a matrix of labels, but proba \(80, 2\)"):
         label_report(Y, proba[:, :2])
+    with pytest.raises(ValueError, match="proba must be what predict_proba returns"):
+        label_report([{"a"}, {"b"}], np.array([("a",), ("a", "b")], dtype=object))
     with pytest.raises(ValueError, match="labels that are not in classes: 'c'"):
         label_report([{"a", "c"}, {"b"}], np.ones((2, 2)), classes=["a", "b"])
 

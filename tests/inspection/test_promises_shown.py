@@ -65,6 +65,10 @@ def test_bad_input_of_the_display_is_refused(network):
         PromiseCurveDisplay.from_predictions(Y, Y, levels=[0.8, 1.0])
     with pytest.raises(ValueError, match=r"StandardScaler has no oof_proba_: .*\.from_predictions"):
         PromiseCurveDisplay.from_estimator(network[0], X, Y, y_fit=Y)
+    with pytest.raises(ValueError, match=r"y_fit must hold the 200 rows of fit, whose target it is; got 199"):
+        PromiseCurveDisplay.from_estimator(network, X[200:], SETS[200:], y_fit=SETS[:199])
+    with pytest.raises(ValueError, match=r"y must hold the 100 rows of X; got 99"):
+        PromiseCurveDisplay.from_estimator(network, X[200:], SETS[201:], y_fit=SETS[:200])
     y = np.arange(300) % 3
     clf = KerasMultiLabelClassifier(hidden_layer_sizes=4, n_members=2, epochs=1).fit(X, y)
     with pytest.raises(ValueError, match="For multi-class y the most probable class is predicted"):
