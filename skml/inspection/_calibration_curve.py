@@ -143,7 +143,7 @@ class CalibrationCurveDisplay:
         """
         curves = [(short(label, 20), curve) for label, curve in self.curves.items()]
         if self.micro is not None:
-            curves.insert(0, ("all labels (micro)", self.micro))
+            curves.insert(0, ("all labels", self.micro))
         self.axes_ = panels(ax, len(curves), size=(2.9, 3))
         for panel, (title, curve) in zip(self.axes_, curves, strict=True):
             _plot_curve(panel, curve, title)
@@ -160,7 +160,7 @@ def _plot_curve(ax, curve, title):
     bars = np.maximum([share - low, high - share], 0)
     ax.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1, label="calibrated")
     ax.errorbar(mean, share, bars, marker="o", markersize=4, elinewidth=1, label="observed (95 % interval)")
-    ax.set(title=f"{title}  ({positives.sum():,})", xlabel="predicted probability", ylabel="share that is true")
+    ax.set(title=f"{title} ({positives.sum():,} true)", xlabel="predicted probability", ylabel="share that is true")
     ticks, limits = (0, 0.25, 0.5, 0.75, 1), (-0.03, 1.03)
     ax.set(xticks=ticks, yticks=ticks, xlim=limits, ylim=limits, aspect="equal")
 

@@ -67,7 +67,7 @@ def test_panels_show_the_curves_with_the_intervals_of_chance(Y, proba):
     names = ["a label of which the name is long, 1", "a label of which the name is long, 2", "c"]
     display = CalibrationCurveDisplay.from_predictions(Y, proba, classes=names)
     titles = [ax.get_title() for ax in display.axes_]
-    assert titles[0] == f"all labels (micro)  ({Y.sum()})"
+    assert titles[0] == f"all labels ({Y.sum()} true)"
     assert len(titles) == 4  # though two names are cut to the same one
     mean, share, n_cells = display.micro
     _, (points, _, (bars,)) = display.axes_[0].get_lines(), display.axes_[0].containers[0]
@@ -88,7 +88,7 @@ def test_the_most_frequent_labels_have_panels_or_those_chosen():
     assert len(display.axes_) == 9
     _, axes = pyplot.subplots(1, 2)
     display = CalibrationCurveDisplay.from_predictions(Y, proba, labels=[11, 3], ax=axes)
-    assert [ax.get_title() for ax in display.axes_] == ["11  (0)", f"3  ({Y[:, 3].sum()})"]
+    assert [ax.get_title() for ax in display.axes_] == ["11 (0 true)", f"3 ({Y[:, 3].sum()} true)"]
     assert display.micro is None
     assert display.figure_ is axes[0].figure
     with pytest.raises(ValueError, match=r"label must be one of 0, 1, 2, .* got 12"):
