@@ -84,8 +84,8 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
         threshold = tuned[threshold]
     else:
         raise ValueError(
-            f"threshold={threshold!r} is tuned by fit, or after it from the out-of-fold probabilities that it leaves, "
-            "which this estimator has not (they are not pickled, nor there after partial_fit): call fit again."
+            f"threshold={threshold!r} is found by fit, or later from the out-of-fold probabilities that fit leaves. "
+            "This estimator has none: they are not pickled, and gone after partial_fit. Fit again, or set numbers."
         )
     return DecisionRule(as_one(threshold) if encoder.has_one_threshold else threshold, min_labels, max_labels)
 

@@ -148,7 +148,7 @@ def test_what_an_attribute_lacks_is_said(X, Y):
         _ = tiny().threshold_
     with pytest.raises(AttributeError, match="unless y holds one label per row"):
         _ = tiny().fit(X, Y[:, 0]).tuned_threshold_
-    with pytest.raises(AttributeError, match="is tuned by fit, or after it"):
+    with pytest.raises(AttributeError, match="is found by fit, or later"):
         _ = tiny().partial_fit(X, Y).set_params(threshold="f1_macro").threshold_
 
 

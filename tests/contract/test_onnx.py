@@ -336,7 +336,7 @@ def test_other_estimators_are_refused(X, Y):
 
 def test_a_threshold_that_was_not_found_is_refused(fitted):
     clf = pickle.loads(pickle.dumps(fitted)).set_params(threshold="f1_macro")
-    with pytest.raises(ValueError, match=r"threshold='f1_macro' is tuned by fit.*call fit again"):
+    with pytest.raises(ValueError, match=r"threshold='f1_macro' is found by fit.*Fit again"):
         skml.onnx.to_onnx(clf)
 
 

@@ -256,7 +256,7 @@ def test_a_threshold_rule_that_cannot_be_tuned_any_more_says_that_it_needs_a_fit
     clf = pickle.loads(pickle.dumps(KerasMultiLabelClassifier(**SMALL, threshold="f1_micro").fit(X, Y)))
     tuned = clf.threshold_
     clf.set_params(threshold="f1_macro")
-    with pytest.raises(ValueError, match="call fit again"):
+    with pytest.raises(ValueError, match="Fit again"):
         clf.predict(X)
     assert not hasattr(clf, "threshold_")
     clf.set_params(threshold="f1_micro")

@@ -62,7 +62,7 @@ def test_a_threshold_tuned_before_partial_fit_is_said_to_be_stale():
 
 def test_a_threshold_that_was_not_tuned_before_partial_fit_is_refused(clf):
     clf.partial_fit(X, SETS)
-    with pytest.raises(ValueError, match="call fit again"):
+    with pytest.raises(ValueError, match="Fit again"):
         clf.set_params(threshold="f1_micro").predict(X)
 
 
