@@ -7,7 +7,8 @@
 - `skml.inspection`: tables and displays; one label as a binary classifier; what speaks for and against a label.
 - `skml.onnx`: fitted classifiers and Pipelines as ONNX graphs.
 
-All read ``y`` in the same forms. Importing this package imports neither Keras nor TensorFlow.
+All read ``y`` in the same forms; only the score functions of `skml.metrics` take matrices of 0 and 1 alone, so use its
+scorers for label sets. Importing this package imports neither Keras nor TensorFlow.
 
 A pickle or joblib file can run any code when it is loaded; load those alone that you trust. A file of skops cannot: it
 makes objects only of the types that its reader trusts. ``SKOPS_TRUSTED`` names those of this package that a Pipeline
