@@ -14,8 +14,6 @@ titles, texts, tags = read_weaknesses()
 print(f"{len(texts)} texts. The first, {titles[0]!r}, has the tags {sorted(tags[0])}")
 
 # %% Fit. Nothing about the network has to be chosen; the threshold is tuned within the same fit.
-import matplotlib.pyplot as plt
-
 from skml import KerasMultiLabelClassifier
 
 train, test = train_test_split(range(len(texts)), test_size=0.2, random_state=0)
@@ -30,13 +28,18 @@ print(f"threshold {clf[-1].threshold_:.2f}, labels {clf[-1].classes_.tolist()}")
 for row, predicted in zip(test[:5], clf.predict(texts[test[:5]]), strict=True):
     print(f"{titles[row][:60]:60s} predicted {predicted}, true {sorted(tags[row])}")
 
-# %% Probabilities: a column for each of `classes_`, and as a table of the most probable labels of each row.
+# %% Probabilities: a column for each of `classes_`; or the most probable labels of each row, with theirs.
 from skml.inspection import label_probabilities
 
-proba = clf.predict_proba(texts[test])
-print(proba.shape, "\n", label_probabilities(proba[:2], clf[-1].classes_, k=3))
+print(clf.predict_proba(texts[test]).shape)
+for best in label_probabilities(clf, texts[test[:2]], k=3):
+    print(", ".join(f"{label} {p:.2f}" for label, p in best))
 
-# %% How good is it, and for which labels? Any scikit-learn tool takes the pipeline; `score` is subset accuracy.
+# %% How good is it, and for which labels? A NaN is the precision of a label that is never predicted: rare ones hardly
+# reach a threshold that all labels share. `threshold="f1_macro"` gives each its own (lesson 3). `clf.score` is subset
+# accuracy, the share of rows whose labels are all right.
+import matplotlib.pyplot as plt
+
 from skml.inspection import LabelReportDisplay
 from skml.metrics import get_scorer
 

@@ -5,7 +5,7 @@ splitters know some of these forms, those of skml all. Run it with
 ``python examples/02_label_sets_and_searches.py``, or cell by cell in an editor or notebook.
 """
 
-# %% The same labels in six forms.
+# %% Labels in seven forms. In the last but one some are unknown; in the last each row keeps one.
 import warnings
 
 import numpy as np
@@ -27,13 +27,13 @@ forms = {
     "one label per row": names[Y.argmax(axis=1)],
 }
 
-# %% `predict` answers in kind.
+# %% `predict` answers in kind: sets and lists as tuples, a DataFrame as an array of its 0 and 1.
 from skml import KerasMultiLabelClassifier
 
 clf = KerasMultiLabelClassifier(n_members=1, hidden_layer_sizes=20, epochs=10, random_state=0)
 for form, y in forms.items():
     answer = " ".join(repr(clf.fit(X, y).predict(X[:2])).split())
-    print(f"{form:18s} -> {answer[:90]}")
+    print(f"{form:18s} -> {answer[:100]}")
 
 # %% Each form with each scorer and splitter, in a search. Where a scorer of scikit-learn fails it warns and gives NaN.
 # (`cross_val_score` is as `GridSearchCV`, but refuses every sparse y.)
@@ -67,7 +67,8 @@ with warnings.catch_warnings():
     )
 print(table.to_string())
 
-# %% A grid search over label sets. The scorer is an object, not a name.
+# %% So the scorers of `get_scorer` take all forms, and with a splitter as `cv` each of them can be searched over. A
+# grid search over label sets follows: the scorer is an object, not a name.
 grid = {"hidden_layer_sizes": [20, (50, 50)], "learning_rate": [0.003, 0.01]}
 search = GridSearchCV(clf, grid, scoring=get_scorer("f1_micro"), cv=MultiLabelStratifiedKFold(3, random_state=0))
 search.fit(X, forms["sets"])

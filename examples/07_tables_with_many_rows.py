@@ -1,7 +1,7 @@
 """Lesson 7: tables with many rows, when the network pays and what it costs.
 
-Two made tables of 5,000 rows: in one the labels depend on products of columns, in the other on sums. Run it with
-``python examples/07_tables_with_many_rows.py``, or cell by cell.
+Two made-up tables, each with 5,000 rows to train on: in one the labels depend on products of columns, in the other on
+sums. Run it with ``python examples/07_tables_with_many_rows.py``, or cell by cell.
 """
 
 # %% Data: 20 columns in their own units, 6 labels.
@@ -58,8 +58,9 @@ for kind in ("products", "sums"):
         print(f"{kind:9s} {name:40s} {scores['log-loss']:.3f}", flush=True)
 print(pd.DataFrame(rows).T.round(3).to_string())
 
-# %% Where labels depend on sums of columns, the logistic regressions are as good, and quicker. Where they depend on
-# more, the network is worth its seconds. What it did in them: the loss of rows that no member learned from stops it.
+# %% Where labels depend on sums of columns, the logistic regressions are better by a little, and quicker. Where they
+# depend on products, the network is worth its seconds. The curves show what it did in them: training stops when the
+# loss of the rows that a member has not learned from no longer falls.
 from skml.inspection import TrainingCurveDisplay
 
 TrainingCurveDisplay.from_estimator(fitted["products", "KerasMultiLabelClassifier()"])

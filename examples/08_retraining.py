@@ -101,5 +101,7 @@ for number in range(2, N_MONTHS):
     )
 
 # %%
-# Micro-F1 on the tickets of the next month, the F1 of the new tag among them, and what the training took.
+# Micro-F1 on the tickets of the next month, the F1 of the new tag among them, and what the training took. The network
+# that grows comes close to the one that is fitted anew, in a fraction of its time and without the old tickets; that of
+# month 1 falls behind. (In month 2 nobody has trained on "outage" yet, so its F1 is 0.)
 print("\n" + pd.DataFrame(table).set_index("trained to month").round(2).to_string(na_rep="-"))

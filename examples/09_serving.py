@@ -1,7 +1,8 @@
-"""Lesson 9: serving. One file, four ways to read it, and what an answer takes.
+"""Lesson 9: serving. One model in three kinds of file, and what an answer takes.
 
 A Pipeline from texts to label sets is trained once. Then it answers in a process without TensorFlow, from a file that
-names no code, and as an ONNX graph without Python. Run it with ``python examples/09_serving.py``, or cell by cell.
+runs no code when it is loaded, and as an ONNX graph for programs without Python. Run it
+with ``python examples/09_serving.py``, or cell by cell.
 """
 
 # %% Train, once. Thresholds are part of the model.
@@ -59,7 +60,7 @@ command = [sys.executable, "-c", LOAD, folder / "model.joblib", text[0]]
 print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 say_time("joblib", lambda: clf.predict_proba(text), folder / "model.joblib")
 
-# %% skops: a file that names no code to run, but the types that its reader trusts.
+# %% skops: a file that runs no code when it is loaded. Its reader says which types it trusts.
 skops.io.dump(clf, folder / "model.skops")
 print("types to trust:", skops.io.get_untrusted_types(file=folder / "model.skops"))
 loaded = skops.io.load(folder / "model.skops", trusted=skml.SKOPS_TRUSTED)
@@ -67,7 +68,7 @@ print("the same probabilities:", np.array_equal(loaded.predict_proba(X_test), ex
 say_time("skops", lambda: loaded.predict_proba(text), folder / "model.skops")
 
 # %% ONNX: a graph of the whole Pipeline, strings in, for programs without scikit-learn or without Python. Some rows
-# tell the types of its inputs, and are compared: a warning says if the graph answers otherwise.
+# tell the types of its inputs; the graph's answers for them are compared, and a warning says if they differ.
 model = skml.onnx.to_onnx(clf, X_test)
 (folder / "model.onnx").write_bytes(model.SerializeToString())
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
