@@ -147,7 +147,7 @@ class CalibrationCurveDisplay:
         self.axes_ = panels(ax, len(curves), size=(2.9, 3))
         for panel, (title, curve) in zip(self.axes_, curves, strict=True):
             _plot_curve(panel, curve, title)
-        add_legend(self.axes_[0], ax is None)
+        add_legend(self.axes_[:1], ax is None)
         self.figure_ = self.axes_[0].figure
         return self
 

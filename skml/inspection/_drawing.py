@@ -44,12 +44,26 @@ def panels(ax, n_panels, size=(3.6, 2.8)):
     return axes[:n_panels]
 
 
-def add_legend(ax, is_ours):
-    """Add the legend of one of the panels: below all of them where the figure is ours."""
+def add_legend(axes, is_ours):
+    """Add one legend of what panels show: below all of them where the figure is ours, otherwise in the first."""
+    entries = {}
+    for ax in axes:
+        for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(text, handle)
+    figure, handles = axes[0].figure, list(entries.values())
     if is_ours:
-        ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        n_columns = _columns_that_fit([*entries], figure.get_figwidth())
+        figure.legend(handles, [*entries], loc="outside lower center", ncols=n_columns)
     else:
-        ax.legend(fontsize="small")
+        axes[0].legend(handles, [*entries], fontsize="small")
+
+
+def _columns_that_fit(texts, inches):
+    """Return the columns of a legend: one for each text, or for two, where they are not wider than the figure."""
+    widths = [0.6 + 0.075 * len(text) for text in texts]  # of the sign, and of letters
+    if sum(widths) <= inches:
+        return len(texts)
+    return 2 if len(texts) > 2 and 2 * max(widths) <= inches else 1
 
 
 def map_height(n_rows):

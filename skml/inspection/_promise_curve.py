@@ -179,7 +179,7 @@ class PromiseCurveDisplay:
         precision.plot(self.levels, self.levels, color="0.3", linewidth=1.2, label="promised")
         shares.set(title="decided automatically", xlabel="precision promised", ylabel="share", ylim=(-0.03, 1.03))
         precision.set(title="precision reached", xlabel="precision promised")
-        add_legend(shares, ax is None)
+        add_legend([shares], ax is None)
         precision.legend(fontsize="small", loc="upper left")
         self.figure_ = self.axes_[0].figure
         return self

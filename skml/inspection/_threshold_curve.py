@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.metrics import precision_recall_curve
 
+from skml._decisions._promises import NEVER
 from skml._targets._responses import threshold_in_force, truth_and_responses
 from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_colorbar, add_legend, draw_map, map_height, new_axes, panels, short
@@ -150,7 +151,7 @@ class ThresholdCurveDisplay:
             self._plot_curve(next(rest), self.curves[label], [label], short(label))
         if as_map:
             self._plot_map(next(rest))
-        add_legend(axes[0], ax is None)
+        add_legend(axes, ax is None)
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
 
@@ -159,10 +160,13 @@ class ThresholdCurveDisplay:
         for (name, style), values in zip(styles.items(), curve[1:], strict=True):
             ax.plot(curve[0], values, style, label=name, drawstyle="steps-pre")  # a threshold takes its equals
         thresholds = sorted({self.threshold[label] for label in labels if not np.isnan(self.threshold[label])})
+        if thresholds and thresholds[0] >= NEVER:
+            title += ": never predicted"
+        thresholds = [threshold for threshold in thresholds if threshold < NEVER]
         if len(thresholds) == 1:
             ax.axvline(thresholds[0], color="0.3", linewidth=1.2, label="threshold in force")
         elif thresholds:
-            ax.plot(thresholds, np.zeros(len(thresholds)), "|", color="0.3", markersize=14, label="thresholds in force")
+            ax.plot(thresholds, np.zeros(len(thresholds)), "|", color="0.3", markersize=14, label="threshold in force")
         ax.set(title=title, xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold")
 
     def _plot_map(self, ax):

@@ -12,7 +12,14 @@ from forms import label_sets_of
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._decisions._promises import NEVER
 from skml._decisions._tuning import kept_threshold
-from skml.inspection import LabelReportDisplay, PromiseCurveDisplay, label_report, prediction_sets
+from skml.inspection import (
+    CalibrationCurveDisplay,
+    LabelReportDisplay,
+    PromiseCurveDisplay,
+    ThresholdCurveDisplay,
+    label_report,
+    prediction_sets,
+)
 
 mpl.use("Agg")
 
@@ -83,6 +90,25 @@ def test_the_report_says_what_was_promised_and_what_is_reached(network):
     np.testing.assert_array_equal(display.frame["promised"], np.where(never, np.nan, 0.8))
     np.testing.assert_array_equal(display.frame["reached"], display.frame["precision"])
     assert [text.get_text() == "never" for text in display.text_[:, 0]] == never.tolist()
+
+
+def test_curves_say_which_label_is_never_predicted():
+    display = ThresholdCurveDisplay.from_predictions(Y, rng.rand(300, 3), labels=[0, 1])
+    display.threshold |= {0: NEVER}
+    display.plot(labels=[0, 1])
+    assert [ax.get_title() for ax in display.axes_] == ["0: never predicted", "1"]
+    (legend,) = display.figure_.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["precision", "recall", "F1", "threshold in force"]
+
+
+@pytest.mark.parametrize("n_panels", [1, 2, 3])
+@pytest.mark.parametrize("display", [ThresholdCurveDisplay, CalibrationCurveDisplay])
+def test_a_legend_is_not_wider_than_its_figure(display, n_panels):
+    figure = display.from_predictions(Y, rng.rand(300, 3), labels=range(n_panels)).figure_
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 <= box.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize("threshold", [0.5, "precision>=0.6", "recall>=0.9"])
