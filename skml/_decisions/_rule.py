@@ -94,9 +94,9 @@ def check_can_be_tuned(threshold, has_unlearned, tuned):
     """Refuse a ``threshold`` that fit has nothing to find by, unless an earlier fit has found it."""
     if is_tuned(threshold) and not has_unlearned and threshold not in tuned:
         raise ValueError(
-            f"threshold={threshold!r} is tuned on rows that a network has not learned from, and there are "
-            "none: it needs fit (not partial_fit alone) with at least 4 rows for each member of the default "
-            "network, a holdout (early_stopping=True and at least 100 rows), or X_val and y_val."
+            f"threshold={threshold!r} is tuned on rows that a network has not learned from, and there are none. fit "
+            "leaves some out with several members and at least 4 rows for each; with n_members=1 or a custom network, "
+            "if early_stopping=True and there are at least 100 rows, or X_val and y_val. partial_fit leaves out none."
         )
 
 
