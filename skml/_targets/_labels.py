@@ -95,7 +95,9 @@ def labels_like(values, labels):
     if values.dtype.kind in "US":
         return np.asarray(labels)  # the dtype of strings is their length, which labels may exceed
     try:
-        space = np.array(labels, dtype=values.dtype)
+        # Integers that are too large come out as others, which NumPy warns of unless they are cast.
+        is_cast = values.dtype.kind in "iu"
+        space = np.asarray(labels).astype(values.dtype) if is_cast else np.array(labels, dtype=values.dtype)
         if as_labels(space) == labels:
             return space
     except (TypeError, ValueError, OverflowError):

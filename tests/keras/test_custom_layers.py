@@ -80,7 +80,7 @@ def test_clones_train_alike(network, X, Y, given):
     ("network", "reason"),
     [
         (custom_layers.forgetful, "factors"),
-        (custom_layers.silent, "must override `get_config"),
+        (custom_layers.silent, "`get_config"),
         (custom_layers.closure, "Local"),
     ],
 )
