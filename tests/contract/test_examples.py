@@ -51,7 +51,7 @@ def test_beyond_one_machine(tmp_path):
     table, limit = map(int, re.search(r"would take (\d+) MB; the process may take (\d+) MB", printed).groups())
     assert table > limit
     assert "Unable to allocate" in printed
-    assert float(re.search(r"([\d.]+)% are predicted right", printed)[1]) > 80
+    assert float(re.search(r"([\d.]+)% get exactly their labels", printed)[1]) > 80
     assert "Predicted 1,048,576 rows" in printed
     assert "predicted as here: True; TensorFlow was imported: [False, False]" in printed
     assert "{'learning_rate': 0.01}; TensorFlow was imported: [True, True]" in printed
