@@ -7,7 +7,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
 from skml._decisions._blocks import cells_of
-from skml._decisions._platt import binned, clipped_log_odds, log_loss
+from skml._decisions._platt import clipped_log_odds, filled_bins, log_loss
 from skml._targets._cells import dense
 from skml._targets._weights import effective_rows
 
@@ -87,7 +87,7 @@ def calibration_of(Y, proba, how, head="sigmoid", sample_weight=None):
     cells = cells_of(Y, proba, sample_weight)
     if head == "softmax":
         return _of_classes(cells)
-    z, wanted, known, n_positive = binned(cells)
+    z, wanted, known, n_positive = filled_bins(cells)
     if n_positive == 0:
         return NOT_CALIBRATED
     if how == "auto":

@@ -21,7 +21,7 @@ def clipped_log_odds(p):
 
 def platt(cells):
     """Return slope and shift of the log-odds with the least log-loss, or 1 and 0 if there is no slope to speak of."""
-    z, wanted, known, n_positive = binned(cells)
+    z, wanted, known, n_positive = filled_bins(cells)
     if n_positive == 0:
         return 1.0, 0.0
     slope, shift = minimize(log_loss, [1.0, 0.0], (z, wanted, known), jac=True, method="BFGS").x
@@ -40,6 +40,13 @@ def binned(cells):
     # Platt's targets: with those of 0 and 1 the slope of a perfect ranking would have no end.
     high, low = (n_positive + 1) / (n_positive + 2), 1 / (n_known - n_positive + 2)
     return np.linspace(-end, end, _BINS), positive * high + (known - positive) * low, known, n_positive
+
+
+def filled_bins(cells):
+    """Return what `binned` does, without empty bins: small fits have few others."""
+    z, wanted, known, n_positive = binned(cells)
+    is_filled = known > 0
+    return z[is_filled], wanted[is_filled], known[is_filled], n_positive
 
 
 def log_loss(params, z, wanted, known):
