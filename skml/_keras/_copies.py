@@ -42,13 +42,19 @@ def seeded_layers(seed=0):
 
     Keras draws them from Python's global ``random``, which is left as it was.
     """
-    with _seed_lock:
-        state = random.getstate()
-        try:
-            random.seed(seed)
-            yield
-        finally:
-            random.setstate(state)
+    # Nothing but what may fail stands inside: a "try" would be a line at which an error leaves the lock taken.
+    with _seed_lock, _seeded(seed):
+        yield
+
+
+@contextlib.contextmanager
+def _seeded(seed):
+    state = random.getstate()
+    try:
+        random.seed(seed)
+        yield
+    finally:
+        random.setstate(state)
 
 
 class PackedKerasObject:

@@ -8,6 +8,7 @@ import pickle
 import random
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -18,6 +19,7 @@ import pytest
 import custom
 import skml
 from estimators import tiny
+from skml._keras._copies import _seed_lock
 from skml._keras._pool import pool
 
 ROOT = str(Path(skml.__file__).parent)
@@ -33,7 +35,7 @@ class Tracer:
     def __init__(self, target=None, error=Fault):
         self.target = target
         self.error = error
-        self.lines = []
+        self.lines, self.raised_in, self._seen = [], None, set()
 
     def __enter__(self):
         self._before = sys.gettrace()  # a debugger's, or that of a measurement of coverage
@@ -48,8 +50,13 @@ class Tracer:
 
     def _line(self, frame, event, arg):
         if event == "line":
-            self.lines.append((frame.f_code.co_filename, frame.f_lineno))
-            if len(self.lines) - 1 == self.target:
+            line = (frame.f_code.co_filename, frame.f_lineno)
+            # Only where a line begins: at the end of its block, an error would keep "with" from letting go.
+            is_new = line not in self._seen
+            self._seen.add(line)
+            self.lines.append(line)
+            if is_new and self.target is not None and len(self.lines) > self.target and not self.raised_in:
+                self.raised_in = line
                 raise self.error(f"in line {frame.f_lineno} of {frame.f_code.co_filename}")
         return self._line
 
@@ -86,9 +93,12 @@ def check_fault(clf, call, target, error, X, Y, expected):
             assert pickle.dumps(clf.history_) == history
     else:
         np.testing.assert_array_equal(clf.predict_proba(X), expected)  # the line was not reached, or had an answer
-    line = linecache.getline(*traced.lines[target]) if target < len(traced.lines) else ""
+    line = linecache.getline(*traced.raised_in) if traced.raised_in else ""
     if "random.setstate(" not in line:  # what puts it back cannot be put back itself
         assert (random.getstate(), np.random.get_state()[1].tolist()) == randoms, line
+    with ThreadPoolExecutor(1) as other:  # this thread could take it again
+        assert other.submit(_seed_lock.acquire, timeout=0).result(), line
+        other.submit(_seed_lock.release).result()
     vars(clf).clear()
     vars(clf).update(state)
     call(clf, X, Y)
