@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from skml._decisions._blocks import cells_of
 from skml._decisions._rule import DecisionRule
 from skml._decisions._tuning import kept_threshold
-from skml._targets._cells import row_blocks
 from skml._targets._responses import as_scores, holder_of
 from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_legend, new_axes, panels
@@ -198,17 +198,19 @@ def _curves(data, levels, by_label, sample_weight):
 
 def _decided(Y, proba, thresholds, weight):
     """Return the shares of rows and of true labels, and the precision, for each of the thresholds."""
-    weight = np.ones(len(proba)) if weight is None else np.asarray(weight, dtype=np.float64)
+    cells = cells_of(Y, proba, weight)
     counts = np.zeros((len(thresholds), 3))
     n_true = 0.0
-    for rows in row_blocks(*proba.shape):
-        cells = Y[rows].toarray() if hasattr(Y, "toarray") else Y[rows]
-        truth, known = cells == 1, cells == cells  # NaN is not itself
-        n_true += weight[rows] @ truth.sum(axis=1)
+    for truth, known, p, row_weight in cells.by_rows():
+        n_true += row_weight @ truth.sum(axis=1)
         for i, threshold in enumerate(thresholds):
-            decisions = DecisionRule(threshold).decide(proba[rows]) & known
+            decisions = DecisionRule(threshold).decide(p) & known
             amounts = (decisions.any(axis=1), (decisions & truth).sum(axis=1), decisions.sum(axis=1))
-            counts[i] += [weight[rows] @ amount for amount in amounts]
+            counts[i] += [row_weight @ amount for amount in amounts]
     with_labels, right, predicted = counts.T
     share = np.divide(right, predicted, out=np.full(len(right), np.nan), where=predicted > 0)
-    return {"rows": with_labels / weight.sum(), "labels": right / n_true if n_true else 0 * right, "precision": share}
+    return {
+        "rows": with_labels / cells.weight.sum(),
+        "labels": right / n_true if n_true else 0 * right,
+        "precision": share,
+    }
