@@ -28,9 +28,12 @@ _MAX_OFFSET = 2**10
 # Standard deviation of a standard normal distribution that is cut off at 2.
 _TRUNCATED_DEVIATION = 0.87962566103423978
 
+# Of the activation "selu" (Klambauer et al., 2017).
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
 
 def _selu(x):
-    return 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
 
 ACTIVATIONS = {

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, ndtr, softmax
 
-from skml._networks._dense import ACTIVATIONS
+from skml._networks._dense import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from skml._targets._cells import dense
 
 # The contributions sum to the difference within this, or this share of it where that is above 1.
@@ -22,7 +22,7 @@ DERIVATIVES = {
     "gelu": lambda x: ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
     "linear": np.ones_like,
     "relu": lambda x: (x > 0).astype(x.dtype),
-    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, 1, 1.6732632423543772 * np.exp(np.minimum(x, 0))),
+    "selu": lambda x: SELU_SCALE * np.where(x > 0, 1, SELU_ALPHA * np.exp(np.minimum(x, 0))),
     "sigmoid": lambda x: expit(x) * expit(-x),
     "silu": lambda x: expit(x) * (1 + x * expit(-x)),
     "softplus": expit,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skml._networks._dense import SELU_ALPHA, SELU_SCALE
+
 
 def proba_of_dense(graph, X, network):
     """Add the forward pass of a `DenseNetwork`; products are in its dtype, scaling and probabilities in float64.
@@ -85,7 +87,7 @@ def _gelu(graph, x, kind):
 
 
 def _selu(graph, x, kind):
-    return graph.add("Mul", _elu(graph, x, kind, 1.6732632423543772), np.array(1.0507009873554805, kind))
+    return graph.add("Mul", _elu(graph, x, kind, SELU_ALPHA), np.array(SELU_SCALE, kind))
 
 
 def _softplus(graph, x, kind):
