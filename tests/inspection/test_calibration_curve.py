@@ -14,18 +14,6 @@ matplotlib.use("Agg")
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    pyplot.close("all")
-
-
-@pytest.fixture(scope="module")
-def proba(Y):
-    """Probabilities with ties, some of them at the edges of bins."""
-    return np.round(0.3 * Y + 0.7 * np.random.RandomState(3).rand(*Y.shape), 2)
-
-
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_curves_are_those_of_scikit_learn(Y, proba, strategy):
     arguments = {"n_bins": 5, "strategy": strategy}

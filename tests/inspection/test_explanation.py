@@ -22,12 +22,6 @@ pyplot = pytest.importorskip("matplotlib.pyplot")
 WORDS = ["rain", "snow", "sun", "wind", "the", "a", "today"]
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    pyplot.close("all")
-
-
 @pytest.fixture(scope="module")
 def weather():
     """A Pipeline fitted on texts, in which "rain" means wet, and "snow" wet and cold."""

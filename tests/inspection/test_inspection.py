@@ -26,18 +26,6 @@ pyplot = pytest.importorskip("matplotlib.pyplot")
 COLUMNS = ["support", "threshold", "precision", "recall", "f1", "average_precision"]
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    pyplot.close("all")
-
-
-@pytest.fixture(scope="module")
-def proba(Y):
-    """Probabilities with ties that are better than chance."""
-    return np.round(0.3 * Y + 0.7 * np.random.RandomState(3).rand(*Y.shape), 2)
-
-
 @pytest.fixture
 def with_threshold(clf):
     return clf.set_params(threshold={"b": 0.3})
