@@ -15,15 +15,15 @@ from sklearn.datasets import make_multilabel_classification
 
 X, Y = make_multilabel_classification(200, 10, n_classes=4, random_state=0)
 names = np.array(["beach", "city", "forest", "sea"])
-has_unknown = Y.astype(float)
-has_unknown[::10, 0] = np.nan
+has_missing = Y.astype(float)
+has_missing[::10, 0] = np.nan
 forms = {
     "sets": [set(names[row == 1].tolist()) for row in Y],
     "lists": [names[row == 1].tolist() for row in Y],
     "0/1 array": Y,
     "sparse matrix": csr_array(Y),
     "DataFrame": pd.DataFrame(Y, columns=names),
-    "0/1 and NaN": has_unknown,
+    "0/1 and NaN": has_missing,
     "one label per row": names[Y.argmax(axis=1)],
 }
 

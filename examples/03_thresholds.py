@@ -1,4 +1,4 @@
-"""Lesson 3: thresholds that are tuned, adjusted, promised.
+"""Lesson 3: thresholds that are tuned, adjusted, guaranteed.
 
 A network gives probabilities; a threshold makes labels of them. It is read by `predict`, so that a fitted model follows
 `set_params` at once. Functions of yeast genes (Elisseeff and Weston, 2002), which the package ``river`` ships: 103
@@ -49,18 +49,18 @@ clf.set_params(threshold=clf.tuned_threshold_ | {"Class14": 0.5}, min_labels=1, 
 print("labels of the first genes:", clf.predict(X_test[:8]).sum(axis=1).tolist())
 clf.set_params(min_labels=0, max_labels=None)
 
-# %% Promised. "Apply a label only if nine of ten are right, and send the rest to a person", or "miss no more than a
+# %% Guaranteed. "Apply a label only if nine of ten are right, and send the rest to a person", or "miss no more than a
 # tenth of a gene's functions". The thresholds that keep it are found from the same probabilities. On the test rows
-# they reach what was promised, and show the price: the more precision, the fewer labels are left; the more recall, the
-# more of them are wrong. With "by label" the promise is one for each label: a warning says for how many of them no
+# they reach what was guaranteed, and show the price: the more precision, the fewer labels are left; the more recall, the
+# more of them are wrong. With "by label" the guarantee is one for each label: a warning says for how many of them no
 # threshold can keep it. They are never predicted.
-promises = ["precision>=0.8", "precision>=0.9", "precision>=0.9 by label", "recall>=0.8", "recall>=0.9"]
-print(pd.DataFrame({promise: scores(promise) for promise in promises}).T.round(3).to_string())
+guarantees = ["precision>=0.8", "precision>=0.9", "precision>=0.9 by label", "recall>=0.8", "recall>=0.9"]
+print(pd.DataFrame({guarantee: scores(guarantee) for guarantee in guarantees}).T.round(3).to_string())
 
-# %% What a promise assumes: rows like those of training. Of rows that come from elsewhere, here genes whose
+# %% What a guarantee assumes: rows like those of training. Of rows that come from elsewhere, here genes whose
 # measurements are shifted, it may be broken, and nothing in the rows says so.
 shifted = X_test + 1.5 * X_train.std()
-table = {promise: scores(promise, shifted) for promise in promises[:2]}
+table = {guarantee: scores(guarantee, shifted) for guarantee in guarantees[:2]}
 print(pd.DataFrame(table).T.round(3).to_string())
 
 # %% Other classifiers have the same rules, by cross-validation.
@@ -74,9 +74,9 @@ for rule in ("f1_micro", "precision>=0.9"):
     precision = precision_score(Y_test, tuned.predict(X_test), average="micro")
     print(f"forest, {rule}: threshold {tuned.best_threshold_:.2f}, precision on the test rows {precision:.3f}")
 
-# %% The price of a promise. On the left: how many rows get a label, and how many of the true labels are predicted; 0
-# where no threshold keeps the promise. On the right: the precision that is reached, above the line if it is kept.
-from skml.inspection import PromiseCurveDisplay
+# %% The price of a guarantee. On the left: how many rows get a label, and how many of the true labels are predicted; 0
+# where no threshold keeps the guarantee. On the right: the precision that is reached, above the line if it is kept.
+from skml.inspection import RiskCoverageCurveDisplay
 
-PromiseCurveDisplay.from_estimator(clf, X_test, Y_test, y_fit=Y_train)
+RiskCoverageCurveDisplay.from_estimator(clf, X_test, Y_test, y_fit=Y_train)
 plt.show()

@@ -111,7 +111,7 @@ def train_and_predict_within_a_limit(folder):
     except MemoryError as error:
         say(f"As one array: {error}")
     train(clf, batches)
-    say(f"Trained on {N_ROWS:,} rows; of new ones {clf.score(*made(5000, N_ROWS)):.1%} get exactly their labels")
+    say(f"TrainingResult on {N_ROWS:,} rows; of new ones {clf.score(*made(5000, N_ROWS)):.1%} get exactly their labels")
     predict(clf, batches_of(folder / "table.parquet"), folder / "proba.parquet")
     say(f"Predicted {pq.read_metadata(folder / 'proba.parquet').num_rows:,} rows")
     joblib.dump(clf, folder / "clf.joblib")

@@ -39,7 +39,7 @@ def clear_cache() -> None:
     A fit of the same architecture, loss, optimizer class and metrics as an earlier one re-uses its
     compiled graph. At most a few are kept; this frees them. No fitted estimator changes.
 
-    Examples
+    Dataset
     --------
     >>> import skml
     >>> skml.clear_cache()

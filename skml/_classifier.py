@@ -46,7 +46,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
         0.5 (0.3 for short sparse rows), falls while the loss in training is above 0.9 times that of rows that are not
         learned from, and rises again below; it is 0.1 in `partial_fit`.
     input_dropout : "auto" or float in [0, 1), default="auto"
-        Share of the input's cells that a training step of the default network leaves out. "auto" starts at 0.3 for
+        Share of the input's entries that a training step of the default network leaves out. "auto" starts at 0.3 for
         dense X, at 0.1 for sparse X (0.2 where its columns are full, 0 where its rows are short), and falls before
         `dropout` does; it is 0 in `partial_fit`.
     scale : "auto" or None, default="auto"
@@ -66,7 +66,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
     loss : "auto", str, callable, keras.Loss or class of one, default="auto"
         "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight;
         for one of more than two classes per row it is categorical cross-entropy. "focal" (Lin et al., 2017)
-        and "asymmetric" (Ridnik et al., 2021) count cells that are right already for less, and take
+        and "asymmetric" (Ridnik et al., 2021) count entries that are right already for less, and take
         ``loss__gamma``, ``loss__gamma_negative`` and the like; tune the threshold with them, as their
         probabilities are shifted. Other names, functions and objects are used as Keras uses them.
     metrics : list, default=None
@@ -77,7 +77,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
         0.5 changes. True fits a slope and an offset (Platt, 1999), one of their own for labels with at least 50 rows
         on either side: better probabilities, but fewer rare labels reach 0.5. Thresholds are tuned after it.
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
-        Weight of a label's positive cells in the loss. "balanced" is negatives / positives of each label,
+        Weight of a label's positive entries in the loss. "balanced" is negatives / positives of each label,
         within [0.01, 100]. With one label per row it weighs rows, as scikit-learn's ``class_weight``.
     classes : array-like of shape (n_labels,), default=None
         The label space, for data in which a label may not occur. None takes it from ``y``. In `partial_fit` and with
@@ -92,7 +92,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
         rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999). Set on a fitted estimator they act
         at once, as long as it has those probabilities: they are not pickled. What was tuned before `partial_fit` or a
         warm start stays in force, with a warning.
-        Promises are found from the same probabilities: "precision>=0.9" (any number in (0, 1)) is the lowest threshold
+        Guarantees are found from the same probabilities: "precision>=0.9" (any number in (0, 1)) is the lowest threshold
         at which so many of all predicted labels are right, with 95 % confidence; "precision>=0.9 by label" one for each
         label; 2, that is never, where none keeps it, with a warning. "recall>=0.9" is the highest one at which so many
         of a row's labels are predicted on average. They hold for rows like those of `fit`, and for members as they
@@ -143,14 +143,14 @@ class KerasMultiLabelClassifier(FittingClassifier):
     classes_ : ndarray of shape (n_labels,)
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
-        The threshold in force, 2 for a label that a promise allows nowhere; None for multi-class y.
+        The threshold in force, 2 for a label that a guarantee allows nowhere; None for multi-class y.
     tuned_threshold_ : dict of label -> float
         The threshold in force for each label, to start from: ``clf.tuned_threshold_ | {"spam": 0.2}`` changes one.
         Not there for one label per row.
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows, as `predict_proba` gives them: of each row by the member
         that did not learn from it. There after `fit` with several members and at least 20 rows (4 for each
-        member), unless it would have more than 33 million cells; not pickled.
+        member), unless it would have more than 33 million entries; not pickled.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -174,7 +174,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
     ``hidden_layer_sizes`` in one Keras model, each trained on the rows outside its own fold. One fit gives their
     average, and for every training row an honest probability, by which training stops and thresholds are tuned.
 
-    Unknown cells of an indicator (NaN, pd.NA, masked) add nothing to the loss, weights, thresholds or `score`.
+    Missing labels of an indicator (NaN, pd.NA, masked) add nothing to the loss, weights, thresholds or `score`.
 
     For searches over label sets pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`: a name alone,
     ``scoring="f1_micro"``, is scikit-learn's scorer, which takes no label sets and gives NaN for every candidate.
@@ -187,7 +187,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
     weights and the optimizer's state; a new label starts at its base rate; one that `classes` no longer names is
     forgotten. Columns follow the order of `classes`. This needs the default network and multi-label ``y``, which may
     hold no other labels. Thresholds that were tuned for each label are 0.5 for a new one, and 2, that is never, where
-    they keep a promise of precision, until `fit` tunes them.
+    they keep a guarantee of precision, until `fit` tunes them.
 
     A fitted estimator is stored by joblib; with the default network also by skops, in a file that runs no code when it
     is loaded (see ``skml.SKOPS_TRUSTED``). `skml.onnx.to_onnx` exports it for programs without Python.
@@ -195,7 +195,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
     Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
     share one unit of probability, which is right for exactly one label per row.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from skml import KerasMultiLabelClassifier
@@ -289,7 +289,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
             Floats. With a custom `model` also arrays of more dimensions, integers or strings.
         y : label collections, indicator, or one label per row, n_samples in all
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
-            shape (n_samples, n_labels), NaN where a cell is unknown; or an array-like of shape (n_samples,).
+            shape (n_samples, n_labels), NaN where an entry is unknown; or an array-like of shape (n_samples,).
             Lists of one length that hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight 0 is the same as leaving the row out, weight 2 as having it twice, at the same batch size and epochs.
@@ -328,7 +328,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
         -------
         self : KerasMultiLabelClassifier
 
-        Examples
+        Dataset
         --------
         >>> X = [[0.0], [1.0]]
         >>> clf = KerasMultiLabelClassifier().partial_fit(X, [set(), {"wet"}], classes=["wet"])

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skml._networks._dense import ACTIVATIONS
+from skml._default_network._network import ACTIVATIONS
 
 # Of the default network alone: refused with a custom one, unless at their defaults.
 OF_DEFAULT_NETWORK = (

@@ -12,14 +12,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import decision_rule
-from skml._keras._process import check_installed
+from skml._default_network._network import DenseNetwork, open_interval
+from skml._keras._environment import check_installed
 from skml._keras._routed import RoutedParameters
-from skml._networks._dense import DenseNetwork, open_interval
-from skml._plain import to_plain
+from skml._state import VersionedState, to_plain
 from skml._targets._types import Matrix, Target
-from skml._training._examples import check_X
-from skml._training._tasks import CallbackSupportMixin
-from skml._versions import VersionedState
+from skml._training._dataset import check_X
+from skml._training._sklearn_callbacks import CallbackSupportMixin
 from skml.metrics._scorer import get_scorer
 
 
@@ -30,7 +29,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
     """
 
     # Of the toolboxes: they hand over y as it is, and set classes.
-    _reads_every_y = True
+    _accepts_any_target = True
 
     def predict(self, X: Matrix) -> Matrix:
         """Predict labels in the form of the ``y`` given to `fit`.
@@ -156,7 +155,7 @@ class FittedClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, Ro
             return self._network.model
         if "_rebuilt_model" not in vars(self):
             check_installed("model_", "tensorflow")
-            from skml._networks._ensemble import rebuild
+            from skml._keras_models._ensemble import rebuild
 
             self._rebuilt_model = rebuild(self._network)
         return self._rebuilt_model

@@ -17,19 +17,19 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skml._decisions._rule import DecisionRule, as_one
+from skml._decisions._rule import DecisionRule, as_scalar
 from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
-from skml._targets._responses import (
+from skml._state import VersionedState
+from skml._targets._types import Matrix, RandomState, Target
+from skml.metrics._scorer import get_scorer
+from skml.model_selection._delegation import (
     check_names_of_prefit,
     encoder_for,
     label_columns,
     last_step,
     response_method,
 )
-from skml._targets._types import Matrix, RandomState, Target
-from skml._versions import VersionedState
-from skml.metrics._scorer import get_scorer
 from skml.model_selection._split import resolve_cv
 from skml.model_selection._validation import columns_for, fitted, out_of_fold
 
@@ -51,7 +51,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         `MLPClassifier`, ``OneVsRestClassifier(LogisticRegression())``, forests. For one label per row any
         binary classifier. Of one without `predict_proba`, such as ``OneVsRestClassifier(LinearSVC())`` or
         `RidgeClassifier`, the thresholds are for its `decision_function`. Only `KerasMultiLabelClassifier` can
-        learn from unknown cells (NaN).
+        learn from missing labels (NaN).
     scoring : str or callable, default="f1_macro"
         - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
           for each label, for the mean over labels;
@@ -61,7 +61,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         - "proportion": each label gets the threshold that so many of the rows reach as have the label;
         - "precision>=0.9", or another number in (0, 1): the lowest threshold for all labels at which so many of the
           predicted labels are right, with 95 % confidence; "precision>=0.9 by label": one for each label, above 1 (or
-          infinite, for `decision_function`) for a label that is never predicted, as no threshold keeps the promise;
+          infinite, for `decision_function`) for a label that is never predicted, as no threshold keeps the guarantee;
         - "recall>=0.9": the highest threshold for all labels at which so many of a row's labels are predicted on
           average, over rows that have one;
         - a callable ``scoring(Y, Y_pred) -> float`` of 0/1 matrices, also given ``sample_weight=`` if `fit` got
@@ -100,7 +100,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         The number of labels of each row for ``scoring="top_k"``.
     best_score_ : float
         The score of the tuned thresholds on the out-of-fold probabilities; micro-F1 for "top_k" and "proportion", for
-        a promise the precision of all predicted labels (NaN if there are none) or the mean recall of rows.
+        a guarantee the precision of all predicted labels (NaN if there are none) or the mean recall of rows.
     estimator_ : classifier
         The fitted estimator.
     classes_ : ndarray of shape (n_labels,)
@@ -122,7 +122,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     without a positive gets by None a threshold above all its probabilities, by a number the one for all
     labels; "auto" trusts its probabilities.
 
-    Promises are kept by fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) and conformal risk control
+    Guarantees are kept by fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) and conformal risk control
     (Angelopoulos et al., 2022). They assume that new rows come from where those of `fit` did, and that the classifier
     is the one that answered for those: as with a float `cv` and ``refit=False``, or "prefit" on rows that it has not
     seen. After folds, the one fitted to all rows has learned from more, and usually keeps them too (Barber et al.,
@@ -133,7 +133,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     Scores of `decision_function` are taken for log-odds, up to a factor: on that scale Platt's two numbers are fitted,
     and thresholds are drawn toward the common one.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
@@ -227,7 +227,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.tried]
             self.cv_results_ = {"thresholds": scale.tried, "scores": np.array(scores)}
         threshold = scale.scores(rule.threshold)
-        self.best_threshold_ = as_one(threshold) if encoder.has_one_threshold else threshold
+        self.best_threshold_ = as_scalar(threshold) if encoder.has_one_threshold else threshold
         self.best_k_ = rule.max_labels
         self.estimator_, self.target_encoder_, self.classes_ = estimator, encoder, encoder.classes_
         for name in ("n_features_in_", "feature_names_in_"):
@@ -296,7 +296,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         Parameters
         ----------
         X, y : as in `fit`
-            A row of ``y`` is right if its known cells are. One with a label that is not in ``classes_`` counts as
+            A row of ``y`` is right if its observed entries are. One with a label that is not in ``classes_`` counts as
             wrong, with a warning.
         sample_weight : array-like of shape (n_samples,), default=None
 

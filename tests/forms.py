@@ -12,7 +12,7 @@ def label_sets_of(Y, names="abc", kind=set):
 
 
 def with_unknown(Y, share=0.3, seed=2):
-    """Return Y as floats in which a share of the cells is NaN."""
+    """Return Y as floats in which a share of the entries is NaN."""
     return np.where(np.random.RandomState(seed).rand(*Y.shape) < share, np.nan, Y)
 
 

@@ -1,4 +1,4 @@
-"""Scores of decisions: F-beta, Jaccard and the like, of sums of cells, of labels, of rows."""
+"""Scores of decisions: F-beta, Jaccard and the like, of sums of entries, of labels, of rows."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from skml._targets._cells import has_unknown
+from skml._targets._matrix import has_missing
 
 
 class Measure(NamedTuple):
-    """A score of what is predicted, and the probability from which a cell is worth predicting."""
+    """A score of what is predicted, and the probability from which an entry is worth predicting."""
 
-    value: Callable  # of the weights of: true positives, predicted, positive and known cells
-    worth: Callable  # of the best value, and the weights of positive and known cells
+    value: Callable  # of the weights of: true positives, predicted, positive and observed entries
+    worth: Callable  # of the best value, and the weights of positive and observed entries
 
 
 def ratio(a, b):
@@ -23,7 +23,7 @@ def ratio(a, b):
 
 
 def fbeta(tp, predicted, positive, known=None, beta=1.0):
-    """Return F-beta of sums of cells."""
+    """Return F-beta of sums of entries."""
     return ratio((1 + beta**2) * tp, beta**2 * positive + predicted)
 
 
@@ -58,63 +58,63 @@ MACRO = {
 }
 
 
-def macro_score(cells, rule, measure):
-    """Return the mean over labels with a known cell of a measure's value."""
-    counts = _counts(cells, rule)
+def macro_score(entries, rule, measure):
+    """Return the mean over labels with a known entry of a measure's value."""
+    counts = _counts(entries, rule)
     return float(measure.value(*counts[:, counts[3] > 0]).mean())
 
 
-def micro_f1(cells, rule):
-    """Return F1 of all known cells."""
-    return float(fbeta(*_counts(cells, rule).sum(axis=1)))
+def micro_f1(entries, rule):
+    """Return F1 of all observed entries."""
+    return float(fbeta(*_counts(entries, rule).sum(axis=1)))
 
 
-def samples_f1(cells, rule):
-    """Return the mean over rows with a known cell of the F1 of their cells."""
+def samples_f1(entries, rule):
+    """Return the mean over rows with a known entry of the F1 of their entries."""
     f1, total = 0.0, 0.0
-    for truth, decisions, known, weight in _decided(cells, rule):
+    for truth, decisions, known, weight in _decided(entries, rule):
         hits = decisions & truth
         f1 += weight @ fbeta(hits.sum(axis=1), decisions.sum(axis=1), truth.sum(axis=1))
         total += weight @ known.any(axis=1)
     return float(f1 / total)
 
 
-def precision_of_tags(cells, rule):
-    """Return the share of true cells among all known ones that are predicted; NaN if there are none."""
-    tp, predicted, *_ = _counts(cells, rule).sum(axis=1)
+def precision_of_tags(entries, rule):
+    """Return the share of true entries among all known ones that are predicted; NaN if there are none."""
+    tp, predicted, *_ = _counts(entries, rule).sum(axis=1)
     return float(tp / predicted) if predicted else np.nan
 
 
-def recall_of_rows(cells, rule):
-    """Return the mean share of a row's true cells that are predicted, over rows that have one; NaN if none has."""
+def recall_of_rows(entries, rule):
+    """Return the mean share of a row's true entries that are predicted, over rows that have one; NaN if none has."""
     recall, total = 0.0, 0.0
-    for truth, decisions, _, weight in _decided(cells, rule):
+    for truth, decisions, _, weight in _decided(entries, rule):
         n_true = truth.sum(axis=1)
         recall += weight @ ratio((decisions & truth).sum(axis=1), n_true)
         total += weight @ (n_true > 0)
     return float(recall / total) if total else np.nan
 
 
-def custom_score(cells, rule, scoring):
+def custom_score(entries, rule, scoring):
     """Return what a user's ``scoring(Y, Y_pred)`` says."""
-    Y, predicted = cells.Y, rule.decide(cells.proba).astype(np.int64)
-    if not has_unknown(Y):
+    Y, predicted = entries.Y, rule.decide(entries.proba).astype(np.int64)
+    if not has_missing(Y):
         Y = Y.astype(np.int64)  # a difference of two uint8 would wrap around
     if sparse.issparse(Y):
         predicted = sparse.csr_array(predicted)
-    is_weighted = not np.all(cells.weight == 1)
-    return float(scoring(Y, predicted, **({"sample_weight": cells.weight} if is_weighted else {})))
+    is_weighted = not np.all(entries.weight == 1)
+    return float(scoring(Y, predicted, **({"sample_weight": entries.weight} if is_weighted else {})))
 
 
-def _counts(cells, rule):
-    """Return the weights of each label's true positives, predicted, positive and known cells, shape (4, n_labels)."""
-    counts = np.zeros((4, cells.proba.shape[1]))
-    for truth, decisions, known, weight in _decided(cells, rule):
-        counts += [weight @ cell for cell in (decisions & truth, decisions, truth, known)]
+def _counts(entries, rule):
+    """Return each label's weights of true positives, predicted, positive and observed entries, shape (4, n_labels)."""
+    counts = np.zeros((4, entries.proba.shape[1]))
+    for truth, decisions, known, weight in _decided(entries, rule):
+        counts += [weight @ entry for entry in (decisions & truth, decisions, truth, known)]
     return counts
 
 
-def _decided(cells, rule):
+def _decided(entries, rule):
     """Yield blocks of rows: what is true, decided for and known, and weights."""
-    for truth, known, p, weight in cells.by_rows():
+    for truth, known, p, weight in entries.by_rows():
         yield truth, known & rule.decide(p), known, weight

@@ -5,13 +5,13 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skml._decisions._promises import NEVER, check_counts_keep, check_name, promise_of
+from skml._decisions._guarantees import NEVER, check_counts_keep, check_name, parse_guarantee
 from skml._targets._labels import per_label
 
 DEFAULT_THRESHOLD = 0.5
 
-# Thresholds that fit finds, beside those that keep a promise.
-TUNED = ("f1_micro", "f1_macro")
+# Thresholds that fit finds, beside those that keep a guarantee.
+RULE_NAMES = ("f1_micro", "f1_macro")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     Parameters
     ----------
     encoder : TargetEncoder
-    threshold : float, array-like of shape (n_labels,), mapping label -> float, one of `TUNED`, or a promise
+    threshold : float, array-like of shape (n_labels,), mapping label -> float, one of `RULE_NAMES`, or a guarantee
     min_labels : int
     max_labels : int or None
     tuned : TunedThresholds, default=None
@@ -68,15 +68,15 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     """
     labels = encoder.threshold_labels
     if isinstance(threshold, str):
-        check_name("threshold", threshold, TUNED, ", a float, an array of floats or a mapping label -> float")
+        check_name("threshold", threshold, RULE_NAMES, ", a float, an array of floats or a mapping label -> float")
     _check_label_counts(min_labels, max_labels, len(encoder.classes_))
     if encoder.has_one_threshold:
         _check_has_no_meaning(threshold, min_labels, max_labels, is_binary=bool(labels))
     if not labels:
         return MostProbable()
-    if promise_in(threshold):
-        check_counts_keep(promise_in(threshold), min_labels, max_labels)
-    if not is_tuned(threshold):
+    if guarantee_in(threshold):
+        check_counts_keep(guarantee_in(threshold), min_labels, max_labels)
+    if not is_rule_name(threshold):
         threshold = resolve_threshold(threshold, labels)
     elif tuned is None:
         threshold = DEFAULT_THRESHOLD
@@ -87,12 +87,12 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
             f"threshold={threshold!r} is found by fit, or later from the out-of-fold probabilities that fit leaves. "
             "This estimator has none: they are not pickled, and gone after partial_fit. Fit again, or set numbers."
         )
-    return DecisionRule(as_one(threshold) if encoder.has_one_threshold else threshold, min_labels, max_labels)
+    return DecisionRule(as_scalar(threshold) if encoder.has_one_threshold else threshold, min_labels, max_labels)
 
 
-def check_can_be_tuned(threshold, has_unlearned, tuned):
+def check_can_be_tuned(threshold, has_held_out, tuned):
     """Refuse a ``threshold`` that fit has nothing to find by, unless an earlier fit has found it."""
-    if is_tuned(threshold) and not has_unlearned and threshold not in tuned:
+    if is_rule_name(threshold) and not has_held_out and threshold not in tuned:
         raise ValueError(
             f"threshold={threshold!r} is tuned on rows that a network has not learned from, and there are none. fit "
             "leaves some out with several members and at least 4 rows for each; with n_members=1 or a custom network, "
@@ -100,9 +100,9 @@ def check_can_be_tuned(threshold, has_unlearned, tuned):
         )
 
 
-def check_can_calibrate(calibrate, has_unlearned):
+def check_can_calibrate(calibrate, has_held_out):
     """Refuse ``calibrate=True`` where fit has nothing to calibrate on."""
-    if calibrate is True and not has_unlearned:
+    if calibrate is True and not has_held_out:
         raise ValueError(
             "calibrate=True fits numbers to rows that a network has not learned from, and there are none: it needs fit "
             "(not partial_fit) with at least 4 rows for each member, a holdout (early_stopping=True and at least 100 "
@@ -110,7 +110,7 @@ def check_can_calibrate(calibrate, has_unlearned):
         )
 
 
-def as_one(threshold):
+def as_scalar(threshold):
     """Return the threshold of the only label as a float."""
     return np.ravel(threshold).item()
 
@@ -121,7 +121,7 @@ def resolve_threshold(threshold, labels):
     Parameters
     ----------
     threshold : float, array-like of shape (n_labels,) or mapping label -> float
-        In [0, 1], or `NEVER`, as a promise leaves it. Labels that a mapping leaves out get 0.5. A Series is a mapping
+        In [0, 1], or `NEVER`, as a guarantee leaves it. Labels that a mapping leaves out get 0.5. A Series is a mapping
         by its index.
     labels : list of length n_labels
 
@@ -134,7 +134,7 @@ def resolve_threshold(threshold, labels):
     ValueError
         If a value lies outside [0, 1], the length is wrong, or a mapping names an unknown label.
 
-    Examples
+    Dataset
     --------
     >>> resolve_threshold({"b": 0.2}, ["a", "b"])
     array([0.5, 0.2])
@@ -150,14 +150,14 @@ def resolve_threshold(threshold, labels):
     return values if values.ndim else float(values)
 
 
-def is_tuned(threshold):
+def is_rule_name(threshold):
     """Whether a ``threshold`` is the name of a rule by which fit finds it."""
-    return isinstance(threshold, str) and (threshold in TUNED or promise_of(threshold) is not None)
+    return isinstance(threshold, str) and (threshold in RULE_NAMES or parse_guarantee(threshold) is not None)
 
 
-def promise_in(threshold):
-    """Return the `Promise` that a ``threshold`` makes, None if it makes none."""
-    return promise_of(threshold) if isinstance(threshold, str) else None
+def guarantee_in(threshold):
+    """Return the `Guarantee` that a ``threshold`` makes, None if it makes none."""
+    return parse_guarantee(threshold) if isinstance(threshold, str) else None
 
 
 def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
@@ -179,7 +179,7 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
     -------
     decisions : ndarray of bool, shape (n_samples, n_labels)
 
-    Examples
+    Dataset
     --------
     >>> decide([[0.6, 0.7, 0.1], [0.2, 0.3, 0.4]], min_labels=1, max_labels=1)
     array([[False,  True, False],
@@ -220,7 +220,7 @@ def _check_has_no_meaning(threshold, min_labels, max_labels, is_binary):
             f"min_labels={min_labels} and max_labels={max_labels} mean nothing where each row of y holds exactly "
             "one label; leave them at 0 and None."
         )
-    if is_binary and not (isinstance(threshold, Real) or is_tuned(threshold)):
+    if is_binary and not (isinstance(threshold, Real) or is_rule_name(threshold)):
         raise ValueError(f"With two classes threshold must be one float, for the second class; got {threshold!r}.")
     if not is_binary and not (isinstance(threshold, Real) and threshold == DEFAULT_THRESHOLD):
         raise ValueError(

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skml._decisions._blocks import cells_of
+from skml._decisions._entries import entries_of
+from skml._decisions._guarantees import NEVER, check_name, parse_guarantee
 from skml._decisions._measures import (
     F1,
     MACRO,
@@ -19,19 +20,21 @@ from skml._decisions._measures import (
     samples_f1,
     share_error,
 )
-from skml._decisions._plug_in import plug_in
-from skml._decisions._precision import by_label_for_precision, common_for_precision
-from skml._decisions._promises import NEVER, check_name, promise_of
-from skml._decisions._recall import common_for_recall
+from skml._decisions._risk_control import (
+    common_threshold_for_precision,
+    common_threshold_for_recall,
+    label_thresholds_for_precision,
+)
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
 from skml._decisions._search import (
-    ascend,
     best_by_label,
     best_common,
     best_for_samples,
     best_k,
     best_on_grid,
-    drawn_together,
+    maximize_micro_f1,
+    plug_in,
+    shrink_to_common,
 )
 from skml._targets._warnings import warn_once
 
@@ -53,20 +56,20 @@ class TunedThresholds:
     """
 
     def __init__(self, Y=None, proba=None, sample_weight=None):
-        self._cells = None if Y is None else (Y, proba, sample_weight)
+        self._entries = None if Y is None else (Y, proba, sample_weight)
         self._found = {}
 
     def __contains__(self, name):
-        return _canonical(name) in self._found or self._cells is not None
+        return _canonical(name) in self._found or self._entries is not None
 
     def __getitem__(self, name):
         name = _canonical(name)
         if name not in self._found:
-            Y, proba, sample_weight = self._cells
+            Y, proba, sample_weight = self._entries
             self._found[name] = tune(Y, proba, name, sample_weight=sample_weight).rule.threshold
         return self._found[name]
 
-    def found_before(self, columns=None):
+    def previous(self, columns=None):
         """Return what was found, for training that goes on: what it was found from no longer holds.
 
         Parameters
@@ -79,48 +82,48 @@ class TunedThresholds:
         if columns is not None:
             for name, threshold in self._found.items():
                 if np.ndim(threshold):
-                    earlier._found[name] = np.where(columns < 0, threshold_of_new(name), threshold[columns])
+                    earlier._found[name] = np.where(columns < 0, threshold_of_new_label(name), threshold[columns])
         return earlier
 
     def __getstate__(self):
-        return {"_cells": None, "_found": dict(self._found)}  # which another thread may add to
+        return {"_entries": None, "_found": dict(self._found)}  # which another thread may add to
 
 
-def threshold_of_new(name):
-    """Return the threshold of a label that is too new to be tuned: a promise is kept by never predicting it."""
-    return DEFAULT_THRESHOLD if promise_of(name) is None else NEVER
+def threshold_of_new_label(name):
+    """Return the threshold of a label that is too new to be tuned: a guarantee is kept by never predicting it."""
+    return DEFAULT_THRESHOLD if parse_guarantee(name) is None else NEVER
 
 
 def _canonical(name):
-    """Return the one way to write a promise; any other name as it is."""
-    return str(promise_of(name) or name)
+    """Return the one way to write a guarantee; any other name as it is."""
+    return str(parse_guarantee(name) or name)
 
 
 class TuningRule(NamedTuple):
     """One way to tune: a row of `RULES`."""
 
-    find: Callable  # of cells and shrinkage: a threshold, a float or one for each label, or a DecisionRule
-    score: Callable  # of cells and a DecisionRule
+    find: Callable  # of entries and shrinkage: a threshold, a float or one for each label, or a DecisionRule
+    score: Callable  # of entries and a DecisionRule
     shrinks: bool = False  # whether shrinkage has a meaning
 
 
-def _macro_threshold(cells, shrinkage, measure):
+def _macro_threshold(entries, shrinkage, measure):
     if shrinkage == "auto":
-        return plug_in(cells, measure)
-    own = best_by_label(cells, measure.value)
-    return own if shrinkage is None else drawn_together(cells, own, best_common(cells, measure.value), shrinkage)
+        return plug_in(entries, measure)
+    own = best_by_label(entries, measure.value)
+    return own if shrinkage is None else shrink_to_common(entries, own, best_common(entries, measure.value), shrinkage)
 
 
-def _micro_threshold(cells, shrinkage):
-    common = best_common(cells, F1.value)
+def _micro_threshold(entries, shrinkage):
+    common = best_common(entries, F1.value)
     if shrinkage == "auto":
         return common
-    own = ascend(cells, common)
-    return own if shrinkage is None else drawn_together(cells, own, common, shrinkage)
+    own = maximize_micro_f1(entries, common)
+    return own if shrinkage is None else shrink_to_common(entries, own, common, shrinkage)
 
 
-def _top_k(cells, shrinkage):
-    k = best_k(cells)
+def _top_k(entries, shrinkage):
+    k = best_k(entries)
     return DecisionRule(min_labels=k, max_labels=k)
 
 
@@ -130,16 +133,16 @@ RULES = {
         for name, measure in MACRO.items()
     },
     "f1_micro": TuningRule(_micro_threshold, micro_f1, True),
-    "f1_samples": TuningRule(lambda cells, shrinkage: best_for_samples(cells), samples_f1),
+    "f1_samples": TuningRule(lambda entries, shrinkage: best_for_samples(entries), samples_f1),
     "top_k": TuningRule(_top_k, micro_f1),
-    "proportion": TuningRule(lambda cells, shrinkage: best_by_label(cells, share_error), micro_f1),
+    "proportion": TuningRule(lambda entries, shrinkage: best_by_label(entries, share_error), micro_f1),
 }
 
 # By the measure and whether each label has its own threshold.
-_PROMISES = {
-    ("precision", False): (common_for_precision, precision_of_tags),
-    ("precision", True): (by_label_for_precision, precision_of_tags),
-    ("recall", False): (common_for_recall, recall_of_rows),
+_GUARANTEES = {
+    ("precision", False): (common_threshold_for_precision, precision_of_tags),
+    ("precision", True): (label_thresholds_for_precision, precision_of_tags),
+    ("recall", False): (common_threshold_for_recall, recall_of_rows),
 }
 
 
@@ -153,7 +156,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     Parameters
     ----------
     Y : ndarray or csr_array of shape (n_samples, n_labels)
-        0 and 1, or NaN in a float matrix where a cell is unknown; such a cell counts nowhere.
+        0 and 1, or NaN in a float matrix where an entry is unknown; such an entry counts nowhere.
     proba : ndarray of shape (n_samples, n_labels)
         In [0, 1].
     scoring : str or callable, default="f1_macro"
@@ -164,7 +167,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
         - "top_k": not a threshold but the number of labels that each row gets, for micro-F1 (RCut);
         - "proportion": the share of rows that get a label is its share in `Y` (PCut);
         - "precision>=0.9", or another number: the lowest threshold for all labels at which so many of the predicted
-          cells are right, with 95 % confidence; "precision>=0.9 by label": one for each label; 2 where there is none;
+          entries are right, with 95 % confidence; "precision>=0.9 by label": one for each label; 2 where there is none;
         - "recall>=0.9": the highest threshold for all labels at which so many of a row's labels are predicted on
           average;
         - a callable ``scoring(Y, Y_pred) -> float``, also given ``sample_weight=`` if that is not None: the
@@ -181,7 +184,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     -------
     tuned : Tuned
         ``rule``, whose threshold is a float or an array of shape (n_labels,), and its ``score`` here, which for "top_k"
-        and "proportion" is micro-F1, for a promise the precision of all predicted cells or the mean recall of rows.
+        and "proportion" is micro-F1, for a guarantee the precision of all predicted entries or the mean recall of rows.
 
     Raises
     ------
@@ -195,25 +198,25 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     n / (n + m) is the m-estimate of Cestnik (1990). The best thresholds for micro-F1 are found by the
     ascent of Dinkelbach (1967), which starts from the one for all labels and never loses.
 
-    Promises of precision are fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) down a grid of
+    Guarantees of precision are fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) down a grid of
     thresholds that `Y` has no say in: each applies 5 % more tags than the one above. The tests start near the top,
-    where the promise would be shown most surely if the probabilities were true, and half way between, each with a
+    where the guarantee would be shown most surely if the probabilities were true, and half way between, each with a
     third of the risk (Wiens and Dmitrienko, 2005). With one label and equal weights the bound is the exact binomial
     (Clopper and Pearson, 1934). The tags of a row are not independent, so with several labels it is that of an
     effective number of tags (Korn and Graubard, 1998): the number for which the binomial variance is that of the
     share of wrong tags over rows, or, where none is wrong, the number of rows (Kish, 1965). One tag drawn from each row
     would be exact for few rows, too, but for another share, and at the cost of most tags; this is exact for many
-    rows only, and kept in simulations from some hundred rows on. By label, each promise has its 95 % for itself: of
+    rows only, and kept in simulations from some hundred rows on. By label, each guarantee has its 95 % for itself: of
     100 labels, five may break it.
 
-    The promise of recall is conformal risk control (Angelopoulos et al., 2022): with n rows that have a label, of
-    which a share is missed on average, (n * missed + 1) / (n + 1) is at most what the promise leaves. It holds on
+    The guarantee of recall is conformal risk control (Angelopoulos et al., 2022): with n rows that have a label, of
+    which a share is missed on average, (n * missed + 1) / (n + 1) is at most what the guarantee leaves. It holds on
     average over draws of the rows, for rows like these.
 
-    Where nothing known can be gained, no cell is predicted: by SCut a label without a positive gets a threshold
-    above every probability seen (as far as 1 allows), one without a known cell 0.5.
+    Where nothing known can be gained, no entry is predicted: by SCut a label without a positive gets a threshold
+    above every probability seen (as far as 1 allows), one without a known entry 0.5.
 
-    Examples
+    Dataset
     --------
     >>> Y = np.array([[1, 0], [1, 0], [0, 1], [0, 0]])
     >>> proba = np.array([[0.5, 0.1], [0.4, 0.2], [0.2, 0.4], [0.1, 0.3]])
@@ -221,10 +224,10 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     Tuned(rule=DecisionRule(threshold=array([0.3 , 0.35]), min_labels=0, max_labels=None), score=1.0)
     """
     check_rule(scoring, shrinkage)
-    how, cells = _tuning_rule(scoring), cells_of(Y, proba, sample_weight)
-    found = how.find(cells, shrinkage)
+    how, entries = _tuning_rule(scoring), entries_of(Y, proba, sample_weight)
+    found = how.find(entries, shrinkage)
     rule = found if isinstance(found, DecisionRule) else DecisionRule(found)
-    return Tuned(rule, how.score(cells, rule))
+    return Tuned(rule, how.score(entries, rule))
 
 
 def score(Y, proba, scoring, threshold, sample_weight=None):
@@ -232,13 +235,13 @@ def score(Y, proba, scoring, threshold, sample_weight=None):
 
     Parameters and errors are those of `tune`.
 
-    Examples
+    Dataset
     --------
     >>> score(np.array([[1, 0], [1, 1]]), np.array([[0.5, 0.1], [0.4, 0.2]]), "f1_micro", 0.5)
     0.5
     """
     check_rule(scoring)
-    return _tuning_rule(scoring).score(cells_of(Y, proba, sample_weight), DecisionRule(threshold))
+    return _tuning_rule(scoring).score(entries_of(Y, proba, sample_weight), DecisionRule(threshold))
 
 
 def check_rule(scoring, shrinkage="auto"):
@@ -258,18 +261,18 @@ def check_rule(scoring, shrinkage="auto"):
 
 def _tuning_rule(scoring):
     if not callable(scoring):
-        promise = promise_of(scoring)
-        return RULES[scoring] if promise is None else _keeping(promise)
+        guarantee = parse_guarantee(scoring)
+        return RULES[scoring] if guarantee is None else _guarantee_rule(guarantee)
     score = partial(custom_score, scoring=scoring)
-    return TuningRule(lambda cells, shrinkage: best_on_grid(cells, partial(score, cells)), score)
+    return TuningRule(lambda entries, shrinkage: best_on_grid(entries, partial(score, entries)), score)
 
 
-def _keeping(promise):
-    """Return the rule that finds what keeps a promise, and warns where nothing does."""
-    find, score = _PROMISES[promise.measure, promise.by_label]
+def _guarantee_rule(guarantee):
+    """Return the rule that finds what keeps a guarantee, and warns where nothing does."""
+    find, score = _GUARANTEES[guarantee.measure, guarantee.by_label]
 
-    def found(cells, shrinkage):
-        threshold, message = find(cells, promise)
+    def found(entries, shrinkage):
+        threshold, message = find(entries, guarantee)
         if message is not None:
             warn_once(message)
         return threshold
@@ -277,8 +280,8 @@ def _keeping(promise):
     return TuningRule(found, score)
 
 
-def kept_threshold(Y, proba, promise, sample_weight=None):
-    """Return the threshold that keeps a promise, as `tune` finds it, without a warning where there is none."""
-    promise = promise_of(promise)
-    find, _ = _PROMISES[promise.measure, promise.by_label]
-    return find(cells_of(Y, proba, sample_weight), promise)[0]
+def guaranteed_threshold(Y, proba, guarantee, sample_weight=None):
+    """Return the threshold that keeps a guarantee, as `tune` finds it, without a warning where there is none."""
+    guarantee = parse_guarantee(guarantee)
+    find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
+    return find(entries_of(Y, proba, sample_weight), guarantee)[0]

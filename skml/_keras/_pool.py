@@ -6,19 +6,19 @@ import threading
 from collections import OrderedDict
 
 
-class SessionPool:
+class TrainerPool:
     """Sessions of earlier fits, each lent to one fit at a time; the least recently used goes first.
 
     Parameters
     ----------
     max_sessions : int, default=8
-    max_cells : int, default=2**25
+    max_entries : int, default=2**25
         Weights and slots that idle sessions may hold in all; 128 MB in float32.
     """
 
-    def __init__(self, max_sessions=8, max_cells=2**25):
+    def __init__(self, max_sessions=8, max_entries=2**25):
         self._max_sessions = max_sessions
-        self._max_cells = max_cells
+        self._max_cells = max_entries
         self._idle = OrderedDict()
         self._lock = threading.Lock()
 
@@ -45,7 +45,7 @@ class SessionPool:
 
     def _is_too_full(self):
         sessions = [session for stack in self._idle.values() for session in stack]
-        return len(sessions) > self._max_sessions or sum(s.n_cells for s in sessions) > self._max_cells
+        return len(sessions) > self._max_sessions or sum(s.n_entries for s in sessions) > self._max_cells
 
     def clear(self):
         """Forget all sessions."""
@@ -58,7 +58,7 @@ class SessionPool:
         self._idle = OrderedDict()
 
 
-pool = SessionPool()
+pool = TrainerPool()
 clear = pool.clear
 
 os.register_at_fork(after_in_child=pool.forget_after_fork)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import tensorflow as tf
 
-from skml._keras._rows import BLOCK_CELLS, gather, rows_of, specs_of
+from skml._keras._rows import BLOCK_ENTRIES, gather, rows_of, specs_of
 
 
 class Predictor:
@@ -28,7 +28,7 @@ class Predictor:
     def __call__(self, model, X):
         """Yield the outputs of `model`, shape (n_rows, n_outputs), of blocks of bounded memory in turn."""
         state = _state_of(model) if self._shared else []
-        chunk = max(1, BLOCK_CELLS // int(np.prod(X.shape[1:])))
+        chunk = max(1, BLOCK_ENTRIES // int(np.prod(X.shape[1:])))
         for start in range(0, X.shape[0], chunk):
             rows = rows_of(X[start : start + chunk], model)
             yield self._function(rows.layout)(*rows.tensors, *state).numpy()

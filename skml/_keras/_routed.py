@@ -111,7 +111,7 @@ class RoutedParameters(BaseEstimator):
         """Return the parameters that hold objects of Keras."""
         if "keras" not in sys.modules:
             return {}
-        from skml._keras._copies import holds_keras_object
+        from skml._keras._serialization import holds_keras_object
 
         return {name: value for name, value in self.get_params(deep=False).items() if holds_keras_object(value)}
 
@@ -134,7 +134,7 @@ class RoutedParameters(BaseEstimator):
         state = dict(super().__getstate__())
         shared = self._keras_params()
         if shared:
-            from skml._keras._copies import pack
+            from skml._keras._serialization import pack
 
             state["_packed"] = {name: pack(value) for name, value in shared.items()}
             state.update(dict.fromkeys(shared))
@@ -144,6 +144,6 @@ class RoutedParameters(BaseEstimator):
         packed = state.pop("_packed", None)
         super().__setstate__(state)
         if packed:
-            from skml._keras._copies import unpack
+            from skml._keras._serialization import unpack
 
             vars(self).update({name: unpack(value) for name, value in packed.items()})

@@ -8,7 +8,7 @@ from numbers import Real
 
 import keras
 
-from skml._keras._copies import copy_callback, copy_model, copy_object, map_leaves, seeded_layers
+from skml._keras._serialization import copy_callback, copy_model, copy_object, map_leaves, seeded_layers
 
 _SCIKERAS_WAS_THERE = "scikeras" in sys.modules
 

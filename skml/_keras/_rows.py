@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-# Cells that one step of validation or prediction holds: 16 MB in float32.
-BLOCK_CELLS = 2**22
+# Entries that one step of validation or prediction holds: 16 MB in float32.
+BLOCK_ENTRIES = 2**22
 
 Layout = namedtuple("Layout", ["kind", "shape", "dtype", "stored"])
 """How rows lie in tensors: kind is "dense", "sparse" (batches are sparse) or "densified"."""
@@ -35,7 +35,7 @@ class Rows:
             self.tensors = tuple(tf.convert_to_tensor(part) for part in parts)
         else:
             kind = "dense"
-            if array.size <= BLOCK_CELLS and array.dtype.kind in "biu":
+            if array.size <= BLOCK_ENTRIES and array.dtype.kind in "biu":
                 array = array.astype(dtype)  # a cast in every step costs more than the memory is worth
             self.tensors = (tf.convert_to_tensor(array),)
         stored = (self.tensors[0].dtype.name, self.tensors[-1].dtype.name)
@@ -60,12 +60,12 @@ def gather(layout, tensors, index):
     before = tf.cumsum(length, exclusive=True)
     position = tf.range(tf.reduce_sum(length)) + tf.repeat(start - before, length)
     row = tf.repeat(tf.range(tf.size(index)), length)
-    cells = tf.stack([row, tf.gather(columns, position)], axis=1)
+    entries = tf.stack([row, tf.gather(columns, position)], axis=1)
     values = tf.cast(tf.gather(values, position), layout.dtype)
     if layout.kind == "sparse":
         shape = tf.stack([tf.size(index, tf.int64), layout.shape[0]])
-        return tf.SparseTensor(tf.cast(cells, tf.int64), values, shape)
-    batch = tf.scatter_nd(cells, values, tf.stack([tf.size(index), layout.shape[0]]))
+        return tf.SparseTensor(tf.cast(entries, tf.int64), values, shape)
+    batch = tf.scatter_nd(entries, values, tf.stack([tf.size(index), layout.shape[0]]))
     return tf.ensure_shape(batch, (None, *layout.shape))
 
 

@@ -7,7 +7,6 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skml._targets._cells import binary_cells, dataframe_cells, dense, matrix_of
 from skml._targets._forms import are_label_ids, as_array, form_of, label_rows, single_labels, warn_of_joined_labels
 from skml._targets._labels import (
     as_classes,
@@ -19,7 +18,8 @@ from skml._targets._labels import (
     sorted_labels,
     unknown_labels_message,
 )
-from skml._targets._weights import ClassWeight, cell_weights, class_codes, positive_weights, weights_by_class
+from skml._targets._matrix import binary_entries, dataframe_entries, dense, matrix_of
+from skml._targets._weights import ClassWeight, class_codes, entry_weights, positive_weights, weights_by_class
 
 TO_LEARN_OTHERS = "To learn others, name all labels in classes=[...], of the estimator or of partial_fit."
 
@@ -47,7 +47,7 @@ class TargetEncoder(BaseEstimator):
     dtype_ : numpy.dtype
         What `inverse_transform` answers in.
 
-    Examples
+    Dataset
     --------
     >>> from skml._targets._encoder import TargetEncoder
     >>> encoder = TargetEncoder()
@@ -103,7 +103,7 @@ class TargetEncoder(BaseEstimator):
         -------
         Y : ndarray or csr_array of shape (n_samples, n_outputs), uint8
             One column per label. One label per row gives one column for two classes (the second
-            class is 1) and one column per class for more. If an indicator has cells that are not
+            class is 1) and one column per class for more. If an indicator has entries that are not
             known, float32 with NaN there.
 
         Raises
@@ -183,7 +183,7 @@ class TargetEncoder(BaseEstimator):
         return outputs.ravel() if self.target_type_ == "binary" else outputs
 
     def base_log_odds(self, Y, weight, positive_weight=None):
-        """Return log-odds of the labels' base rates among known cells, log-probabilities of classes for multi-class y.
+        """Return the log-odds of the labels' base rates; for multi-class y the log-probabilities of the classes.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class TargetEncoder(BaseEstimator):
         -------
         ndarray of shape (n_members, n_outputs)
         """
-        positives, negatives = np.moveaxis([cell_weights(Y, w) for w in weight.T], 1, 0)
+        positives, negatives = np.moveaxis([entry_weights(Y, w) for w in weight.T], 1, 0)
         if self.target_type_ == "multiclass":
             return np.log((positives + 0.5) / (positives + 0.5).sum(axis=1, keepdims=True))
         return np.log((positives + 0.5) * (1.0 if positive_weight is None else positive_weight)) - np.log(
@@ -272,8 +272,8 @@ class TargetEncoder(BaseEstimator):
         return 1 if self.target_type_ == "binary" else len(self.classes_)
 
     def _fit_dataframe(self, y, labels):
-        cells = dataframe_cells(y)
-        self.dtype_ = cells.dtype if cells.dtype.kind in "biu" else np.dtype(np.int64)
+        entries = dataframe_entries(y)
+        self.dtype_ = entries.dtype if entries.dtype.kind in "biu" else np.dtype(np.int64)
         self._set_classes(label_space(list(y.columns), "The columns of y") if labels is None else labels)
 
     def _fit_sparse(self, y, labels):
@@ -283,9 +283,9 @@ class TargetEncoder(BaseEstimator):
         self._set_classes(columns_or(labels, y.shape[1]))
 
     def _fit_indicator(self, y, labels):
-        cells = np.asarray(y)
-        self.dtype_ = cells.dtype if cells.dtype.kind in "biuf" else np.dtype(np.int64)
-        self._set_classes(columns_or(labels, cells.shape[1]))
+        entries = np.asarray(y)
+        self.dtype_ = entries.dtype if entries.dtype.kind in "biuf" else np.dtype(np.int64)
+        self._set_classes(columns_or(labels, entries.shape[1]))
 
     def _fit_single(self, y, labels):
         values = single_labels(y)
@@ -327,7 +327,7 @@ class TargetEncoder(BaseEstimator):
             return self._read_single(y)
         if form == "collections":
             return self._read_collections(y)
-        Y = self._aligned_cells(y) if form == "dataframe" else binary_cells(y)
+        Y = self._aligned_entries(y) if form == "dataframe" else binary_entries(y)
         if Y.shape[1] != len(self._labels):
             raise ValueError(
                 f"y has {Y.shape[1]} columns, but the label space has {len(self._labels)} labels. {TO_LEARN_OTHERS}"
@@ -350,7 +350,7 @@ class TargetEncoder(BaseEstimator):
         columns = [sorted({index[label] for label in row if label in index}) for row in rows]
         return matrix_of(columns, len(index)), unknown
 
-    def _aligned_cells(self, y):
+    def _aligned_entries(self, y):
         columns = list(y.columns)
         missing = [label for label in self._labels if label not in columns]
         extra = [column for column in columns if column not in set(self._labels)]
@@ -362,4 +362,30 @@ class TargetEncoder(BaseEstimator):
                 + f" {TO_LEARN_OTHERS}"
             )
         order = [columns.index(label) for label in self._labels]
-        return binary_cells(dataframe_cells(y))[:, order]
+        return binary_entries(dataframe_entries(y))[:, order]
+
+
+def encoder_for_fit(y, classes, given, known=None, needs_classes=False):
+    """Return the encoder that reads ``y`` in a fit.
+
+    Parameters
+    ----------
+    y : any form of target
+    classes : array-like of shape (n_labels,) or None
+        What ``partial_fit`` got.
+    given : array-like of shape (n_labels,) or None
+        The parameter of the estimator; it must name the same labels.
+    known : TargetEncoder, default=None
+        That of the earlier fit, where training goes on; its label space may grow or shrink.
+    needs_classes : bool, default=False
+        Whether labels may be missing from this ``y``, so that only columns can tell the label space.
+    """
+    if classes is not None and given is not None and label_space(classes) != label_space(given):
+        raise ValueError(f"classes={classes!r} differs from the parameter classes={given!r}. Change it by set_params.")
+    classes = given if classes is None else classes
+    if known is not None:
+        return known if classes is None or known.has_label_space(classes) else known.with_label_space(classes)
+    encoder = TargetEncoder(classes).fit(y)
+    if needs_classes and classes is None and encoder.form_ in ("single", "collections"):
+        raise ValueError("classes must be passed on the first call to partial_fit: a label may be missing from this y.")
+    return encoder

@@ -16,7 +16,7 @@ from skml._targets._warnings import warn_once
 FORMS = """y must be one of
   - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
   - a 2-D array, sparse matrix or DataFrame of 0 and 1, one column per label: [[1, 1], [0, 1], [0, 0]];
-    NaN is an unknown cell
+    NaN is a missing label
   - a 1-D array of one label per row: ["a", "b", "a"]"""
 
 
@@ -135,7 +135,7 @@ def single_labels(y):
         check_known(items)
         sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
         if all(isinstance(item, bool | np.bool_) for item in items):
-            values = values.astype(bool)  # objects, as pandas leaves them once a cell was missing
+            values = values.astype(bool)  # objects, as pandas leaves them once an entry was missing
         _check_integers(items, values.dtype)
         cut = [item for item in items if values.dtype.kind == "U" and item.endswith("\0")]
         if cut:

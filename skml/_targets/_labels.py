@@ -134,7 +134,7 @@ def unknown_labels_message(unknown, classes):
     )
 
 
-def number_of(label, labels):
+def label_index(label, labels):
     """Return the number of a label among all; one that is not there is refused, and the nearest suggested."""
     try:
         return labels.index(label)
@@ -151,7 +151,7 @@ def shown(values, limit=10):
     return ", ".join(repr(value) for value in values[:limit]) + more
 
 
-def part_shown(labels, n_all, limit=3):
+def format_some(labels, n_all, limit=3):
     """Return labels as text for a warning: a few of them all, of more their number and the first; each cut."""
     first = ", ".join(map(_cut, labels[:limit]))
     return first if len(labels) <= limit else f"{len(labels)} of {n_all} labels, such as {first}"
@@ -184,7 +184,7 @@ def per_label(name, values, labels, default):
     ValueError
         If the values are no numbers, their number is another one, or a mapping names an unknown label.
 
-    Examples
+    Dataset
     --------
     >>> per_label("threshold", {"b": 0.2}, ["a", "b"], 0.5)
     array([0.5, 0.2])

@@ -17,7 +17,7 @@ _shown: set[tuple] = set()
 def warn_once(message, category=UserWarning):
     """Warn on behalf of the user's line that led here: once for each text, and once for each search.
 
-    Python's default filter promises that, too, but it forgets what it has shown whenever a filter changes, which
+    Python's default filter guarantees that, too, but it forgets what it has shown whenever a filter changes, which
     happens in each fit of scikit-learn and Keras. Any other filter is followed as it is: "always", "error", "ignore".
 
     Parameters

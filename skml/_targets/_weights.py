@@ -1,4 +1,4 @@
-"""Weights of rows and of positive cells: arithmetic on arrays."""
+"""Weights of rows and of positive entries: arithmetic on arrays."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import _check_sample_weight
 
-from skml._targets._cells import has_unknown, row_sums, unknown_cells
 from skml._targets._labels import per_label
 from skml._targets._masks import refuse_mask
+from skml._targets._matrix import has_missing, missing_entries, row_sums
 
 # Bounds of a "balanced" label weight: a label with one positive in 10,000 rows must not drown the rest.
 _BALANCED_BOUNDS = (0.01, 100.0)
@@ -25,13 +25,13 @@ def check_sample_weight(sample_weight, X):
     return weight
 
 
-def without_unknown_rows(weight, Y):
-    """Return the weights with 0 for rows of which no cell is known."""
-    if not has_unknown(Y):
+def without_missing_rows(weight, Y):
+    """Return the weights with 0 for rows of which no entry is known."""
+    if not has_missing(Y):
         return weight
-    is_known = row_sums(unknown_cells(Y)) < Y.shape[1]
+    is_known = row_sums(missing_entries(Y)) < Y.shape[1]
     if not is_known.any():
-        raise ValueError("y holds no cell that is known: all are NaN.")
+        raise ValueError("y holds no entry that is known: all are NaN.")
     return is_known * (1.0 if weight is None else weight)
 
 
@@ -55,7 +55,7 @@ class ClassWeight(NamedTuple):
     Parameters
     ----------
     positive : ndarray of shape (n_labels,), or None
-        Weights in the loss of each label's positive cells.
+        Weights in the loss of each label's positive entries.
     by_class : ndarray of shape (n_classes,), or None
         Weights of the rows of each class, where a row has exactly one.
     """
@@ -80,12 +80,12 @@ def class_codes(Y):
 
 
 def positive_weights(class_weight, labels, Y, weight):
-    """Return the weight in the loss of each label's positive cells.
+    """Return the weight in the loss of each label's positive entries.
 
     Parameters
     ----------
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,)
-        "balanced" is negatives / positives of each label's known cells, within [0.01, 100].
+        "balanced" is negatives / positives of each label's observed entries, within [0.01, 100].
     labels : list of length n_labels
     Y : ndarray or csr_array of shape (n_samples, n_labels)
     weight : ndarray of shape (n_samples,) or None
@@ -95,7 +95,7 @@ def positive_weights(class_weight, labels, Y, weight):
     ndarray of shape (n_labels,), float64
     """
     if isinstance(class_weight, str):
-        positives, negatives = cell_weights(Y, weight)
+        positives, negatives = entry_weights(Y, weight)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(positives + negatives > 0, negatives / positives, 1.0)
         return np.clip(ratio, *_BALANCED_BOUNDS)
@@ -126,18 +126,18 @@ def weights_by_class(class_weight, labels, codes, weight):
     return _explicit_weights(class_weight, labels)
 
 
-def cell_weights(Y, weight):
-    """Return the weights of each label's positive and of its negative cells, as far as they are known."""
+def entry_weights(Y, weight):
+    """Return the weights of each label's positive and of its negative entries, as far as they are known."""
     positives = _column_weights(Y == 1, weight)
-    unknown = _column_weights(unknown_cells(Y), weight) if has_unknown(Y) else 0.0
+    unknown = _column_weights(missing_entries(Y), weight) if has_missing(Y) else 0.0
     return positives, total_weight(weight, Y.shape[0]) - positives - unknown
 
 
-def _column_weights(cells, weight):
-    if sparse.issparse(cells):
-        cells = sparse.csr_array(cells).astype(np.float64)
-        return np.asarray(cells.sum(axis=0) if weight is None else cells.T @ weight).ravel()
-    return cells.sum(axis=0, dtype=np.float64) if weight is None else weight @ cells
+def _column_weights(entries, weight):
+    if sparse.issparse(entries):
+        entries = sparse.csr_array(entries).astype(np.float64)
+        return np.asarray(entries.sum(axis=0) if weight is None else entries.T @ weight).ravel()
+    return entries.sum(axis=0, dtype=np.float64) if weight is None else weight @ entries
 
 
 def _explicit_weights(class_weight, labels):

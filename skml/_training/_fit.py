@@ -5,18 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skml._networks._recipes import rates_of, recipe_of
-from skml._networks._scaling import new_scaler, updated
-from skml._networks._sizes import Size, size_of
+from skml._default_network._auto import Architecture, adaptive_rates, auto_architecture, auto_settings
+from skml._default_network._scaling import new_scaler, updated
 from skml._targets._encoder import TargetEncoder
 from skml._targets._weights import ClassWeight
-from skml._training._budget import budget
+from skml._training._config import budget
+from skml._training._result import TrainingResult
 from skml._training._split import split
-from skml._training._trained import Trained
 
 
 @contextlib.contextmanager
-def kept_on_error(estimator):
+def restore_on_error(estimator):
     """Leave an estimator as it was if what happens inside fails."""
     before = dict(vars(estimator))
     try:
@@ -39,7 +38,7 @@ class Fit:
     class_weight : ClassWeight
     n_features : int or None
         None for X that has no columns.
-    earlier : Trained or None
+    earlier : TrainingResult or None
         What training goes on from.
     columns : ndarray of int, shape (n_outputs,), or None
         The column of each label in `earlier`, -1 for a new label; None if the labels are the same.
@@ -52,7 +51,7 @@ class Fit:
     encoder: TargetEncoder
     class_weight: ClassWeight
     n_features: int | None
-    earlier: Trained | None
+    earlier: TrainingResult | None
     columns: np.ndarray | None
     one_epoch: bool
     random_state: np.random.RandomState
@@ -64,15 +63,17 @@ class Fit:
 
     def recipe(self, examples):
         """Return how the default network learns; None for a custom one."""
-        return recipe_of(self.params, examples.X, examples.weight)
+        return auto_settings(self.params, examples.X, examples.weight)
 
     def size(self, examples, recipe):
         """Return the size of the default network; a custom one has one member."""
         if self.earlier is not None:
-            return Size(None, getattr(self.earlier.network, "n_members", 1))
+            return Architecture(None, getattr(self.earlier.network, "n_members", 1))
         if recipe is None:
-            return Size(None, 1)
-        return size_of(self.params, recipe, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows())
+            return Architecture(None, 1)
+        return auto_architecture(
+            self.params, recipe, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows()
+        )
 
     def split(self, examples, given, size):
         """Return which of the examples train, for which members, and which watch."""
@@ -100,27 +101,27 @@ class Fit:
         return train(start, parts, length, self.params, self.random_state, self.earlier, task)
 
     def _start(self, examples, parts, recipe, size):
-        from skml._networks._custom_start import start_custom
-        from skml._networks._problem import problem_of
-        from skml._networks._start import go_on, start
+        from skml._keras_models._custom_trainable import prepare_custom
+        from skml._keras_models._default_trainable import resume_default, start
+        from skml._keras_models._target_spec import target_spec
 
         base = self._base(examples, parts, recipe, size)
-        problem = problem_of(self.encoder, examples, self.class_weight, self.n_features, base, self.columns)
+        problem = target_spec(self.encoder, examples, self.class_weight, self.n_features, base, self.columns)
         # Of a network that was loaded without them, the statistics stay as they are.
         scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
         scaler = updated(scaler, examples, parts.rows)
-        rates = rates_of(self.params, recipe, self.one_epoch)
+        rates = adaptive_rates(self.params, recipe, self.one_epoch)
         if self.earlier is not None:
-            return go_on(self.earlier.network, self.params, problem, scaler, rates, self.random_state)
+            return resume_default(self.earlier.network, self.params, problem, scaler, rates, self.random_state)
         if recipe is None:
-            return start_custom(self.params, examples.X, parts.rows, problem, self.random_state)
+            return prepare_custom(self.params, examples.X, parts.rows, problem, self.random_state)
         return start(
             self.params, examples.X, problem, recipe, size, scaler, rates, parts.cross_fitted, self.random_state
         )
 
     def _base(self, examples, parts, recipe, size):
         """Return the log-odds from which output biases of each member start, of the rows that it learns from."""
-        has_base = recipe is not None and recipe.is_sparse and (recipe.starts_at_base or self.one_epoch)
+        has_base = recipe is not None and recipe.is_sparse and (recipe.prior_bias or self.one_epoch)
         if self.columns is None and (self.earlier is not None or not has_base):
             return None
         weight = parts.examples.weight

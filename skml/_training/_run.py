@@ -6,16 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skml._keras._descriptions import are_keras, describe_object
+from skml._keras._cache_keys import are_keras, cache_key_of
+from skml._keras._compiled_trainer import CompiledTrainer
 from skml._keras._pool import pool
 from skml._keras._router import Router
 from skml._keras._rows import Data, Rows
-from skml._keras._session import Session
-from skml._networks._losses import has_nan_support
-from skml._networks._problem import targets_for
-from skml._training._epochs import EpochTasks
-from skml._training._stopping import kept_epoch, watchers_of
-from skml._training._trained import Slots, Trained
+from skml._keras_models._losses import has_nan_support
+from skml._keras_models._target_spec import targets_for
+from skml._training._callbacks import EpochTaskCallback, default_callbacks, kept_epoch
+from skml._training._result import OptimizerState, TrainingResult
 
 
 def train(start, split, budget, params, random_state, earlier=None, task=None):
@@ -23,31 +22,31 @@ def train(start, split, budget, params, random_state, earlier=None, task=None):
 
     Parameters
     ----------
-    start : DenseStart or ModelStart
+    start : DefaultTrainable or CustomTrainable
     split : Split
-    budget : Budget
+    budget : TrainingConfig
     params : dict
         Parameters of the estimator, which name the callbacks. Those are made anew, and know no model afterwards.
     random_state : numpy.random.RandomState
         Draws the order of the rows.
-    earlier : Trained, default=None
+    earlier : TrainingResult, default=None
         What training goes on from.
     task : FitTask, default=None
         Is told of each epoch.
 
     Returns
     -------
-    Trained
+    TrainingResult
     """
     callbacks = Router(params).callbacks()
     data = _data_of(split.examples, start)
     key = _session_key(start, data, budget, callbacks)
-    watched, watchers = _watched(split, data, start), [*callbacks, *watchers_of(split, budget, start.rates)]
+    watched, watchers = _watched(split, data, start), [*callbacks, *default_callbacks(split, budget, start.rates)]
     if task is not None:
         # Not one of the user's callbacks: with those, a session would not be kept.
-        watchers.append(EpochTasks(task, functools.partial(_so_far, start, random_state, earlier)))
+        watchers.append(EpochTaskCallback(task, functools.partial(_result_so_far, start, random_state, earlier)))
     try:
-        with pool.lend(key, lambda: Session(start.make(), data.layouts, budget.jit_compile)) as session:
+        with pool.lend(key, lambda: CompiledTrainer(start.make(), data.layouts, budget.jit_compile)) as session:
             slots = _load(session, start, earlier and earlier.slots)
             history = session.fit(data, split.rows, watched, budget, random_state, watchers)
             slots.values = session.optimizer_state()
@@ -59,13 +58,13 @@ def train(start, split, budget, params, random_state, earlier=None, task=None):
         for callback in watchers:
             keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
     kept = kept_epoch(history, split)
-    return _after(earlier, Trained(network, history, kept, slots, start.scaler, random_state, callbacks))
+    return _after(earlier, TrainingResult(network, history, kept, slots, start.scaler, random_state, callbacks))
 
 
-def _so_far(start, random_state, earlier, model, history):
+def _result_so_far(start, random_state, earlier, model, history):
     """Return what a training has left when some epochs have run."""
     n_run, history = len(history["loss"]), {name: list(values) for name, values in history.items()}
-    return _after(earlier, Trained(start.snapshot(model), history, n_run, None, start.scaler, random_state))
+    return _after(earlier, TrainingResult(start.snapshot(model), history, n_run, None, start.scaler, random_state))
 
 
 def _after(earlier, trained):
@@ -74,7 +73,7 @@ def _after(earlier, trained):
 
 def _session_key(start, data, budget, callbacks):
     """Return by what a session is found again; None where it must not be kept."""
-    described = [start.description, *map(describe_object, start.arguments.values())]
+    described = [start.description, *map(cache_key_of, start.arguments.values())]
     # A custom callback may keep the model, and a strategy is part of it.
     if None in described or tf.distribute.has_strategy() or not are_keras(callbacks):
         return None
@@ -110,7 +109,7 @@ def _weight_rows(weight):
 def _load(session, start, slots):
     """Put a start into a session; return the slots that training will leave, yet without values."""
     optimizer = start.arguments["optimizer"]
-    description = str(describe_object(optimizer))  # of a tuple that holds a class: a state is plain
+    description = str(cache_key_of(optimizer))  # of a tuple that holds a class: a state is plain
     learning_rate = optimizer.get_config().get("learning_rate")
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
     start.load(session.model)
@@ -122,4 +121,4 @@ def _load(session, start, slots):
     session.reset_optimizer(values)
     if learning_rate is not None and (values is None or slots.learning_rate != learning_rate):
         session.model.optimizer.learning_rate = learning_rate
-    return Slots(description, learning_rate, [])
+    return OptimizerState(description, learning_rate, [])

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skml._training._examples import Examples, Watched
+from skml._training._dataset import Dataset, ValidationData
 from skml.model_selection._stratification import folds, holdout
 
-# Cells of out-of-fold probabilities that are kept, and from which thresholds are tuned: 128 MB.
-_MAX_KEPT_CELLS = 2**25
+# Entries of out-of-fold probabilities that are kept, and from which thresholds are tuned: 128 MB.
+_MAX_KEPT_ENTRIES = 2**25
 
 
 @dataclass(frozen=True)
@@ -17,33 +17,33 @@ class Split:
 
     Parameters
     ----------
-    examples : Examples
+    examples : Dataset
         All rows, with the weights to train with.
     rows : ndarray of int32
         The rows to train on.
     fold : ndarray of int, shape (n_samples,), or None
         Which member of an ensemble does not learn from a row.
-    held_out : Watched or None
+    held_out : ValidationData or None
         Rows that no network learns from: a holdout, or data that the user gave.
-    watched : Watched or None
+    watched : ValidationData or None
         What early stopping watches.
     cross_fitted : bool
         Whether each member is watched on its own fold.
     """
 
-    examples: Examples
+    examples: Dataset
     rows: np.ndarray
     fold: np.ndarray | None = None
-    held_out: Watched | None = None
-    watched: Watched | None = None
+    held_out: ValidationData | None = None
+    watched: ValidationData | None = None
     cross_fitted: bool = False
 
     @property
-    def has_unlearned(self):
+    def has_held_out(self):
         """Whether there are rows that a network, or a member, has not learned from."""
         return self.fold is not None or self.held_out is not None
 
-    def unlearned(self, network, random_state):
+    def held_out_predictions(self, network, random_state):
         """Return rows that a network, or a member, has not learned from, and its probabilities for them.
 
         Parameters
@@ -54,15 +54,15 @@ class Split:
 
         Returns
         -------
-        examples : Examples
+        examples : Dataset
         proba : ndarray of shape (n_examples, n_outputs)
         """
         if self.fold is None:
             examples = self.held_out.examples.take(self.held_out.orders[0])
             return examples, network.proba(examples.X)
         rows, n_outputs = slice(None), self.examples.Y.shape[1]
-        if self.examples.n_samples * n_outputs > _MAX_KEPT_CELLS:
-            rows = np.sort(random_state.permutation(self.rows)[: max(1, _MAX_KEPT_CELLS // n_outputs)])
+        if self.examples.n_samples * n_outputs > _MAX_KEPT_ENTRIES:
+            rows = np.sort(random_state.permutation(self.rows)[: max(1, _MAX_KEPT_ENTRIES // n_outputs)])
         examples = self.examples.take(rows)
         return examples, network.out_of_fold_proba(examples.X, self.fold[rows])
 
@@ -72,9 +72,9 @@ def split(examples, given, n_folds, fraction, watches, random_state):
 
     Parameters
     ----------
-    examples : Examples
+    examples : Dataset
         Rows of weight 0 neither train nor watch.
-    given : Watched or None
+    given : ValidationData or None
         Data to watch in place of folds or a holdout.
     n_folds : int
         One for each member; 1 makes none.
@@ -94,10 +94,10 @@ def split(examples, given, n_folds, fraction, watches, random_state):
     if fold is None:
         if given is None and fraction is not None:
             rows, drawn = holdout(rows, examples.Y, fraction, random_state)
-            held_out = None if drawn is None else Watched(examples, [drawn])
+            held_out = None if drawn is None else ValidationData(examples, [drawn])
         return Split(examples, rows, held_out=held_out, watched=held_out if watches else None)
     if given is not None:
-        given = Watched(given.examples.weighted(_for_all(given.examples, n_folds)), given.orders)
+        given = ValidationData(given.examples.weighted(_for_all(given.examples, n_folds)), given.orders)
     own = given or _folds_watched(examples, rows, fold, n_folds)
     return Split(
         examples.weighted(training_weights(weight, fold, n_folds)),
@@ -112,7 +112,7 @@ def split(examples, given, n_folds, fraction, watches, random_state):
 def _folds_watched(examples, rows, fold, n_folds):
     orders = [rows[fold[rows] == j] for j in range(n_folds)]
     orders = [order for order in orders if len(order)]  # stratification may leave a fold empty
-    return Watched(examples.weighted(fold_weights(examples.weight, fold, n_folds)), orders)
+    return ValidationData(examples.weighted(fold_weights(examples.weight, fold, n_folds)), orders)
 
 
 def _for_all(examples, n_members):

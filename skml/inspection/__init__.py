@@ -4,8 +4,8 @@ from skml.inspection._calibration_curve import CalibrationCurveDisplay
 from skml.inspection._explanation import LabelContributionsDisplay, label_contributions
 from skml.inspection._label_view import label_view
 from skml.inspection._prediction_sets import prediction_sets
-from skml.inspection._promise_curve import PromiseCurveDisplay
 from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
+from skml.inspection._risk_coverage_curve import RiskCoverageCurveDisplay
 from skml.inspection._threshold_curve import ThresholdCurveDisplay
 from skml.inspection._training_curve import TrainingCurveDisplay
 
@@ -13,7 +13,7 @@ __all__ = [
     "CalibrationCurveDisplay",
     "LabelContributionsDisplay",
     "LabelReportDisplay",
-    "PromiseCurveDisplay",
+    "RiskCoverageCurveDisplay",
     "ThresholdCurveDisplay",
     "TrainingCurveDisplay",
     "label_contributions",

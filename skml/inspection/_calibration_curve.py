@@ -14,12 +14,12 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import calibration_curve
 from sklearn.utils import check_scalar
 
-from skml._targets._cells import column_sums
-from skml._targets._labels import number_of
-from skml._targets._responses import truth_and_responses
+from skml._targets._labels import label_index
+from skml._targets._matrix import column_sums
 from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_legend, panels, short
-from skml.inspection._report import checked
+from skml.inspection._report import check_probabilities
+from skml.model_selection._delegation import truth_and_responses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,17 +29,17 @@ _MAX_PANELS = 8
 
 
 class CalibrationCurveDisplay:
-    """Share of true cells against the predicted probability (reliability diagram), of all labels and of single ones.
+    """Share of true entries against the predicted probability (reliability diagram), of all labels and of single ones.
 
     Make it by `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     curves : dict of label -> ndarray of shape (3, n_points)
-        Of each bin of probabilities that is not empty: their mean, the share of cells that are true, and the number
-        of cells.
+        Of each bin of probabilities that is not empty: their mean, the share of entries that are true, and the number
+        of entries.
     micro : ndarray of shape (3, n_points), default=None
-        The same of all known cells.
+        The same of all observed entries.
 
     Attributes
     ----------
@@ -49,10 +49,10 @@ class CalibrationCurveDisplay:
 
     Notes
     -----
-    The bars are 95 % intervals of a share (Wilson, 1927), as if cells were independent: a curve that the diagonal
+    The bars are 95 % intervals of a share (Wilson, 1927), as if entries were independent: a curve that the diagonal
     crosses within them may be calibrated.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from skml.inspection import CalibrationCurveDisplay
@@ -119,14 +119,14 @@ class CalibrationCurveDisplay:
         n_bins : int, default=10
             Bins of the probabilities.
         strategy : {"uniform", "quantile"}, default="uniform"
-            Bins of one width, or of about as many cells each, as in `sklearn.calibration.calibration_curve`.
+            Bins of one width, or of about as many entries each, as in `sklearn.calibration.calibration_curve`.
         ax : as in `plot`
 
         Returns
         -------
         display : CalibrationCurveDisplay
         """
-        Y, proba, _, known_labels = checked(y, proba, None, classes)
+        Y, proba, _, known_labels = check_probabilities(y, proba, None, classes)
         return cls(*_curves(Y, proba, known_labels, labels, n_bins, strategy)).plot(ax=ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> CalibrationCurveDisplay:
@@ -153,9 +153,9 @@ class CalibrationCurveDisplay:
 
 
 def _plot_curve(ax, curve, title):
-    mean, share, n_cells = curve
-    positives = np.rint(share * n_cells).astype(int)
-    pairs = zip(positives.tolist(), n_cells.astype(int).tolist(), strict=True)
+    mean, share, n_entries = curve
+    positives = np.rint(share * n_entries).astype(int)
+    pairs = zip(positives.tolist(), n_entries.astype(int).tolist(), strict=True)
     low, high = np.array([binomtest(k, n).proportion_ci(method="wilson") for k, n in pairs]).T
     bars = np.maximum([share - low, high - share], 0)
     ax.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1, label="calibrated")
@@ -175,22 +175,22 @@ def _curves(Y, proba, labels, chosen, n_bins, strategy):
     if chosen is None:
         numbers = [j for j in np.argsort(-support, kind="stable")[:_MAX_PANELS].tolist() if support[j]]
     else:
-        numbers = [number_of(label, labels) for label in chosen]
+        numbers = [label_index(label, labels) for label in chosen]
     curves = {labels[j]: _curve(columns[:, [j]].toarray().ravel(), proba[:, j], n_bins, strategy) for j in numbers}
     if chosen is not None:
         return curves, None
-    cells = Y.toarray() if sparse.issparse(Y) else Y
-    return curves, _curve(cells.ravel(), proba.ravel(), n_bins, strategy)
+    entries = Y.toarray() if sparse.issparse(Y) else Y
+    return curves, _curve(entries.ravel(), proba.ravel(), n_bins, strategy)
 
 
-def _curve(cells, proba, n_bins, strategy):
-    known = ~np.isnan(cells)
+def _curve(entries, proba, n_bins, strategy):
+    known = ~np.isnan(entries)
     if not known.any():
-        raise ValueError("No cell of y is known: there is no curve to draw.")
-    cells, proba = cells[known], proba[known]
-    share, mean = calibration_curve(cells, proba, pos_label=1, n_bins=n_bins, strategy=strategy)
+        raise ValueError("No entry of y is known: there is no curve to draw.")
+    entries, proba = entries[known], proba[known]
+    share, mean = calibration_curve(entries, proba, pos_label=1, n_bins=n_bins, strategy=strategy)
     edges = np.linspace(0, 1, n_bins + 1)
     if strategy == "quantile":
         edges = np.percentile(proba, 100 * edges)
-    n_cells = np.bincount(np.searchsorted(edges[1:-1], proba))  # as calibration_curve, which keeps them to itself
-    return np.stack([mean, share, n_cells[n_cells > 0]])
+    n_entries = np.bincount(np.searchsorted(edges[1:-1], proba))  # as calibration_curve, which keeps them to itself
+    return np.stack([mean, share, n_entries[n_entries > 0]])

@@ -10,13 +10,13 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skml._networks._dense import DenseNetwork
-from skml._networks._gradients import integrated_gradients
-from skml._targets._cells import dense
-from skml._targets._labels import number_of
-from skml._targets._responses import last_step_and_input
+from skml._default_network._gradients import integrated_gradients
+from skml._default_network._network import DenseNetwork
+from skml._targets._labels import label_index
+from skml._targets._matrix import dense
 from skml._targets._types import Matrix
 from skml.inspection._drawing import import_optional, new_axes, short
+from skml.model_selection._delegation import last_step_and_input
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
 
     A contribution says what the network makes of a feature beside the others in the row, not what the label depends on.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> import pandas as pd
@@ -99,7 +99,7 @@ class LabelContributionsDisplay:
     bars_ : matplotlib BarContainer
         One for each feature shown.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from skml import KerasMultiLabelClassifier
@@ -194,7 +194,7 @@ def _explanation(estimator, X, label):
         raise ValueError(f"X must hold one row, the one to explain; got {row.shape[0]}. Pass X[:1], or [text].")
     encoder = classifier.target_encoder_
     labels = encoder.classes_.tolist()
-    number = classifier.predict_proba(X).argmax() if label is None else number_of(label, labels)
+    number = classifier.predict_proba(X).argmax() if label is None else label_index(label, labels)
     output, sign = encoder.output_of_class(number)
     columns, contributions, *odds = integrated_gradients(network, row, output)
     values = dense(row)[0, columns]

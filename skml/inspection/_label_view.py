@@ -11,9 +11,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable
-from skml._targets._labels import number_of
-from skml._targets._responses import as_scores, labels_of, threshold_in_force, truth_of_label
+from skml._targets._labels import label_index
 from skml._targets._types import Matrix, Target
+from skml.model_selection._delegation import as_scores, labels_of, threshold_in_force, truth_of_label
 
 
 def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
@@ -47,7 +47,7 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
@@ -68,7 +68,7 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     check_is_fitted(estimator)
     if not hasattr(estimator, "predict_proba"):
         raise AttributeError(f"label_view needs probabilities, but {type(estimator).__name__} has no predict_proba.")
-    number_of(label, labels_of(estimator))
+    label_index(label, labels_of(estimator))
     return LabelView(estimator, label)
 
 
@@ -183,7 +183,7 @@ class LabelView(ClassifierMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            0 and 1 as int64. If there are unknown cells, float64 with NaN; leave such rows out, as scikit-learn takes
+            0 and 1 as int64. If there are missing labels, float64 with NaN; leave such rows out, as scikit-learn takes
             no NaN: ``known = ~np.isnan(view.target(y))``.
         """
         return truth_of_label(self.estimator, y, self.label)
@@ -203,7 +203,7 @@ class LabelView(ClassifierMixin, BaseEstimator):
 
     @property
     def _column(self):
-        return number_of(self.label, labels_of(self.estimator))
+        return label_index(self.label, labels_of(self.estimator))
 
     def _scores(self, X, method):
         return as_scores(getattr(self.estimator, method)(X), self.estimator)

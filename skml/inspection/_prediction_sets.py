@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array, check_scalar
 
-from skml._targets._cells import row_blocks, row_sums
+from skml._targets._matrix import row_blocks, row_sums
 from skml._targets._warnings import warn_once
-from skml.inspection._report import checked
+from skml.inspection._report import check_probabilities
 
 # Probabilities of float32 that sum up to 1 miss it by so much.
 _ROUNDING = 1e-6
@@ -58,7 +58,7 @@ def prediction_sets(
     probabilities are those of members, of which each has learned from less than all of them together: then it
     holds closely, not exactly (Barber et al., 2021).
 
-    Examples
+    Dataset
     --------
     >>> from skml.inspection import prediction_sets
     >>> y, proba_y = 4 * ["cat", "dog", "eel"], 4 * [[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.1, 0.4, 0.5]]
@@ -66,7 +66,7 @@ def prediction_sets(
     [('cat',), ('cat',)]
     """
     check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
-    Y, proba_y, _, labels = checked(y, proba_y, 0.5, classes)
+    Y, proba_y, _, labels = check_probabilities(y, proba_y, 0.5, classes)
     proba = check_array(proba, input_name="proba")
     if proba.shape[1] != len(labels):
         raise ValueError(f"proba has {proba.shape[1]} columns, but there are {len(labels)} classes.")

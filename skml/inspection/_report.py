@@ -12,9 +12,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_scalar
 
-from skml._decisions._promises import NEVER
-from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, promise_in, resolve_threshold
-from skml._targets._responses import as_scores, holder_of, labels_of, threshold_in_force, truth, truth_and_responses
+from skml._decisions._guarantees import NEVER
+from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, guarantee_in, resolve_threshold
 from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
@@ -28,6 +27,14 @@ from skml.inspection._drawing import (
 )
 from skml.metrics._classification import f1_score, precision_score, recall_score
 from skml.metrics._ranking import average_precision_score
+from skml.model_selection._delegation import (
+    as_scores,
+    find_fitted,
+    labels_of,
+    read_target,
+    threshold_in_force,
+    truth_and_responses,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +71,7 @@ def label_probabilities(
     ValueError
         If k is below 1, or ``classes`` is not as long as ``proba`` is wide.
 
-    Examples
+    Dataset
     --------
     >>> from skml.inspection import label_probabilities
     >>> label_probabilities([[0.5, 0.125, 0.75]], ["cold", "dry", "wet"], k=2)
@@ -106,7 +113,7 @@ def label_report(
         Precision, recall and F1 are those of its `predict`.
     X : what the estimator predicts from, or ``proba``, array-like of shape (n_samples, n_labels)
     y : label collections, indicator, or one label per row, n_samples in all
-        NaN in an indicator is an unknown cell and counts nowhere.
+        NaN in an indicator is a missing label and counts nowhere.
     threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=None
         A label is predicted where its probability is at least its threshold. For given probabilities only, None is
         0.5; an estimator has its own.
@@ -119,12 +126,12 @@ def label_report(
     report : DataFrame
         Indexed by label, with the columns ``support`` (rows known to have it), ``threshold``,
         ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined. A label whose
-        threshold is 2 is never predicted. If the estimator promises a precision by label, or decides about one label
-        only, there are two more columns: ``promised``, NaN for a label that is never predicted, and ``reached``. What
-        is promised of all labels together is no promise for each: `skml.metrics.get_scorer` with "precision_micro" or
+        threshold is 2 is never predicted. If the estimator guarantees a precision by label, or decides about one label
+        only, there are two more columns: ``guaranteed``, NaN for a label that is never predicted, and ``reached``. What
+        is guaranteed of all labels together is no guarantee for each: `skml.metrics.get_scorer` with "precision_micro" or
         "recall_samples" says what is reached of it.
 
-    Examples
+    Dataset
     --------
     >>> from skml.inspection import label_report
     >>> report = label_report([{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]])
@@ -134,13 +141,13 @@ def label_report(
     if y is None:
         if hasattr(estimator, "predict_proba"):
             raise ValueError("y is missing: label_report(estimator, X, y) compares predictions with it.")
-        Y, proba, threshold, labels = checked(estimator, X, threshold, classes)
+        Y, proba, threshold, labels = check_probabilities(estimator, X, threshold, classes)
         return _frame(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
     if threshold is not None or classes is not None:
         raise ValueError("threshold and classes go with label_report(y, proba): an estimator has its own.")
     Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
     threshold = threshold_in_force(estimator, len(labels))
-    return _frame(Y, proba, decisions, threshold, labels, promised_by(estimator, labels))
+    return _frame(Y, proba, decisions, threshold, labels, guarantee_of(estimator, labels))
 
 
 class LabelReportDisplay:
@@ -162,7 +169,7 @@ class LabelReportDisplay:
     text_ : ndarray of Text, of the shape of the heat map, or None
         The numbers; None with more than 40 labels.
 
-    Examples
+    Dataset
     --------
     >>> from skml.inspection import LabelReportDisplay
     >>> y, proba = [{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]]
@@ -273,9 +280,9 @@ class LabelReportDisplay:
         return self
 
 
-def checked(y, proba, threshold, classes):
+def check_probabilities(y, proba, threshold, classes):
     """Return truth as a matrix, probabilities, the threshold of each label, and the labels."""
-    Y, labels = truth(y, classes)
+    Y, labels = read_target(y, classes)
     try:
         proba = check_array(proba, input_name="proba")
     except (TypeError, ValueError) as error:
@@ -289,19 +296,19 @@ def checked(y, proba, threshold, classes):
     return Y, proba, np.broadcast_to(threshold, len(labels)), labels
 
 
-def promised_by(estimator, labels):
-    """Return the measure that a fitted estimator promises of single labels, and the values; None if it does not."""
-    holder = holder_of(estimator, "best_threshold_", "threshold_")
-    promise = promise_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
-    if promise is None:
+def guarantee_of(estimator, labels):
+    """Return the measure that a fitted estimator guarantees of single labels, and the values; None if it does not."""
+    holder = find_fitted(estimator, "best_threshold_", "threshold_")
+    guarantee = guarantee_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
+    if guarantee is None:
         return None
     decided = holder.target_encoder_.threshold_labels  # of two classes the second
-    if not promise.by_label and len(decided) > 1:
+    if not guarantee.by_label and len(decided) > 1:
         return None
-    return promise.measure, np.array([promise.level if label in decided else np.nan for label in labels])
+    return guarantee.measure, np.array([guarantee.level if label in decided else np.nan for label in labels])
 
 
-def _frame(Y, proba, decisions, threshold, labels, promised=None):
+def _frame(Y, proba, decisions, threshold, labels, guaranteed=None):
     pandas = import_optional("pandas")
     ones = sparse.csc_array(sparse.csr_array(Y) == 1)
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
@@ -311,8 +318,8 @@ def _frame(Y, proba, decisions, threshold, labels, promised=None):
         **{name: score(Y, decisions, average=None, zero_division=np.nan) for name, score in scores.items()},
         "average_precision": average_precision_score(Y, proba, average=None),
     }
-    if promised is not None:
-        measure, level = promised
-        columns["promised"] = np.where(np.asarray(threshold) >= NEVER, np.nan, level)
+    if guaranteed is not None:
+        measure, level = guaranteed
+        columns["guaranteed"] = np.where(np.asarray(threshold) >= NEVER, np.nan, level)
         columns["reached"] = columns[measure]
     return pandas.DataFrame(columns, index=pandas.Index(labels, name="label", tupleize_cols=False))

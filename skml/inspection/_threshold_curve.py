@@ -11,11 +11,11 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.metrics import precision_recall_curve
 
-from skml._decisions._promises import NEVER
-from skml._targets._responses import threshold_in_force, truth_and_responses
+from skml._decisions._guarantees import NEVER
 from skml._targets._types import Matrix, Target
 from skml.inspection._drawing import add_colorbar, add_legend, draw_map, map_height, new_axes, panels, short
-from skml.inspection._report import checked
+from skml.inspection._report import check_probabilities
+from skml.model_selection._delegation import threshold_in_force, truth_and_responses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ class ThresholdCurveDisplay:
         Thresholds in ascending order, and precision, recall and F1 of ``proba >= threshold``: labels that
         occur among their known rows, the most frequent first.
     micro : ndarray of shape (4, n_points)
-        The same of all known cells.
+        The same of all observed entries.
     threshold : dict of label -> float
         The threshold in force.
 
@@ -49,7 +49,7 @@ class ThresholdCurveDisplay:
         The micro curve first, unless labels are chosen; then the labels, or their heat map.
     figure_ : matplotlib Figure
 
-    Examples
+    Dataset
     --------
     >>> from skml.inspection import ThresholdCurveDisplay
     >>> y, proba = [{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]]
@@ -113,7 +113,7 @@ class ThresholdCurveDisplay:
         -------
         display : ThresholdCurveDisplay
         """
-        return cls(*_curves(*checked(y, proba, threshold, classes))).plot(labels=labels, ax=ax)
+        return cls(*_curves(*check_probabilities(y, proba, threshold, classes))).plot(labels=labels, ax=ax)
 
     def plot(
         self, ax: Axes | ArrayLike | None = None, *, labels: Sequence[Hashable] | None = None
@@ -183,19 +183,19 @@ class ThresholdCurveDisplay:
 def _curves(Y, proba, threshold, labels):
     """Return what ThresholdCurveDisplay is made of."""
     columns = sparse.csc_array(Y)
-    cells = [columns[:, [j]].toarray().ravel() for j in range(len(labels))]
-    support = np.array([np.sum(column == 1) for column in cells])
+    entries = [columns[:, [j]].toarray().ravel() for j in range(len(labels))]
+    support = np.array([np.sum(column == 1) for column in entries])
     order = [j for j in np.argsort(-support, kind="stable").tolist() if support[j]]
     if not order:
-        raise ValueError("No label occurs among the known cells of y: there is no curve to draw.")
-    curves = {labels[j]: _curve(cells[j], proba[:, j]) for j in order}
-    micro = _curve(np.concatenate(cells), proba.ravel(order="F"))
+        raise ValueError("No label occurs among the observed entries of y: there is no curve to draw.")
+    curves = {labels[j]: _curve(entries[j], proba[:, j]) for j in order}
+    micro = _curve(np.concatenate(entries), proba.ravel(order="F"))
     return curves, micro, {labels[j]: float(threshold[j]) for j in order}
 
 
-def _curve(cells, scores):
-    known = ~np.isnan(cells)
-    precision, recall, thresholds = precision_recall_curve(cells[known], scores[known])
+def _curve(entries, scores):
+    known = ~np.isnan(entries)
+    precision, recall, thresholds = precision_recall_curve(entries[known], scores[known])
     kept = np.arange(len(thresholds))
     if len(kept) > _MAX_POINTS:  # half of them evenly among rows, half among thresholds
         half, last = _MAX_POINTS // 2, len(kept) - 1

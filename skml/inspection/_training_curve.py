@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skml._targets._responses import holder_of
 from skml.inspection._drawing import panels
+from skml.model_selection._delegation import find_fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ class TrainingCurveDisplay:
         One for the loss and for each metric.
     figure_ : matplotlib Figure
 
-    Examples
+    Dataset
     --------
     >>> from skml.inspection import TrainingCurveDisplay
     >>> display = TrainingCurveDisplay({"loss": [0.7, 0.4], "val_loss": [0.6, 0.5]}).plot()
@@ -59,7 +59,7 @@ class TrainingCurveDisplay:
         -------
         display : TrainingCurveDisplay
         """
-        holder = holder_of(estimator, "history_")
+        holder = find_fitted(estimator, "history_")
         if holder is None:
             raise ValueError(f"{type(estimator).__name__} has no history_: fit it, and draw what trains in epochs.")
         return cls(holder.history_, getattr(holder, "kept_epoch_", None)).plot(ax=ax)

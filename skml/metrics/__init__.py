@@ -1,7 +1,7 @@
-"""Scores for multi-label problems: every form of ``y``, unknown cells, and exactly two labels.
+"""Scores for multi-label problems: every form of ``y``, missing labels, and exactly two labels.
 
-The functions take 0/1 matrices, in which NaN is an unknown cell, and give scikit-learn's numbers
-where all cells are known. The scorers, for ``scoring=``, take ``y`` in every form that the estimator takes.
+The functions take 0/1 matrices, in which NaN is a missing label, and give scikit-learn's numbers
+where all entries are known. The scorers, for ``scoring=``, take ``y`` in every form that the estimator takes.
 """
 
 from skml.metrics._classification import (

@@ -1,6 +1,6 @@
-"""Scores of decisions, over known cells.
+"""Scores of decisions, over observed entries.
 
-scikit-learn's functions do the work: unknown cells are hidden from them.
+scikit-learn's functions do the work: missing labels are hidden from them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn import metrics
 
-from skml._targets._cells import row_sums
+from skml._targets._matrix import row_sums
 from skml._targets._types import Matrix
 from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined, weighted_mean
 
@@ -23,16 +23,16 @@ def precision_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return the share of right labels among the predicted ones, over known cells.
+    """Return the share of right labels among the predicted ones, over observed entries.
 
     Parameters
     ----------
     Y_true : array-like, sparse matrix or DataFrame of 0, 1 and NaN, shape (n_samples, n_labels)
-        NaN is an unknown cell and counts nowhere. A row or label without known cells is left out.
+        NaN is a missing label and counts nowhere. A row or label without observed entries is left out.
     Y_pred : array-like or sparse matrix of 0 and 1, shape (n_samples, n_labels)
         The labels decided for.
     average : {"micro", "macro", "weighted", "samples"} or None, default="macro"
-        As in scikit-learn; None returns one score for each label, NaN for one without known cells.
+        As in scikit-learn; None returns one score for each label, NaN for one without observed entries.
     sample_weight : array-like of shape (n_samples,), default=None
     zero_division : "warn", 0.0, 1.0 or nan, default="warn"
         Value where there is nothing to divide by; "warn" is 0.0 with a warning, nan leaves it out.
@@ -40,9 +40,9 @@ def precision_score(
     Returns
     -------
     score : float or ndarray of shape (n_labels,)
-        NaN, with a warning, if no cell is known.
+        NaN, with a warning, if no entry is known.
 
-    Examples
+    Dataset
     --------
     >>> from skml.metrics import precision_score
     >>> precision_score([[1, 0], [0, float("nan")], [1, 1]], [[1, 1], [1, 1], [0, 1]])
@@ -59,7 +59,7 @@ def recall_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return the share of true labels that are predicted, over known cells; as `precision_score`."""
+    """Return the share of true labels that are predicted, over observed entries; as `precision_score`."""
     return _averaged(metrics.recall_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
@@ -71,7 +71,7 @@ def f1_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return the harmonic mean of precision and recall over known cells; as `precision_score`."""
+    """Return the harmonic mean of precision and recall over observed entries; as `precision_score`."""
     return _averaged(metrics.f1_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
@@ -83,12 +83,12 @@ def jaccard_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return intersection over union of labels, over known cells; as `precision_score`."""
+    """Return intersection over union of labels, over observed entries; as `precision_score`."""
     return _averaged(_jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
 def accuracy_score(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of rows whose known cells are all right (subset accuracy).
+    """Return the share of rows whose observed entries are all right (subset accuracy).
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def accuracy_score(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike |
 
 
 def hamming_loss(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of wrong cells among the known ones.
+    """Return the share of wrong entries among the known ones.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def hamming_loss(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | N
 
 
 def _averaged(score_func, Y_true, Y_pred, average, sample_weight, zero_division):
-    """Return what a function of scikit-learn says of the known cells."""
+    """Return what a function of scikit-learn says of the observed entries."""
     Y, D, unknown, weight = _known_decisions(Y_true, Y_pred, sample_weight)
     (labels,) = np.nonzero(unknown.sum(axis=0) < unknown.shape[0])
     of_labels = np.full(Y.shape[1], np.nan)
@@ -143,7 +143,7 @@ def _jaccard_score(Y, D, *, labels, average, sample_weight, zero_division):
     hits, either = Y.multiply(D), Y.maximum(D)
     if average == "samples":
         return weighted_mean(_share(row_sums(hits), row_sums(either)), sample_weight)
-    hits, either, support = (sample_weight @ cells for cells in (hits, either, Y))
+    hits, either, support = (sample_weight @ entries for entries in (hits, either, Y))
     if average == "micro":
         return _share(hits.sum(), either.sum())
     of_labels = _share(hits, either)
@@ -158,15 +158,17 @@ def _share(part, whole):
 
 
 def _known_decisions(Y_true, Y_pred, sample_weight):
-    """Return truth, decisions and unknown cells as CSR, and weights, for the rows that count.
+    """Return truth, decisions and missing labels as CSR, and weights, for the rows that count.
 
-    Unknown cells are 0 in truth and decisions. Such a pair is a true negative, which neither
+    Missing labels are 0 in truth and decisions. Such a pair is a true negative, which neither
     precision nor recall, F1 and Jaccard count.
     """
     Y, D = as_csr(Y_true), as_csr(Y_pred)
     check_same_shape(Y, D)
     if np.isnan(D.data).any():
-        raise ValueError("Y_pred holds NaN or masked cells; a decision is 0 or 1. Only cells of Y_true may be unknown.")
+        raise ValueError(
+            "Y_pred holds NaN or masked entries; a decision is 0 or 1. Only entries of Y_true may be unknown."
+        )
     weight = row_weights(sample_weight, Y)
     unknown = sparse.csr_array((np.isnan(Y.data), Y.indices, Y.indptr), shape=Y.shape)
     (rows,) = np.nonzero((unknown.sum(axis=1) < Y.shape[1]) & (weight > 0))
@@ -179,5 +181,5 @@ def _known_decisions(Y_true, Y_pred, sample_weight):
 
 
 def _n_wrong(Y, D):
-    """Return the number of wrong cells of each row."""
+    """Return the number of wrong entries of each row."""
     return (Y != D).sum(axis=1)

@@ -22,24 +22,24 @@ def as_csr(Y):
     """Return a matrix of 0, 1 and NaN as CSR, after making sure that it is one."""
     Y = as_array(Y)
     if not (hasattr(Y, "columns") or sparse.issparse(Y)):
-        Y = _as_cells(Y)
+        Y = _as_entries(Y)
     # As sparse it is an indicator, also with one column.
     Y = Y if hasattr(Y, "columns") else sparse.csr_array(Y)
     return sparse.csr_array(TargetEncoder().fit_transform(Y))
 
 
-def _as_cells(Y):
+def _as_entries(Y):
     try:
-        cells = np.asarray(Y)
+        entries = np.asarray(Y)
     except ValueError:  # lists of different lengths
-        cells = np.empty(0)
-    if cells.ndim != 2 or cells.dtype.kind not in "biufO":
+        entries = np.empty(0)
+    if entries.ndim != 2 or entries.dtype.kind not in "biufO":
         raise ValueError(
             "The functions of skml.metrics take matrices of 0, 1 and NaN, of shape (n_samples, n_labels). For label "
             "sets use a scorer, get_scorer('f1_micro')(clf, X, y), or clf.target_encoder_.transform(y) and "
             "transform(clf.predict(X))."
         )
-    return cells
+    return entries
 
 
 def row_weights(sample_weight, Y):
@@ -61,6 +61,6 @@ def weighted_mean(values, weight):
 
 def undefined():
     """Return NaN, with a warning."""
-    message = "The score is not defined and NaN: Y_true has no known cell or row of the kind that it needs."
+    message = "The score is not defined and NaN: Y_true has no known entry or row of the kind that it needs."
     warn_once(message, UndefinedMetricWarning)
     return np.nan

@@ -1,4 +1,4 @@
-"""Scores of probabilities and rankings, over known cells.
+"""Scores of probabilities and rankings, over observed entries.
 
 Those that score row by row are done here, as scikit-learn's return only a mean over rows of equal width.
 """
@@ -15,8 +15,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 
 from skml._decisions._rule import DecisionRule
-from skml._targets._cells import row_blocks
-from skml._targets._labels import part_shown
+from skml._targets._labels import format_some
+from skml._targets._matrix import row_blocks
 from skml._targets._types import Matrix
 from skml._targets._warnings import warn_once
 from skml.metrics._matrices import truth_and_scores, undefined, weighted_mean
@@ -39,7 +39,7 @@ def roc_auc_score(
         Probabilities, or other values that are larger where a label is more likely.
     average : {"macro", "micro"} or None, default="macro"
         "macro" is the mean over labels, without those whose known rows hold only one class: a warning
-        names them. "micro" takes all known cells as one problem. None returns one score for each label.
+        names them. "micro" takes all observed entries as one problem. None returns one score for each label.
     classes : sequence of length n_labels, default=None
         Names of labels for the warning. None has their numbers.
 
@@ -48,7 +48,7 @@ def roc_auc_score(
     score : float or ndarray of shape (n_labels,)
         NaN where it is not defined.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from skml.metrics import roc_auc_score
@@ -134,7 +134,7 @@ def label_ranking_loss(Y_true: Matrix, scores: ArrayLike, *, sample_weight: Arra
 
 
 def log_loss(Y_true: Matrix, proba: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the binary cross-entropy: the mean over a row's known cells, then over rows.
+    """Return the binary cross-entropy: the mean over a row's observed entries, then over rows.
 
     Parameters
     ----------
@@ -170,9 +170,9 @@ def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weigh
     Returns
     -------
     score : float
-        The mean over rows with a known cell, those without a true label included (Bhatia et al., 2016).
+        The mean over rows with a known entry, those without a true label included (Bhatia et al., 2016).
 
-    Examples
+    Dataset
     --------
     >>> from skml.metrics import precision_at_k
     >>> precision_at_k([[1, 0, 1], [0, 0, 1]], [[0.9, 0.8, 0.7], [0.3, 0.2, 0.9]], k=2)
@@ -231,7 +231,7 @@ def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: Ar
 
 
 def _over_labels(score_func, Y_true, scores, average, sample_weight, classes):
-    """Return the score of each label over its known rows, their mean, or the score of all known cells."""
+    """Return the score of each label over its known rows, their mean, or the score of all observed entries."""
     if average not in ("macro", "micro", None):
         raise ValueError(f"average must be 'macro', 'micro' or None; got {average!r}.")
     Y, scores, weight = truth_and_scores(Y_true, scores, sample_weight)
@@ -250,39 +250,39 @@ def _over_labels(score_func, Y_true, scores, average, sample_weight, classes):
         names = [j if classes is None else classes[j] for j in skipped.tolist()]
         warn_once(
             f"{score_func.__name__} skips labels of which the known rows do not hold both 0 and 1: "
-            f"{part_shown(names, len(of_labels))}.",
+            f"{format_some(names, len(of_labels))}.",
             UndefinedMetricWarning,
         )
     return float(np.nanmean(of_labels)) if len(skipped) < len(of_labels) else np.nan
 
 
-def _of_known(score_func, cells, scores, weight):
-    """Return a score of the known cells of weight above 0, NaN if they are not both 0 and 1."""
-    known = ~np.isnan(cells) & (weight > 0)
-    cells = cells[known]
-    if not cells.size or cells.min() == cells.max():
+def _of_known(score_func, entries, scores, weight):
+    """Return a score of the observed entries of weight above 0, NaN if they are not both 0 and 1."""
+    known = ~np.isnan(entries) & (weight > 0)
+    entries = entries[known]
+    if not entries.size or entries.min() == entries.max():
         return np.nan
-    return score_func(cells, scores[known], sample_weight=weight[known])
+    return score_func(entries, scores[known], sample_weight=weight[known])
 
 
 def _mean_over_rows(of_rows, Y_true, scores, sample_weight):
     """Return the weighted mean of ``of_rows(positive, known, scores)``, NaN left out.
 
-    It is given blocks of rows, and as scores of unknown cells -inf.
+    It is given blocks of rows, and as scores of missing labels -inf.
     """
     Y, scores, weight = truth_and_scores(Y_true, scores, sample_weight)
     values = np.empty(Y.shape[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         for rows in row_blocks(*Y.shape):
-            cells = Y[rows].toarray()
-            known = ~np.isnan(cells)
-            of_block = of_rows(cells == 1, known, np.where(known, scores[rows], -np.inf))
+            entries = Y[rows].toarray()
+            known = ~np.isnan(entries)
+            of_block = of_rows(entries == 1, known, np.where(known, scores[rows], -np.inf))
             values[rows] = np.where(known.any(axis=1), of_block, np.nan)
     return weighted_mean(values, weight)
 
 
 def _at_least(scores, among):
-    """Return for each cell how many of the cells of its row in `among` have a score at least as large."""
+    """Return for each entry how many of the entries of its row in `among` have a score at least as large."""
     return rankdata(-np.where(among, scores, -np.inf), method="max", axis=1)
 
 

@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics._scorer import _BaseScorer  # private: there is no public way to say that a callable is one score
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skml._targets._responses import truth_and_responses
 from skml._targets._types import Matrix, Target
 from skml.metrics._classification import (
     accuracy_score,
@@ -34,6 +33,7 @@ from skml.metrics._ranking import (
     recall_at_k,
     roc_auc_score,
 )
+from skml.model_selection._delegation import truth_and_responses
 
 # Rankings need no probabilities: of linear models the decision function serves as well.
 _RANKING = ("predict_proba", "decision_function")
@@ -88,7 +88,7 @@ def get_scorer(name: str) -> _Scorer:
     ValueError
         If there is no such name.
 
-    Examples
+    Dataset
     --------
     >>> import numpy as np
     >>> from sklearn.neighbors import KNeighborsClassifier
@@ -124,7 +124,7 @@ def get_scorer_names() -> list[str]:
     names : list of str
         Of ``"..._at_k"`` those with 1, 3 and 5; others are taken as well.
 
-    Examples
+    Dataset
     --------
     >>> from skml.metrics import get_scorer_names
     >>> "f1_samples" in get_scorer_names()
@@ -150,7 +150,7 @@ def make_scorer(
     ----------
     score_func : callable
         ``score_func(Y_true, Y_pred, **kwargs)`` of 0/1 matrices of shape (n_samples, n_labels), dense or
-        CSR, or of ``Y_true`` and an array of probabilities. Unknown cells of ``Y_true`` are NaN.
+        CSR, or of ``Y_true`` and an array of probabilities. Missing labels of ``Y_true`` are NaN.
         It is given ``sample_weight`` and ``classes``, the list of labels, if its signature names them.
     response_method : str or sequence of str, default="predict"
         "predict", "predict_proba" or "decision_function"; of several the first that the estimator has.
@@ -165,7 +165,7 @@ def make_scorer(
         ``scorer(estimator, X, y, sample_weight=None)`` returns a float. With metadata routing
         ``scorer.set_score_request(sample_weight=True)`` asks for weights, as for scikit-learn's.
 
-    Examples
+    Dataset
     --------
     >>> from skml.metrics import f1_score, make_scorer
     >>> make_scorer(f1_score, average="samples", zero_division=1.0)

@@ -32,12 +32,12 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
 
     Notes
     -----
-    One label per row is left to scikit-learn's StratifiedKFold. An unknown cell (NaN) counts as 0. Labels need no
+    One label per row is left to scikit-learn's StratifiedKFold. A missing label (NaN) counts as 0. Labels need no
     order, and rows without any label are drawn by chance.
     Where stratification would take more than a few seconds (about 700 labels at 30,000 rows), and where it
     leaves a part empty, the splits are drawn by chance.
 
-    Examples
+    Dataset
     --------
     >>> from skml.model_selection import MultiLabelStratifiedKFold
     >>> y = [{"a"}, {"a", "b"}, {"b"}, {"a"}, {"a", "b"}, {"b"}]
@@ -86,7 +86,7 @@ class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
     --------
     MultiLabelStratifiedKFold : The algorithm, and its limits, are the same.
 
-    Examples
+    Dataset
     --------
     >>> from skml.model_selection import MultiLabelStratifiedShuffleSplit
     >>> y = [{"a"}, {"a", "b"}, {"b"}, {"a"}, {"a", "b"}, {"b"}]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skml._keras._process import check_installed
-from skml._targets._cells import column_sums, dense
+from skml._keras._environment import check_installed
+from skml._targets._matrix import column_sums, dense
 from skml._targets._strata import strata_of
 
 # A holdout of fewer rows says less about when to stop than those rows teach.
@@ -12,7 +12,7 @@ _MIN_HOLDOUT = 10
 # Rows of a fold, at least.
 _MIN_FOLD = 4
 
-# Iterative stratification walks through all cells once for each label; and a row costs as much as so many steps.
+# Iterative stratification walks through all entries once for each label; and a row costs as much as so many steps.
 _STEPS_PER_ROW = 40_000
 _STEPS_PER_SECOND = 2**32
 
@@ -100,9 +100,9 @@ def _is_affordable(n_samples, n_labels, seconds):
 
 
 def _strata(Y):
-    """Return the cells by which to stratify, dense and bool: of one label both sides; an unknown cell counts as 0."""
-    cells = dense(Y) == 1
-    return np.hstack([cells, ~cells]) if Y.shape[1] == 1 else cells
+    """Return the entries by which to stratify, dense and bool: of one label both sides; a missing label counts as 0."""
+    entries = dense(Y) == 1
+    return np.hstack([entries, ~entries]) if Y.shape[1] == 1 else entries
 
 
 def _needed_in_training(rows, Y, is_held_out):
@@ -134,6 +134,6 @@ def stratified_splits(y, params, by_label, by_class, by_chance):
         return by_class(**params).split(classes, classes)
     if not (Y.shape[1] and _is_affordable(*Y.shape, _SEARCH_SECONDS)):
         return plain.split(np.zeros(Y.shape[0]))
-    cells = _strata(Y)
-    splits = list(_splitter(by_label, **params).split(cells, cells))
-    return splits if all(len(train) and len(test) for train, test in splits) else plain.split(cells)
+    entries = _strata(Y)
+    splits = list(_splitter(by_label, **params).split(entries, entries))
+    return splits if all(len(train) and len(test) for train, test in splits) else plain.split(entries)

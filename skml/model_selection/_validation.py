@@ -11,8 +11,8 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from skml._targets._responses import encoder_for, label_columns, matrix_for, own_form_for, reader_of_every_y
 from skml._targets._types import Matrix, RandomState, Target
+from skml.model_selection._delegation import accepting_any_target, encoder_for, label_columns, matrix_for, own_form_for
 from skml.model_selection._split import resolve_cv
 
 # Data for early stopping are the same in each fold, also if they happen to have as many rows as X.
@@ -41,7 +41,7 @@ def cross_val_predict_proba(
         Its `predict_proba` gives one array of shape (n_samples, n_labels), or a list of n_labels arrays as
         those of forests and `MultiOutputClassifier`. A `KerasMultiLabelClassifier`, alone or as last step of a
         Pipeline, gets ``y`` as a matrix and ``classes=``; any other gets an int64 indicator, and CSR if ``y``
-        is sparse and has more than 33 million cells.
+        is sparse and has more than 33 million entries.
     X : array-like, DataFrame, sparse matrix or list of n_samples items
     y : label collections, indicator, or one label per row, n_samples in all
         As in `KerasMultiLabelClassifier.fit`.
@@ -69,9 +69,9 @@ def cross_val_predict_proba(
     ------
     ValueError
         If the test folds are no partition of the rows, ``y`` has no known form, or ``y`` holds unknown
-        cells (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
+        entries (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
 
-    Examples
+    Dataset
     --------
     >>> from sklearn.neighbors import KNeighborsClassifier
     >>> from skml.model_selection import cross_val_predict_proba
@@ -131,7 +131,7 @@ def columns_for(estimator, X, encoder, method):
 
 def _fitted(estimator, X, target, encoder, params, rows=None):
     estimator = clone(estimator)
-    keras_classifier = reader_of_every_y(estimator)
+    keras_classifier = accepting_any_target(estimator)
     if keras_classifier is not None:
         keras_classifier.set_params(classes=encoder.classes_)  # also of labels that these rows lack
     if rows is None:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skml._networks._dense import DenseNetwork, open_interval
+from skml._default_network._network import DenseNetwork, open_interval
 from skml.onnx._dense_graph import proba_of_dense
 from skml.onnx._graph import OPSET, package
 
@@ -29,7 +29,7 @@ class ClassifierGraph:
     def __init__(self, estimator):
         check_is_fitted(estimator)
         inner = getattr(estimator, "estimator_", estimator)
-        if not getattr(inner, "_reads_every_y", False):
+        if not getattr(inner, "_accepts_any_target", False):
             raise ValueError(
                 "Only a KerasMultiLabelClassifier, a TunedThresholdMultiLabelClassifierCV directly around one, or a "
                 f"Pipeline that ends in either can be exported; got {type(inner).__name__}."
@@ -51,7 +51,7 @@ class ClassifierGraph:
             return None
         for name in ("tensorflow", "tf2onnx"):
             package(name)
-        from skml._networks._keras_graph import keras_graph
+        from skml.onnx._custom_graph import keras_graph
 
         return keras_graph(self.network, self.n_features, OPSET)
 

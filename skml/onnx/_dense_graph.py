@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skml._networks._dense import SELU_ALPHA, SELU_SCALE
+from skml._default_network._network import SELU_ALPHA, SELU_SCALE
 
 
 def proba_of_dense(graph, X, network):

@@ -13,9 +13,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from skml._targets._cells import dense
-from skml._targets._responses import last_step
+from skml._targets._matrix import dense
 from skml._targets._types import Matrix
+from skml.model_selection._delegation import last_step
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._converter import register_converter
 from skml.onnx._graph import OPSET, Graph, package
@@ -90,7 +90,7 @@ def to_onnx(
     --------
     register_converter : For ``skl2onnx.to_onnx`` itself, and what goes wrong with texts there.
 
-    Examples
+    Dataset
     --------
     >>> import onnxruntime, skml.onnx  # doctest: +SKIP
     >>> model = skml.onnx.to_onnx(clf)  # doctest: +SKIP

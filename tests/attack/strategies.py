@@ -198,7 +198,7 @@ UNORDERED = {
 }
 
 
-def _cells(draw, width):
+def _entries(draw, width):
     """Return a 0/1 matrix: any rows, all of one label among them, but each label somewhere."""
     Y = np.random.RandomState(draw(st.integers(0, 2**16))).randint(0, 2, size=(ROWS, width))
     column = draw(st.sampled_from(["as it is", "one positive", "one negative"]))
@@ -226,7 +226,7 @@ def _labels(draw, width, unordered=True):
 def indicators(draw, widths=(3,)):
     """Indicators of 0 and 1."""
     width = draw(st.sampled_from(widths))
-    Y = _cells(draw, width)
+    Y = _entries(draw, width)
     dtype = np.dtype(draw(st.sampled_from(Y_DTYPES)))
     values = Y.astype(dtype)
     forms = [*["sparse"] * 5, "sparse frame", *FRAMES, "polars", "nullable", "category"]
@@ -259,8 +259,8 @@ def indicators(draw, widths=(3,)):
 
 @st.composite
 def partly_known(draw):
-    """Indicators with NaN cells, and plainly an array of floats with NaN."""
-    Y = _cells(draw, 3).astype(float)
+    """Indicators with NaN entries, and plainly an array of floats with NaN."""
+    Y = _entries(draw, 3).astype(float)
     Y[np.random.RandomState(draw(st.integers(0, 2**16))).rand(*Y.shape) < 0.3] = np.nan
     Y[0] = 1
     if draw(st.booleans()):
@@ -323,7 +323,7 @@ INNER = {
 @st.composite
 def collections_of_labels(draw):
     """Collections of labels of any kind, in any containers."""
-    Y = _cells(draw, 3)
+    Y = _entries(draw, 3)
     names, labels, classes = _labels(draw, 3)
     Y[2] = [1, 0, 0]  # rows of different lengths: equal ones of 0 and 1 would be an indicator
     inner, outer = draw(st.sampled_from(sorted(INNER))), draw(st.sampled_from(sorted(OUTER)))
@@ -475,21 +475,21 @@ class _Liar:
 @st.composite
 def no_target(draw):
     """Objects that are no target, or hardly one."""
-    how = draw(st.sampled_from(["whole", "cell", "item", "label"]))
+    how = draw(st.sampled_from(["whole", "entry", "item", "label"]))
     if how == "whole":
         name = draw(st.sampled_from(sorted(_no_arrays(ROWS))))
         return Case(f"y {name}", _no_arrays(ROWS)[name], None)
     i = draw(st.integers(0, len(VALUES) - 1))
     value, name = VALUES[i], f"y with {how} {VALUES[i]!r}"
-    if how == "cell":
-        cells = _cells(draw, 3)
+    if how == "entry":
+        entries = _entries(draw, 3)
         if draw(st.booleans()):
-            rows = cells.tolist()
+            rows = entries.tolist()
             rows[3][1] = value
             return Case(name, draw(st.sampled_from([list, tuple]))(rows), None)
-        cells = cells.astype(object)
-        cells[3, 1] = value
-        return Case(name, draw(st.sampled_from([np.array, pd.DataFrame]))(cells), None)
+        entries = entries.astype(object)
+        entries[3, 1] = value
+        return Case(name, draw(st.sampled_from([np.array, pd.DataFrame]))(entries), None)
     rows = [["a", "b"], ["b"], []] * (ROWS // 3)
     if how == "item":
         rows[4] = value
@@ -507,10 +507,10 @@ def no_data(draw):
         name = draw(st.sampled_from(names))
         return Case(f"X {name}", _no_arrays(ROWS)[name], None)
     i = draw(st.integers(0, len(VALUES) - 1))
-    cells = np.ones((ROWS, COLUMNS), dtype=object)
-    cells[3, 1] = VALUES[i]
+    entries = np.ones((ROWS, COLUMNS), dtype=object)
+    entries[3, 1] = VALUES[i]
     kind = draw(st.sampled_from(["array", "DataFrame", "lists"]))
-    given = {"array": lambda: cells, "DataFrame": lambda: pd.DataFrame(cells), "lists": cells.tolist}[kind]()
+    given = {"array": lambda: entries, "DataFrame": lambda: pd.DataFrame(entries), "lists": entries.tolist}[kind]()
     return Case(f"X {kind} with {VALUES[i]!r}", given, None)
 
 

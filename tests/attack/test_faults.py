@@ -19,8 +19,8 @@ import pytest
 import custom
 import skml
 from estimators import tiny
-from skml._keras._copies import _seed_lock
 from skml._keras._pool import pool
+from skml._keras._serialization import _seed_lock
 
 ROOT = str(Path(skml.__file__).parent)
 

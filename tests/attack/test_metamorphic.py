@@ -57,7 +57,7 @@ def test_columns_of_a_frame_are_labels_in_their_order(data):
 def test_one_label_is_one_of_two_classes(data):
     X, Y = data
     one = learned(X, sparse.csr_array(Y[:, :1]))
-    sets = learned(X, [{"a"} if cell else set() for cell in Y[:, 0]])
+    sets = learned(X, [{"a"} if entry else set() for entry in Y[:, 0]])
     np.testing.assert_array_equal(sets, one)
     two = learned(X, Y[:, 0])
     np.testing.assert_allclose(two[:, 1:], one, atol=1e-6)

@@ -13,12 +13,11 @@ TOOLBOXES = {"inspection", "metrics", "model_selection", "onnx"}
 ROOMS = ["_decisions", "_keras", "_networks", "_targets", "_training", *sorted(TOOLBOXES)]
 KNOW_KERAS = {"_keras", "_networks", "_training"}
 PREDICT_WITHOUT_KERAS = {
-    "skml._networks._dense",
-    "skml._networks._gradients",
-    "skml._networks._growth",
-    "skml._networks._recipes",
-    "skml._networks._scaling",
-    "skml._networks._sizes",
+    "skml._default_network._network",
+    "skml._default_network._gradients",
+    "skml._default_network._label_changes",
+    "skml._default_network._auto",
+    "skml._default_network._scaling",
 }
 FORM_OF_Y = {"form_", "target_type_", "is_multilabel"}
 

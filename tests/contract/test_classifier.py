@@ -72,7 +72,7 @@ def test_sparse_answers_are_sparse_in_chunks(X, Y, monkeypatch):
     clf = tiny().fit(X, sparse.csr_matrix(Y))
     whole = clf.predict(X)
     assert isinstance(whole, sparse.csr_matrix)
-    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 480)
+    monkeypatch.setattr("skml._targets._matrix._BLOCK_BYTES", 480)
     assert (clf.predict(X) != whole).nnz == 0
     np.testing.assert_array_equal(whole.toarray(), clf.predict_proba(X) >= 0.5)
 
@@ -95,7 +95,7 @@ BAD = {
     "1-D X": (lambda X, Y: (X[:, 0], Y), "Expected 2D array, got 1D"),
     "rows differ": (lambda X, Y: (X[:-1], Y), r"inconsistent numbers of samples: \[79, 80\]"),
     "no y": (lambda X, Y: (X, None), "requires y to be passed"),
-    "nothing known in y": (lambda X, Y: (X, np.full(Y.shape, np.nan)), "no cell that is known"),
+    "nothing known in y": (lambda X, Y: (X, np.full(Y.shape, np.nan)), "no entry that is known"),
     "other values": (lambda X, Y: (X, Y + 1), "must hold 0 and 1; got 2"),
     "continuous y": (lambda X, Y: (X, X[:, 0]), "Unknown label type"),
     "3-D y": (lambda X, Y: (X, np.zeros((80, 2, 2))), "1 or 2 dimensions; got 3"),

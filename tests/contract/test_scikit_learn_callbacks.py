@@ -81,7 +81,7 @@ def test_the_estimator_of_an_epoch_is_as_if_training_had_ended_there(model, X, l
 
 
 @pytest.mark.usefixtures("callback")
-def test_a_promise_that_the_last_epoch_keeps_is_not_warned_of_before(X, label_sets, recwarn):
+def test_a_guarantee_that_the_last_epoch_keeps_is_not_warned_of_before(X, label_sets, recwarn):
     notes = Notes()
     clf = tiny(n_members=4, epochs=30, threshold="precision>=0.6").set_callbacks(notes).fit(X, label_sets)
     assert notes.fitted[0][0].threshold_ == 2

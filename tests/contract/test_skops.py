@@ -19,8 +19,8 @@ import custom
 import skml
 from estimators import tiny
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
-from skml._plain import from_plain, to_plain
-from skml._training._trained import Trained
+from skml._state import from_plain, to_plain
+from skml._training._result import TrainingResult
 
 OURS = ["skml.KerasMultiLabelClassifier"]
 
@@ -45,7 +45,7 @@ def assert_same(y, y_then):
 
 
 FORMS = {
-    "strings": lambda Y: [{name for name, cell in zip("abc", row, strict=True) if cell} for row in Y],
+    "strings": lambda Y: [{name for name, entry in zip("abc", row, strict=True) if entry} for row in Y],
     "integers": lambda Y: [np.flatnonzero(row).tolist() for row in Y],
     "tuples": lambda Y: [[("of", j) for j in np.flatnonzero(row).tolist()] for row in Y],
     "array": lambda Y: Y,
@@ -156,7 +156,7 @@ def from_older(clf):
 def test_a_state_that_holds_objects_still_loads(X, label_sets):
     clf = tiny(epochs=1, n_members=2, threshold="f1_macro", calibrate=True).fit(X, label_sets)
     loaded = from_older(clf)
-    assert isinstance(loaded._trained, Trained)
+    assert isinstance(loaded._trained, TrainingResult)
     assert_same(clf.predict(X), loaded.predict(X))
     assert loaded.tuned_threshold_ == clf.tuned_threshold_
 

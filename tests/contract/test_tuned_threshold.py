@@ -295,7 +295,7 @@ def test_what_has_no_meaning_for_one_label_per_row_is_refused(X, Y):
 
 
 def test_unknown_cells_are_refused_for_others(X, Y):
-    with pytest.raises(ValueError, match=r"unknown cells \(NaN\), from which OneVsRestClassifier cannot learn"):
+    with pytest.raises(ValueError, match=r"missing labels \(NaN\), from which OneVsRestClassifier cannot learn"):
         tuned().fit(X, np.where(X[:, :1] > 0, np.nan, Y))
 
 

@@ -1,4 +1,4 @@
-"""NaN in y: a cell that is not known."""
+"""NaN in y: an entry that is not known."""
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,10 @@ from skml.metrics import get_scorer
 
 @pytest.fixture(scope="module")
 def unknown(Y):
-    """Y with a fifth of its cells unknown, and two rows as a whole."""
-    cells = np.where(np.random.RandomState(2).rand(*Y.shape) < 0.2, np.nan, Y)
-    cells[[5, 17]] = np.nan
-    return cells
+    """Y with a fifth of its entries unknown, and two rows as a whole."""
+    entries = np.where(np.random.RandomState(2).rand(*Y.shape) < 0.2, np.nan, Y)
+    entries[[5, 17]] = np.nan
+    return entries
 
 
 def test_every_form_reads_what_is_missing_as_nan():
@@ -65,10 +65,10 @@ def test_what_an_unknown_cell_would_have_been_does_not_matter(X, Y):
     """A member learns the same from labels of which one is unknown as from the others alone."""
     params = {**SMALL, "n_members": 1, "hidden_layer_sizes": (8,), "early_stopping": False, "optimizer": "sgd"}
     params |= {"dropout": 0.0, "input_dropout": 0.0}
-    cells = Y.astype(float)
-    cells[:, 2] = np.nan
+    entries = Y.astype(float)
+    entries[:, 2] = np.nan
     with pytest.warns(UserWarning, match=r"only NaN for the labels 2:"):
-        clf = KerasMultiLabelClassifier(**params).fit(X, cells)
+        clf = KerasMultiLabelClassifier(**params).fit(X, entries)
     untrained = KerasMultiLabelClassifier(**{**params, "learning_rate": 1e-30}).fit(X, Y)
     # The weights of the unit of label 2 are those that it started with.
     np.testing.assert_array_equal(clf._network.weights[2][..., 2], untrained._network.weights[2][..., 2])
@@ -134,8 +134,8 @@ def test_losses_by_name_train_with_unknown_cells_and_class_weight(loss, X, unkno
 
 
 def test_missing_cells_of_object_arrays_and_metrics_of_x_val(X, Y, unknown):
-    cells = pd.DataFrame(unknown).astype("Int64").to_numpy()
-    np.testing.assert_array_equal(TargetEncoder().fit_transform(cells), unknown.astype(np.float32))
+    entries = pd.DataFrame(unknown).astype("Int64").to_numpy()
+    np.testing.assert_array_equal(TargetEncoder().fit_transform(entries), unknown.astype(np.float32))
     with pytest.raises(ValueError, match="Leave metrics=None"):
         KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, Y, X_val=X, y_val=unknown)
 

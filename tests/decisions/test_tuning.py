@@ -7,9 +7,9 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, fbeta_score, hamming_loss, jaccard_score
 
-from skml._decisions import _blocks
-from skml._decisions._blocks import cells_of
-from skml._decisions._platt import platt
+from skml._decisions import _entries
+from skml._decisions._calibration import platt
+from skml._decisions._entries import entries_of
 from skml._decisions._rule import decide
 from skml._decisions._tuning import score, tune
 
@@ -160,7 +160,7 @@ def test_many_candidates_of_a_function_are_thinned_out():
 
 
 def calibrated(Y, proba):
-    slope, shift = platt(cells_of(Y, proba, None))
+    slope, shift = platt(entries_of(Y, proba, None))
     return expit(slope * logit(proba) + shift)
 
 
@@ -190,8 +190,8 @@ def test_the_auto_threshold_for_f1_is_half_the_best_f1():
     Y = rng.rand(80, 1) < proba
     q = calibrated(Y, proba)
     best = max(EXPECTED["f1_macro"](q, q >= t) for t in np.unique(q))
-    cells = cells_of(Y, proba, None)
-    slope, shift = platt(cells)
+    entries = entries_of(Y, proba, None)
+    slope, shift = platt(entries)
     assert expit(slope * logit(tune(Y, proba).rule.threshold[0]) + shift) == pytest.approx(best / 2)
 
 
@@ -200,7 +200,7 @@ def test_calibration_is_logistic_regression_on_log_odds():
     proba = expit(2 * rng.randn(5000, 2) - 1)
     Y = rng.rand(5000, 2) < expit(0.6 * logit(proba) - 0.4)
     model = LogisticRegression(C=1e6).fit(logit(proba).reshape(-1, 1), Y.ravel())
-    slope, shift = platt(cells_of(Y, proba, None))
+    slope, shift = platt(entries_of(Y, proba, None))
     assert slope == pytest.approx(model.coef_[0, 0], rel=1e-2)
     assert shift == pytest.approx(model.intercept_[0], rel=1e-2)
 
@@ -208,7 +208,7 @@ def test_calibration_is_logistic_regression_on_log_odds():
 @pytest.mark.parametrize("n_positive", [10, 0])
 def test_probabilities_that_fall_or_have_no_positive_are_not_calibrated(n_positive):
     proba, Y = np.linspace(0.1, 0.9, 20)[:, None], np.arange(20)[:, None] < n_positive
-    assert platt(cells_of(Y, proba, None)) == (1, 0)
+    assert platt(entries_of(Y, proba, None)) == (1, 0)
     assert 0 < tune(Y, proba).rule.threshold[0] < 0.5
 
 
@@ -270,10 +270,10 @@ def test_weights_are_repetitions(scoring, shrinkage, data):
 def test_sparse_and_dense_agree_and_blocks_make_no_difference(scoring, shrinkage, data, monkeypatch):
     Y, proba = data
     expected = tune(Y, proba, scoring, shrinkage)
-    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 130 * _blocks._CELL_BYTES)
+    monkeypatch.setattr("skml._targets._matrix._BLOCK_BYTES", 130 * _entries._ENTRY_BYTES)
     sizes = []
-    dense = _blocks.dense
-    monkeypatch.setattr(_blocks, "dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
+    dense = _entries.dense
+    monkeypatch.setattr(_entries, "dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
     same(tune(sparse.csr_array(Y), proba, scoring, shrinkage), expected)
     assert max(sizes) <= 130
 

@@ -1,4 +1,4 @@
-"""Thresholds of any small problem, with weights and unknown cells, compared with all that there are."""
+"""Thresholds of any small problem, with weights and missing labels, compared with all that there are."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ MACRO = {
 
 
 def score_of(measure, y, decided, weight):
-    """Return a measure of cells, one by one; those that are NaN are left out."""
+    """Return a measure of entries, one by one; those that are NaN are left out."""
     counts = dict.fromkeys([(1, 1), (0, 1), (1, 0), (0, 0)], 0)
     for truth, decision, w in zip(y.ravel().tolist(), decided.ravel().tolist(), weight.ravel().tolist(), strict=True):
         if truth == truth:

@@ -20,12 +20,12 @@ def test_curves_are_those_of_scikit_learn(Y, proba, strategy):
     display = CalibrationCurveDisplay.from_predictions(Y, proba, classes=list("abc"), **arguments)
     assert [*display.curves] == sorted("abc", key=lambda label: -Y[:, "abc".index(label)].sum())
     for j, label in enumerate("abc"):
-        mean, share, n_cells = display.curves[label]
+        mean, share, n_entries = display.curves[label]
         expected = calibration_curve(Y[:, j], proba[:, j], **arguments)
         np.testing.assert_allclose([share, mean], expected)
-        assert n_cells.sum() == 80
-        np.testing.assert_allclose(n_cells @ share, Y[:, j].sum())
-        np.testing.assert_allclose(n_cells @ mean, proba[:, j].sum())
+        assert n_entries.sum() == 80
+        np.testing.assert_allclose(n_entries @ share, Y[:, j].sum())
+        np.testing.assert_allclose(n_entries @ mean, proba[:, j].sum())
     expected = calibration_curve(Y.ravel(), proba.ravel(), **arguments)
     np.testing.assert_allclose(display.micro[[1, 0]], expected)
 
@@ -57,10 +57,10 @@ def test_panels_show_the_curves_with_the_intervals_of_chance(Y, proba):
     titles = [ax.get_title() for ax in display.axes_]
     assert titles[0] == f"all labels ({Y.sum()} true)"
     assert len(titles) == 4  # though two names are cut to the same one
-    mean, share, n_cells = display.micro
+    mean, share, n_entries = display.micro
     _, (points, _, (bars,)) = display.axes_[0].get_lines(), display.axes_[0].containers[0]
     np.testing.assert_array_equal(points.get_xydata(), np.column_stack([mean, share]))
-    for segment, k, n in zip(bars.get_segments(), np.rint(share * n_cells), n_cells, strict=True):
+    for segment, k, n in zip(bars.get_segments(), np.rint(share * n_entries), n_entries, strict=True):
         z = stats.norm.ppf(0.975)
         middle, width = (k + z**2 / 2) / (n + z**2), z * np.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
         np.testing.assert_allclose(segment[:, 1], [middle - width, middle + width], atol=1e-9)
@@ -98,5 +98,5 @@ def test_of_an_estimator_they_are_those_of_its_probabilities(fitted, X, Y, label
 
 
 def test_nothing_known_has_no_curve():
-    with pytest.raises(ValueError, match="No cell of y is known: there is no curve to draw"):
+    with pytest.raises(ValueError, match="No entry of y is known: there is no curve to draw"):
         CalibrationCurveDisplay.from_predictions(np.full((3, 2), np.nan), np.full((3, 2), 0.5))

@@ -10,7 +10,7 @@ import skml
 from estimators import tiny
 from skml import KerasMultiLabelClassifier
 from skml._keras import _predictor
-from skml._keras._pool import SessionPool, pool
+from skml._keras._pool import TrainerPool, pool
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ def build(meta, units=8):
 
 
 def test_the_pool_is_bounded_and_drops_the_oldest():
-    pool = SessionPool(max_sessions=2)
+    pool = TrainerPool(max_sessions=2)
     made = []
 
     def make(name):
         made.append(name)
-        return SimpleNamespace(name=name, n_cells=1)
+        return SimpleNamespace(name=name, n_entries=1)
 
     for key in "abcab":
         with pool.lend(key, lambda key=key: make(key)):
@@ -43,10 +43,10 @@ def test_the_pool_is_bounded_and_drops_the_oldest():
 
 
 def test_large_sessions_are_kept_as_long_as_they_fit():
-    pool = SessionPool(max_cells=10)
+    pool = TrainerPool(max_entries=10)
     made = []
-    for key, n_cells in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
-        with pool.lend(key, lambda n_cells=n_cells: SimpleNamespace(n_cells=n_cells)) as session:
+    for key, n_entries in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
+        with pool.lend(key, lambda n_entries=n_entries: SimpleNamespace(n_entries=n_entries)) as session:
             made.append(session)
     assert made[2] is made[0]  # both fit
     assert made[4] is not made[1]  # "c" pushed "b" out
@@ -54,19 +54,19 @@ def test_large_sessions_are_kept_as_long_as_they_fit():
 
 
 def test_a_lent_session_is_lent_once():
-    pool = SessionPool()
+    pool = TrainerPool()
     with (
-        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as first,
-        pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as second,
+        pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as first,
+        pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as second,
     ):
         assert first is not second
 
 
 def test_a_session_that_failed_is_not_kept():
-    pool = SessionPool()
-    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as broken:
+    pool = TrainerPool()
+    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as broken:
         raise KeyboardInterrupt
-    with pool.lend("key", lambda: SimpleNamespace(n_cells=1)) as session:
+    with pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as session:
         assert session is not broken
 
 

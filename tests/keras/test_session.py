@@ -12,12 +12,12 @@ import skml
 from estimators import tiny
 from skml import KerasMultiLabelClassifier
 from skml._keras import _predictor
-from skml._keras._copies import copy_model
+from skml._keras._compiled_trainer import CompiledTrainer
 from skml._keras._pool import pool
 from skml._keras._rows import Data, Rows
-from skml._keras._session import Session
-from skml._networks._losses import MultiLabelCrossentropy
-from skml._training._budget import Budget
+from skml._keras._serialization import copy_model
+from skml._keras_models._losses import MultiLabelCrossentropy
+from skml._training._config import TrainingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def arrays():
 def fit_session(session, data, watched=None):
     """Train on all rows, as `fit_by_keras` does; return the history."""
     rows = np.arange(data.X.n_rows, dtype=np.int32)
-    return session.fit(data, rows, watched, Budget(3, 32), np.random.RandomState(3), [])
+    return session.fit(data, rows, watched, TrainingConfig(3, 32), np.random.RandomState(3), [])
 
 
 def data_of(X, Y, weight, sparse_batches=False):
@@ -87,9 +87,9 @@ def test_training_is_bitwise_that_of_keras(how, weighted, arrays, monkeypatch):
     twin = copy_model(model)
     expected = fit_by_keras(twin, X, Y, weight, (X, Y, weight) if weighted else (X, Y))
     if how == "by_keras":
-        monkeypatch.setattr(Session, "_why_not_looped", lambda *_: "the test wants it")
+        monkeypatch.setattr(CompiledTrainer, "_why_not_looped", lambda *_: "the test wants it")
     data = data_of(X, Y, weight)
-    session = Session(model, data.layouts)
+    session = CompiledTrainer(model, data.layouts)
     history = fit_session(session, data, (data, [np.arange(103, dtype=np.int32)]))
     for ours, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -111,7 +111,7 @@ def test_sparse_rows_train_as_dense_ones(arrays):
         model.set_weights(results[0][0] if results else model.get_weights())
         start = model.get_weights()
         data = data_of(x, y, weight, sparse_batches)
-        fit_session(Session(model, data.layouts), data)
+        fit_session(CompiledTrainer(model, data.layouts), data)
         results.append((start, model.get_weights()))
     for _, weights in results[1:]:
         for ours, dense in zip(weights, results[0][1], strict=True):
@@ -120,13 +120,13 @@ def test_sparse_rows_train_as_dense_ones(arrays):
 
 def test_a_fit_of_the_same_kind_uses_the_same_trace(X, Y, monkeypatch):
     sessions = []
-    make = Session.__init__
+    make = CompiledTrainer.__init__
 
     def counted(self, *args, **kwargs):
         sessions.append(self)
         make(self, *args, **kwargs)
 
-    monkeypatch.setattr(Session, "__init__", counted)
+    monkeypatch.setattr(CompiledTrainer, "__init__", counted)
     tiny(epochs=2).fit(X, Y)
     other = {"epochs": 3, "learning_rate": 0.1, "batch_size": 16, "random_state": 5, "hidden_layer_sizes": (8,)}
     KerasMultiLabelClassifier(**other).fit(X[:50], Y[:50])
@@ -198,8 +198,8 @@ def test_a_network_is_trained_as_it_was_built(X, Y):
     clf = KerasMultiLabelClassifier(builder, epochs=3).fit(X, Y)
     proba = clf.predict_proba(X).astype(float)
     assert np.ptp(proba, axis=0).max() == 0
-    cells = -np.where(Y, np.log(proba), np.log(1 - proba))
-    assert abs(cells.mean() - clf.history_["loss"][-1]) < 0.05
+    entries = -np.where(Y, np.log(proba), np.log(1 - proba))
+    assert abs(entries.mean() - clf.history_["loss"][-1]) < 0.05
 
 
 def test_a_patched_train_step_is_called(X, Y):
@@ -359,7 +359,7 @@ def test_other_networks_predict_as_keras_does_in_chunks(container, X, Y, monkeyp
     clf = KerasMultiLabelClassifier(build, epochs=2).fit(X, Y)
     expected = clf.model_.predict(X, verbose=0)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
-    monkeypatch.setattr(_predictor, "BLOCK_CELLS", 5 * 7)
+    monkeypatch.setattr(_predictor, "BLOCK_ENTRIES", 5 * 7)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
 
 

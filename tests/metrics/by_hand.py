@@ -1,4 +1,4 @@
-"""Slow definitions of scores: of the known cells of each row, of each label, or of all."""
+"""Slow definitions of scores: of the observed entries of each row, of each label, or of all."""
 
 import numpy as np
 from sklearn import metrics as sk
@@ -7,7 +7,7 @@ from skml import metrics
 
 
 def rows(score):
-    """Return the mean over rows of a score of known cells; None is left out."""
+    """Return the mean over rows of a score of observed entries; None is left out."""
 
     def mean(Y, other, known):
         values = [score(Y[i, known[i]], other[i, known[i]]) for i in range(len(Y)) if known[i].any()]
@@ -18,13 +18,13 @@ def rows(score):
 
 
 def labels(score):
-    """Return the mean over labels of a score of known cells."""
+    """Return the mean over labels of a score of observed entries."""
     transposed = rows(score)
     return lambda Y, other, known: transposed(Y.T, other.T, known.T)
 
 
-def cells(score):
-    """Return a score of all known cells."""
+def entries(score):
+    """Return a score of all observed entries."""
 
     def score_of_all(Y, other, known):
         value = score(Y[known], other[known])
@@ -72,7 +72,7 @@ def of_two_classes(score):
 
 
 BY_HAND = {
-    "f1_micro": (metrics.f1_score, {"average": "micro"}, cells(f1)),
+    "f1_micro": (metrics.f1_score, {"average": "micro"}, entries(f1)),
     "f1_macro": (metrics.f1_score, {}, labels(f1)),
     "f1_samples": (metrics.f1_score, {"average": "samples", "zero_division": 0}, rows(f1)),
     "recall_samples": (
@@ -82,7 +82,7 @@ BY_HAND = {
     ),
     "jaccard_macro": (metrics.jaccard_score, {}, labels(jaccard)),
     "accuracy": (metrics.accuracy_score, {}, rows(lambda y, d: float(all(y == d)))),
-    "hamming": (metrics.hamming_loss, {}, cells(lambda y, d: np.mean(y != d))),
+    "hamming": (metrics.hamming_loss, {}, entries(lambda y, d: np.mean(y != d))),
     "lrap": (metrics.label_ranking_average_precision_score, {}, rows(lrap)),
     "coverage": (metrics.coverage_error, {}, rows(lambda y, s: sum(s >= min(s[y == 1])) if any(y) else 0)),
     "ranking loss": (metrics.label_ranking_loss, {}, rows(share_of_wrong_pairs)),
@@ -94,7 +94,7 @@ BY_HAND = {
         rows(lambda y, s: sum(top_two(y, s)) / sum(y) if any(y) else None),
     ),
     "ndcg at 2": (metrics.ndcg_at_k, {"k": 2}, rows(ndcg_at_two)),
-    "roc_auc micro": (metrics.roc_auc_score, {"average": "micro"}, cells(of_two_classes(sk.roc_auc_score))),
+    "roc_auc micro": (metrics.roc_auc_score, {"average": "micro"}, entries(of_two_classes(sk.roc_auc_score))),
     "roc_auc": (metrics.roc_auc_score, {}, labels(of_two_classes(sk.roc_auc_score))),
     "average_precision": (metrics.average_precision_score, {}, labels(of_two_classes(sk.average_precision_score))),
 }

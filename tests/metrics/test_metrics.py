@@ -35,11 +35,11 @@ def sample(n_labels=5, n=40, seed=0):
 
 
 def with_unknown(Y):
-    """Return Y with cells, a row and a column that are not known."""
-    cells = Y.astype(float)
-    cells[np.random.RandomState(1).rand(*Y.shape) < 0.3] = np.nan
-    cells[7], cells[:, -1] = np.nan, np.nan
-    return cells
+    """Return Y with entries, a row and a column that are not known."""
+    entries = Y.astype(float)
+    entries[np.random.RandomState(1).rand(*Y.shape) < 0.3] = np.nan
+    entries[7], entries[:, -1] = np.nan, np.nan
+    return entries
 
 
 # Where all is known: scikit-learn's numbers
@@ -78,7 +78,7 @@ def test_undefined_ratios_are_treated_as_in_scikit_learn(average):
 @pytest.mark.parametrize("n_labels", [2, 5])
 @pytest.mark.parametrize("name", ["label_ranking_average_precision_score", "coverage_error", "label_ranking_loss"])
 def test_rankings_score_as_in_scikit_learn(name, n_labels, monkeypatch):
-    monkeypatch.setattr("skml._targets._cells._BLOCK_BYTES", 160)  # several blocks of rows
+    monkeypatch.setattr("skml._targets._matrix._BLOCK_BYTES", 160)  # several blocks of rows
     Y, scores, _, weight = sample(n_labels)
     for w in (None, weight):
         expected = getattr(sk, name)(Y, scores, sample_weight=w)
@@ -113,7 +113,7 @@ def test_ndcg_at_k_is_that_of_scikit_learn_without_ties(k):
     assert metrics.ndcg_at_k(Y, proba, k, sample_weight=weight) == pytest.approx(expected)
 
 
-# Cells that are not known: each row or label is scored by its known cells alone
+# Entries that are not known: each row or label is scored by its observed entries alone
 
 
 @pytest.mark.filterwarnings("ignore:.*skips labels:sklearn.exceptions.UndefinedMetricWarning")

@@ -17,10 +17,10 @@ pytestmark = [
 
 
 @st.composite
-def problems(draw, cells=(0, 1), min_labels=2):
+def problems(draw, entries=(0, 1), min_labels=2):
     """Draw truth, scores with ties, decisions and weights, of which one is above 0."""
     shape = draw(st.tuples(st.integers(1, 8), st.integers(min_labels, 5)))
-    Y = draw(arrays(float, shape, elements=st.sampled_from(cells)))
+    Y = draw(arrays(float, shape, elements=st.sampled_from(entries)))
     scores = draw(arrays(int, shape, elements=st.integers(0, 10))) / 10
     D = draw(arrays(int, shape, elements=st.integers(0, 1)))
     weight = draw(arrays(int, shape[0], elements=st.integers(0, 3)).filter(np.any))
@@ -51,7 +51,7 @@ def test_other_scores_are_those_of_scikit_learn(problem):
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-@given(problem=problems(cells=(0, 1, np.nan), min_labels=1))
+@given(problem=problems(entries=(0, 1, np.nan), min_labels=1))
 def test_unknown_cells_count_nowhere_and_weights_are_repetitions(name, problem):
     score_func, kwargs, by_hand = BY_HAND[name]
     Y, scores, D, weight = problem

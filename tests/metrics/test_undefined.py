@@ -42,7 +42,7 @@ def test_jaccard_of_nothing_is_nan():
     nothing = np.zeros((3, 2), dtype=int)
     for average in AVERAGES:
         assert np.isnan(jaccard_score(nothing, nothing, average=average, zero_division=NAN)).all()
-    assert jaccard_score([[1], [NAN]], [[1], [1]], zero_division=NAN) == 1.0  # one label, one cell known
+    assert jaccard_score([[1], [NAN]], [[1], [1]], zero_division=NAN) == 1.0  # one label, one entry known
 
 
 @pytest.mark.parametrize("score", [f1_score, jaccard_score, accuracy_score, hamming_loss])
@@ -50,7 +50,7 @@ def test_masked_cells_are_unknown_in_truth_and_refused_in_decisions(score):
     masked = np.ma.masked_array(Y, mask=np.arange(16).reshape(4, 4) % 5 == 0)
     assert score(masked, D) == score(masked.astype(float).filled(np.nan), D)
     for decisions in (masked, masked.astype(float).filled(np.nan)):
-        with pytest.raises(ValueError, match="Y_pred holds NaN or masked cells; a decision is 0 or 1"):
+        with pytest.raises(ValueError, match="Y_pred holds NaN or masked entries; a decision is 0 or 1"):
             score(Y, decisions)
 
 

@@ -224,13 +224,13 @@ def recorded(X, y, **kwargs):
     return Recorder.calls
 
 
-@pytest.mark.parametrize("max_cells", [0, 10**6])
+@pytest.mark.parametrize("max_entries", [0, 10**6])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
-def test_classifiers_get_an_int64_indicator(form, max_cells, X, Y, monkeypatch):
-    monkeypatch.setattr("skml._targets._responses._MAX_DENSE_CELLS", max_cells)
+def test_classifiers_get_an_int64_indicator(form, max_entries, X, Y, monkeypatch):
+    monkeypatch.setattr("skml.model_selection._delegation._MAX_DENSE_ENTRIES", max_entries)
     for (_, y, _), (train, _) in zip(recorded(X, form(Y, "abc")), KFold(4).split(X), strict=True):
         assert y.dtype == np.int64
-        assert sparse.issparse(y) == (sparse.issparse(form(Y, "abc")) and max_cells == 0)
+        assert sparse.issparse(y) == (sparse.issparse(form(Y, "abc")) and max_entries == 0)
         np.testing.assert_array_equal(y.toarray() if sparse.issparse(y) else y, Y[train])
 
 
@@ -267,7 +267,7 @@ def test_test_folds_that_are_no_partition_are_refused(X, Y):
 
 def test_unknown_cells_are_refused_for_others(X, Y):
     Y = np.where(X[:, :3] > 2, np.nan, Y)
-    with pytest.raises(ValueError, match=r"unknown cells \(NaN\), from which KNeighborsClassifier cannot learn"):
+    with pytest.raises(ValueError, match=r"missing labels \(NaN\), from which KNeighborsClassifier cannot learn"):
         cross_val_predict_proba(KNeighborsClassifier(), X, Y)
 
 

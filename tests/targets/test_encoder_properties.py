@@ -52,10 +52,10 @@ def test_an_indicator_of_one_label_keeps_its_column(form, Y):
 
 @given(indicators(), st.randoms(use_true_random=False))
 def test_unknown_cells_are_nan_in_the_matrix(Y, random):
-    cells = np.array([[np.nan if random.random() < 0.3 else v for v in row] for row in Y.tolist()])
-    frame = pd.DataFrame(cells).astype("Int8")
-    for y in (cells, cells.tolist(), sparse.csc_array(cells), frame, frame.to_numpy()):
-        np.testing.assert_array_equal(dense(TargetEncoder().fit_transform(y)), cells)
+    entries = np.array([[np.nan if random.random() < 0.3 else v for v in row] for row in Y.tolist()])
+    frame = pd.DataFrame(entries).astype("Int8")
+    for y in (entries, entries.tolist(), sparse.csc_array(entries), frame, frame.to_numpy()):
+        np.testing.assert_array_equal(dense(TargetEncoder().fit_transform(y)), entries)
 
 
 @pytest.mark.parametrize("kind", labels)

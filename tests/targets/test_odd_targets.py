@@ -32,13 +32,13 @@ def test_integers_that_numpy_would_round_or_keep_as_objects_are_no_single_labels
 
 
 def test_a_memoryview_is_the_array_that_it_views():
-    cells = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.uint8)
-    np.testing.assert_array_equal(TargetEncoder().fit_transform(memoryview(cells)), cells)
+    entries = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.uint8)
+    np.testing.assert_array_equal(TargetEncoder().fit_transform(memoryview(entries)), entries)
     assert TargetEncoder().fit_transform(memoryview(np.array([3, 5, 3]))).tolist() == [[0], [1], [0]]
 
 
 def test_booleans_as_objects_are_booleans():
-    """As pandas leaves a column of them in which a cell was missing."""
+    """As pandas leaves a column of them in which an entry was missing."""
     y = pd.Series([True, None, False, True]).dropna()
     assert y.dtype == object
     encoder = TargetEncoder()
@@ -66,7 +66,7 @@ FRAMES = {
     "spans": (pd.DataFrame({"a": [1, 0], "b": pd.to_timedelta([1, 2])}), "Timedelta.* in column 'b'"),
     "only dates": (pd.DataFrame({"b": pd.to_datetime(["2020", None])}), "got dtype datetime64"),
     "strings": (pd.DataFrame({"a": [1, 0], "b": ["x", "y"]}), r"got 'x' \(str\) in column 'b'"),
-    "strings and a missing cell": (pd.DataFrame({"a": [1, 0], "b": [None, "x"]}), r"got 'x' \(str\) in column 'b'"),
+    "strings and a missing entry": (pd.DataFrame({"a": [1, 0], "b": [None, "x"]}), r"got 'x' \(str\) in column 'b'"),
     "numbers as strings": (pd.DataFrame({"a": [1, 0], "b": ["1", None]}), r"got '1' \(str\) in column 'b'"),
     "complex": (pd.DataFrame({"a": [1, 0], "b": [1j, None]}), "complex"),
     "polars": (pl.DataFrame({"a": [1, 0], "b": ["x", None]}), r"got 'x' \(str\) in column 'b'"),

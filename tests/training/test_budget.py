@@ -1,7 +1,7 @@
 import numpy as np
 
 from skml import KerasMultiLabelClassifier
-from skml._training._budget import auto_batch_size, auto_epochs
+from skml._training._config import auto_batch_size, auto_epochs
 
 
 def test_automatic_rules_are_bounded():

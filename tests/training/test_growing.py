@@ -12,8 +12,8 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from estimators import tiny
 from forms import FORMS, label_sets_of, with_unknown
-from skml._networks._dense import DenseNetwork, initial_weights
-from skml._networks._growth import with_outputs
+from skml._default_network._label_changes import with_labels
+from skml._default_network._network import DenseNetwork, initial_weights
 
 FEW, MORE = ["a", "b", "c"], ["d", "c", "a", "b"]
 STANDS_STILL = {"learning_rate": 1e-12}
@@ -49,7 +49,7 @@ def network_of(hidden, n_members, n_outputs):
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_labels_that_stay_are_predicted_as_before_to_the_last_bit(hidden, n_members, X):
     network = network_of(hidden, n_members, 3)
-    grown = with_outputs(network, np.array([2, -1, 0]), np.full((n_members, 3), -1.5))
+    grown = with_labels(network, np.array([2, -1, 0]), np.full((n_members, 3), -1.5))
     before, after = network.log_proba(X), grown.log_proba(X)
     np.testing.assert_array_equal(after[:, [2, 0]], before[:, [0, 2]])
     np.testing.assert_allclose(after[:, 1], -1.5, rtol=1e-6)
@@ -91,7 +91,7 @@ def test_an_order_of_labels_changes_nothing_that_is_learned(optimizer, is_sparse
 def test_slots_of_labels_that_stay_are_kept_and_those_of_new_ones_are_as_in_a_new_optimizer():
     import keras
 
-    from skml._networks._optimizers import slots_of_outputs
+    from skml._keras_models._optimizer import slots_of_outputs
 
     before = [keras.Variable(np.zeros(shape)) for shape in [(3, 3), (3,), (3, 3), (3,)]]
     after = [keras.Variable(np.zeros(shape)) for shape in [(3, 3), (3,), (3, 2), (2,)]]
@@ -227,7 +227,7 @@ def test_thresholds_follow_their_labels(X, Y4):
     assert pickle.loads(pickle.dumps(clf)).tuned_threshold_ == clf.tuned_threshold_
 
 
-def test_a_promise_by_label_is_kept_by_never_predicting_what_it_was_not_shown_for(X, Y4):
+def test_a_guarantee_by_label_is_kept_by_never_predicting_what_it_was_not_shown_for(X, Y4):
     clf = tiny(n_members=4, threshold="precision>=0.2 by label").fit(X, label_sets_of(Y4[:, :3]))
     before = clf.tuned_threshold_
     with pytest.warns(UserWarning, match=r"For the new labels it is 2.0: 'd'. Call fit"):

@@ -1,10 +1,10 @@
-"""Rates of dropout and the learning rate follow the loss of rows that were not learned from."""
+"""AdaptiveRates of dropout and the learning rate follow the loss of rows that were not learned from."""
 
 import numpy as np
 import pytest
 
 from skml import KerasMultiLabelClassifier
-from skml._training._schedule import Decay, DropoutControl
+from skml._training._callbacks import AdaptiveDropout, PlateauThenLinearDecay
 
 
 class Model:
@@ -32,7 +32,7 @@ def run(callback, losses, val_losses):
 
 def test_the_learning_rate_is_held_while_there_is_progress_and_then_falls_to_0():
     val_losses = [1.0, 0.9, 0.8, *[0.8] * 40]
-    model, rates = run(Decay(0.01, steps=75, epochs=100, patience=10), val_losses, val_losses)
+    model, rates = run(PlateauThenLinearDecay(0.01, steps=75, epochs=100, patience=10), val_losses, val_losses)
     held = rates.index(next(rate for rate in rates if rate < 0.01))
     assert rates[:held] == [0.01] * held
     assert 4 <= held <= 6  # two epochs of 75 updates without progress after the third
@@ -44,13 +44,13 @@ def test_the_learning_rate_is_held_while_there_is_progress_and_then_falls_to_0()
 
 def test_the_fall_is_within_the_epochs():
     losses = list(np.geomspace(1, 0.01, 20))
-    _, rates = run(Decay(0.01, steps=75, epochs=20, patience=10), losses, losses)
+    _, rates = run(PlateauThenLinearDecay(0.01, steps=75, epochs=20, patience=10), losses, losses)
     assert len(rates) == 20
     assert rates[-1] == pytest.approx(0)
 
 
 def control(losses, val_losses):
-    callback = DropoutControl({"dropout": 0.5, "input_dropout": 0.3}, ("dropout", "input_dropout"), steps=50)
+    callback = AdaptiveDropout({"dropout": 0.5, "input_dropout": 0.3}, ("dropout", "input_dropout"), steps=50)
     run(callback, losses, val_losses)
     return callback._strength
 

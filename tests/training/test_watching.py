@@ -36,8 +36,8 @@ def test_x_val_is_watched_with_the_loss_that_is_trained(X, Y):
     watched = tiny(epochs=1, class_weight=[1.0, 5.0, 1.0])
     watched.fit(X, Y, X_val=X[:30], y_val=[{j for j in range(3) if row[j]} for row in Y[:30]])
     p = clf.predict_proba(X[:30]).astype(float)
-    cells = -(np.array([1, 5, 1]) * Y[:30] * np.log(p) + (1 - Y[:30]) * np.log(1 - p))
-    np.testing.assert_allclose(watched.history_["val_loss"][0], cells.mean(), rtol=1e-5)
+    entries = -(np.array([1, 5, 1]) * Y[:30] * np.log(p) + (1 - Y[:30]) * np.log(1 - p))
+    np.testing.assert_allclose(watched.history_["val_loss"][0], entries.mean(), rtol=1e-5)
 
 
 def test_x_val_needs_y_val_and_early_stopping(X, Y):

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from estimators import tiny
-from skml._training._examples import _is_as_it_must_be
+from skml._training._dataset import _is_as_it_must_be
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,111 @@
+"""How the default network scales its input: weighted statistics of the training rows."""
+
+import copy
+
+import numpy as np
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+
+from skml._targets._matrix import dense, row_blocks
+
+# Added to the variance of a column of range 1: it damps columns of few values that differ from the rest.
+_DAMPING = 1e-3
+
+# What rounding a column's mean may leave of it, in its standard deviations.
+_ROUNDING = 1e-3
+
+# Root mean square norm of a sparse row after scaling; tf-idf rows, of norm 1, move a network too little.
+_SPARSE_NORM = 8.0
+
+
+def new_scaler(params, X):
+    """Return the scaler that an estimator's ``model`` and ``scale`` ask for, without statistics yet; None for none."""
+    if params["model"] is not None or params["scale"] is None:
+        return None
+    return SparseScaler() if sparse.issparse(X) else DenseScaler()
+
+
+def updated(scaler, examples, rows):
+    """Return a copy of a scaler, or None, that has taken in rows of examples by their weights."""
+    scaler = copy.deepcopy(scaler)
+    if scaler is not None:
+        scaler.update(examples.X, rows, examples.weight)
+    return scaler
+
+
+class DenseScaler:
+    """Standardise columns: ``(x - shift) * scale``.
+
+    The variance is damped by a thousandth of the squared range of the column, in whatever unit that is, so that
+    a column of few values that differ from the rest is not blown up. A constant column becomes 0.
+    """
+
+    def __init__(self):
+        self._statistics = StandardScaler()
+        self._lowest, self._highest = np.inf, -np.inf
+
+    def update(self, X, rows, weight=None):
+        """Take in rows of X.
+
+        Parameters
+        ----------
+        X : ndarray or CSR of shape (n_samples, n_features)
+        rows : ndarray of int
+        weight : ndarray of shape (n_samples,), default=None
+        """
+        for chunk in row_blocks(len(rows), X.shape[1], X.dtype.itemsize):
+            part = dense(X[rows[chunk]])
+            self._statistics.partial_fit(part, sample_weight=None if weight is None else weight[rows[chunk]])
+            self._lowest = np.minimum(self._lowest, part.min(axis=0).astype(np.float64))
+            self._highest = np.maximum(self._highest, part.max(axis=0).astype(np.float64))
+
+    @property
+    def shift(self):
+        """What is subtracted, shape (n_features,), float64; float32 holds them too, so that all subtract the same."""
+        rounded = self._statistics.mean_.astype(np.float32).astype(np.float64)
+        is_close = np.abs(self._statistics.mean_ - rounded) * self.scale <= _ROUNDING
+        return np.where(is_close, rounded, self._statistics.mean_)
+
+    @property
+    def scale(self):
+        """What the rest is multiplied by, shape (n_features,), float64."""
+        spread = self._highest - self._lowest
+        # Of a constant column the mean is off by rounding, and the variance too, which may fall below 0.
+        varies = spread > 0
+        variance = np.maximum(self._statistics.var_, 0) + _DAMPING * spread**2
+        return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0)
+
+
+class SparseScaler:
+    """Divide columns by their largest absolute value, where it exceeds 1, then all by one number.
+
+    That number makes the root mean square norm of the rows 8. Zeros stay zeros.
+    """
+
+    shift = None
+
+    def __init__(self):
+        self._largest = self._squares = self._total = 0.0
+
+    def update(self, X, rows, weight=None):
+        """Take in rows of X.
+
+        Parameters
+        ----------
+        X : ndarray or CSR of shape (n_samples, n_features)
+        rows : ndarray of int
+        weight : ndarray of shape (n_samples,), default=None
+        """
+        part = sparse.csr_array(X[rows])
+        weight = np.ones(len(rows)) if weight is None else weight[rows]
+        self._largest = np.maximum(self._largest, abs(part).max(axis=0).toarray().ravel())
+        part.data = part.data.astype(np.float64) ** 2
+        self._squares = self._squares + part.T @ weight
+        self._total += weight.sum()
+
+    @property
+    def scale(self):
+        """What X is multiplied by, shape (n_features,), float64."""
+        by_column = 1 / np.maximum(self._largest, 1.0)
+        mean_square = (self._squares * by_column**2).sum() / self._total
+        return by_column * (_SPARSE_NORM / np.sqrt(mean_square) if mean_square > 0 else 1.0)

@@ -1,0 +1,94 @@
+"""A trained custom network."""
+
+import numpy as np
+
+from skml._default_network._network import log_odds, log_proba_of_logits, open_interval, proba_of_logits
+from skml._keras._cache_keys import model_cache_key
+from skml._keras._environment import check_can_run
+from skml._keras._predictor import predictor
+from skml._keras._serialization import copy_model, pack, unpack
+
+
+def has_logits(loss):
+    """Whether a loss says that the outputs are logits."""
+    return bool(getattr(loss, "from_logits", False))
+
+
+class KerasNetwork:
+    """A trained custom network.
+
+    Parameters
+    ----------
+    model : keras.Model
+    head : {"sigmoid", "softmax"}
+        What makes probabilities of logits.
+    logits : bool
+        Whether the model's outputs are logits.
+    """
+
+    def __init__(self, model, head, logits):
+        self.model = model
+        self.head = head
+        self.logits = logits
+        self._predictor = None
+
+    @property
+    def dtype(self):
+        """Floating dtype of the network."""
+        import keras  # not above: what says that it is not installed has to come first
+
+        outputs = getattr(self.model, "outputs", None)
+        return np.dtype(outputs[0].dtype if outputs else keras.config.floatx())
+
+    def output_blocks(self, X):
+        """Yield the outputs of the model, shape (n_rows, n_outputs), of blocks of rows in turn."""
+        check_can_run()
+        if self._predictor is None:
+            description = model_cache_key(self.model)
+            self._predictor = predictor(self.model, description, copy_model)
+        return self._predictor(self.model, X)
+
+    def outputs(self, X):
+        """Return the outputs of the model, shape (n_samples, n_outputs)."""
+        return _joined(self.output_blocks(X))
+
+    def proba_blocks(self, X):
+        """Yield what `proba` returns, rows in turn."""
+        for outputs in self.output_blocks(X):
+            yield proba_of_logits(outputs, self.head) if self.logits else check_outputs(outputs)
+
+    def proba(self, X):
+        """Return the probabilities of the output units, shape (n_samples, n_outputs)."""
+        return _joined(self.proba_blocks(X))
+
+    def log_proba(self, X):
+        """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
+        if self.logits:
+            return log_proba_of_logits(self.outputs(X), self.head)
+        proba = open_interval(self.proba(X))
+        return log_odds(proba) if self.head == "sigmoid" else np.log(proba)
+
+    def __getstate__(self):
+        return {**vars(self), "model": pack(self.model), "_predictor": None}
+
+    def __setstate__(self, state):
+        vars(self).update(state, model=unpack(state["model"]))
+
+
+def _joined(blocks):
+    blocks = list(blocks)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def check_outputs(outputs):
+    """Return a network's outputs, after making sure that they are probabilities."""
+    tolerance = 1e-6
+    if np.isnan(outputs).any():
+        raise ValueError("The network's outputs are NaN. Are the values of X finite, and not too large for float32?")
+    if outputs.size and not (outputs.min() >= -tolerance and outputs.max() <= 1 + tolerance):
+        low, high = outputs.min(), outputs.max()
+        raise ValueError(
+            f"The network's outputs must be probabilities, but they lie in [{low:.3g}, {high:.3g}]. End it in "
+            'activation=meta["output_activation_"], or compile it with a loss that says from_logits=True.'
+        )
+    return np.clip(outputs, 0, 1)

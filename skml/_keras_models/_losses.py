@@ -1,0 +1,273 @@
+"""Losses of multi-label problems that read an entry of NaN as unknown."""
+
+import inspect
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class MultiLabelLoss(keras.losses.Loss):
+    """Base of our losses: a row's loss is the mean over its observed entries, then rows are averaged by their weights.
+
+    An entry of `y_true` is 1, 0, or NaN for unknown: that adds nothing to the loss or to its gradient, and a row of
+    nothing else has loss 0. Half precision is computed in float32, where the smallest probabilities have room.
+
+    Parameters
+    ----------
+    positive_weight : array-like of shape (n_labels,), default=None
+        Weight of each label's positive entries; negative entries weigh 1.
+    from_logits : bool, default=False
+        Whether `y_pred` are logits, and not probabilities.
+    name : str, default=None
+    """
+
+    def __init__(self, positive_weight=None, from_logits=False, name=None):
+        dtype = keras.backend.result_type(keras.config.floatx(), "float32")
+        super().__init__(name=name, reduction="mean_with_sample_weight", dtype=dtype)
+        self.from_logits = bool(from_logits)
+        # A variable, so that a traced training step serves other weights too.
+        self.positive_weight = None
+        if positive_weight is not None:
+            self.positive_weight = keras.Variable(np.asarray(positive_weight), dtype=self.dtype, trainable=False)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each row, shape (batch_size,)."""
+        y_pred = ops.convert_to_tensor(y_pred)
+        y_true = ops.cast(y_true, y_pred.dtype)
+        unknown = ops.isnan(y_true)
+        known = ops.cast(ops.logical_not(unknown), y_pred.dtype)
+        # Before any arithmetic, as 0 times NaN is NaN, in the gradient too.
+        y_true = ops.where(unknown, 0.0, y_true)
+        # Keras finds the logits behind a sigmoid again, so that this does not saturate.
+        crossentropy = ops.binary_crossentropy(y_true, y_pred, from_logits=self.from_logits)
+        proba = ops.sigmoid(y_pred) if self.from_logits else y_pred
+        entries = self.entries(y_true, proba, crossentropy) * known
+        if self.positive_weight is not None:
+            entries = entries * (1 + y_true * (ops.cast(self.positive_weight, y_pred.dtype) - 1))
+        return ops.sum(entries, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1)
+
+    def entries(self, y_true, proba, crossentropy):
+        """Return the loss of each entry, from arrays of shape (batch_size, n_labels) without NaN."""
+        raise NotImplementedError
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        weight = None if self.positive_weight is None else self.positive_weight.numpy().tolist()
+        return {"positive_weight": weight, "from_logits": self.from_logits, "name": self.name}
+
+    def trace_config(self):
+        """Return what of the config a traced training step depends on."""
+        config = self.get_config()
+        del config["name"]
+        return {**config, "positive_weight": self.positive_weight is not None}
+
+
+@keras.saving.register_keras_serializable("skml")
+class MultiLabelCrossentropy(MultiLabelLoss):
+    """Binary cross-entropy, averaged over a row's known labels, then over rows by their weights.
+
+    Parameters
+    ----------
+    positive_weight : array-like of shape (n_labels,), default=None
+        Weight of each label's positive entries; negative entries weigh 1.
+    from_logits : bool, default=False
+        Whether `y_pred` are logits, and not probabilities.
+    name : str, default="multi_label_crossentropy"
+    """
+
+    def __init__(self, positive_weight=None, from_logits=False, name="multi_label_crossentropy"):
+        super().__init__(positive_weight, from_logits, name)
+
+    def entries(self, y_true, proba, crossentropy):
+        """Return the loss of each entry."""
+        return crossentropy
+
+
+@keras.saving.register_keras_serializable("skml")
+class MultiLabelFocal(MultiLabelLoss):
+    """Focal loss: cross-entropy in which entries that are right already count little.
+
+    With p_t the probability of what is true of an entry, its loss is ``(1 - p_t) ** gamma * -log(p_t)``. Names and
+    defaults are those of `keras.losses.BinaryFocalCrossentropy`.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        How much less easy entries count; 0 is the cross-entropy.
+    alpha : float in [0, 1], default=0.25
+        Weight of positive entries, with 1 - alpha for negative ones. Acts with `apply_class_balancing` only.
+    apply_class_balancing : bool, default=False
+    positive_weight : array-like of shape (n_labels,), default=None
+        Weight of each label's positive entries, on top of `alpha`.
+    from_logits : bool, default=False
+        Whether `y_pred` are logits, and not probabilities.
+    name : str, default="multi_label_focal"
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He, Dollár (2017). Focal loss for dense object detection. ICCV.
+    """
+
+    def __init__(
+        self,
+        *,
+        gamma=2.0,
+        alpha=0.25,
+        apply_class_balancing=False,
+        positive_weight=None,
+        from_logits=False,
+        name="multi_label_focal",
+    ):
+        super().__init__(positive_weight, from_logits, name)
+        self.gamma = _number("gamma", gamma)
+        self.alpha = _number("alpha", alpha, 1)
+        self.apply_class_balancing = bool(apply_class_balancing)
+
+    def entries(self, y_true, proba, crossentropy):
+        """Return the loss of each entry."""
+        entries = _power(y_true + proba * (1 - 2 * y_true), self.gamma) * crossentropy
+        if self.apply_class_balancing:
+            entries = entries * (1 - self.alpha + y_true * (2 * self.alpha - 1))
+        return entries
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        own = {"gamma": self.gamma, "alpha": self.alpha, "apply_class_balancing": self.apply_class_balancing}
+        return {**own, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable("skml")
+class MultiLabelAsymmetric(MultiLabelLoss):
+    """Asymmetric loss: the focal loss with a larger exponent for negative entries, and none of the very easy ones.
+
+    With p the probability of a label and ``p_m = max(p - clip, 0)``, a positive entry has the loss
+    ``(1 - p) ** gamma_positive * -log(p)`` and a negative one ``p_m ** gamma_negative * -log(1 - p_m)``. Defaults are
+    those of its authors. The gradient is that of this formula, with the part of its first factor, which some
+    implementations leave out.
+
+    Parameters
+    ----------
+    gamma_negative : float, default=4.0
+        How much less easy negative entries count.
+    gamma_positive : float, default=1.0
+        How much less easy positive entries count.
+    clip : float in [0, 1], default=0.05
+        Probability up to which a negative entry has no loss at all.
+    positive_weight : array-like of shape (n_labels,), default=None
+        Weight of each label's positive entries; negative entries weigh 1.
+    from_logits : bool, default=False
+        Whether `y_pred` are logits, and not probabilities.
+    name : str, default="multi_label_asymmetric"
+
+    References
+    ----------
+    Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor (2021). Asymmetric loss for multi-label
+    classification. ICCV.
+    """
+
+    def __init__(
+        self,
+        *,
+        gamma_negative=4.0,
+        gamma_positive=1.0,
+        clip=0.05,
+        positive_weight=None,
+        from_logits=False,
+        name="multi_label_asymmetric",
+    ):
+        super().__init__(positive_weight, from_logits, name)
+        self.gamma_negative = _number("gamma_negative", gamma_negative)
+        self.gamma_positive = _number("gamma_positive", gamma_positive)
+        self.clip = _number("clip", clip, 1)
+
+    def entries(self, y_true, proba, crossentropy):
+        """Return the loss of each entry."""
+        shifted = ops.relu(proba - self.clip)
+        # At least `clip` is left for the logarithm, so that it needs no logits.
+        of_negative = -ops.log(ops.maximum(1 - shifted, keras.config.epsilon())) if self.clip else crossentropy
+        positive = _power(1 - proba, self.gamma_positive) * crossentropy
+        negative = _power(shifted, self.gamma_negative) * of_negative
+        return ops.where(y_true > 0, positive, negative)
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        own = {"gamma_negative": self.gamma_negative, "gamma_positive": self.gamma_positive, "clip": self.clip}
+        return {**own, **super().get_config()}
+
+
+NAMES: dict[str, type[MultiLabelLoss]] = {"focal": MultiLabelFocal, "asymmetric": MultiLabelAsymmetric}
+"""Losses that the estimator knows by name, next to those of Keras."""
+
+
+def auto_loss(target_type, positive_weight=None, from_logits=False):
+    """Return the loss of a problem: binary cross-entropy, or categorical for more than two classes.
+
+    Parameters
+    ----------
+    target_type : str
+        "multiclass" for one of more than two classes per row.
+    positive_weight : array-like of shape (n_labels,), default=None
+        Has no meaning with more than two classes.
+    from_logits : bool, default=False
+
+    Returns
+    -------
+    loss : keras.losses.Loss
+    """
+    if target_type == "multiclass":
+        return keras.losses.CategoricalCrossentropy(from_logits=from_logits, reduction="mean_with_sample_weight")
+    return MultiLabelCrossentropy(positive_weight, from_logits)
+
+
+def named_loss(name, positive_weight=None, from_logits=False, **arguments):
+    """Return a loss of `NAMES`.
+
+    Parameters
+    ----------
+    name : {"focal", "asymmetric"}
+    positive_weight : array-like of shape (n_labels,), default=None
+    from_logits : bool, default=False
+    **arguments
+        What else its class takes, such as ``gamma``.
+
+    Returns
+    -------
+    loss : MultiLabelLoss
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss, or it does not take the arguments or their values.
+    """
+    if name not in NAMES:
+        raise ValueError(f"loss must be one of {list(NAMES)}; got {name!r}.")
+    accepted = list(inspect.signature(NAMES[name]).parameters)
+    unknown = [argument for argument in arguments if argument not in accepted]
+    if unknown:
+        raise ValueError(f"loss={name!r} does not take {unknown[0]!r}; it takes: {', '.join(accepted)}.")
+    return NAMES[name](positive_weight=positive_weight, from_logits=from_logits, **arguments)
+
+
+def has_nan_support(loss):
+    """Whether a loss reads NaN in `y_true` as unknown, and has a `positive_weight`."""
+    return isinstance(loss, MultiLabelLoss)
+
+
+def _power(base, exponent):
+    """Return ``base ** exponent`` for bases in [0, 1], with a finite slope at 0."""
+    if exponent == 1:
+        return base
+    if exponent in (2, 4):
+        return ops.square(_power(base, exponent / 2))
+    # The slope of pow is infinite at 0 for exponents below 1, and slow to compute for any.
+    return ops.exp(exponent * ops.log(ops.maximum(base, keras.config.epsilon())))
+
+
+def _number(name, value, maximum=np.inf):
+    """Return a parameter as a float, after making sure that it is finite and lies in [0, maximum]."""
+    is_number = np.isscalar(value) and np.asarray(value).dtype.kind in "iuf" and np.isfinite(value)
+    if not (is_number and 0 <= value <= maximum):
+        accepted = "[0, inf)" if maximum == np.inf else f"[0, {maximum}]"
+        raise ValueError(f"{name} must be a number in {accepted}; got {value!r}.")
+    return float(value)

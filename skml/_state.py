@@ -1,0 +1,139 @@
+"""Fitted state as arrays, lists, dicts, strings and numbers, which a file can hold without naming code to run."""
+
+import functools
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from scipy.sparse import csr_array, csr_matrix
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils.fixes import parse_version
+
+from skml._decisions._calibration import Calibration
+from skml._decisions._tuning import TunedThresholds
+from skml._default_network._network import DenseNetwork
+from skml._default_network._scaling import DenseScaler, SparseScaler
+from skml._targets._encoder import TargetEncoder
+from skml._training._result import OptimizerState, TrainingResult
+
+_CLASSES = (
+    Calibration,
+    DenseNetwork,
+    DenseScaler,
+    OptimizerState,
+    SparseScaler,
+    TargetEncoder,
+    TrainingResult,
+    TunedThresholds,
+)
+
+# Only what is named here can be made from a state: never what a file names.
+_BY_NAME = {kind.__name__: kind for kind in _CLASSES}
+_CONTAINERS = {kind.__name__: kind for kind in (csr_array, csr_matrix)}
+
+# The key that tells such a dict from one of a user.
+_KIND = "_skml"
+
+
+def to_plain(value):
+    """Return an object of this package as a dict of its class' name and its state, anything else as it is.
+
+    A dtype is one as well. Custom networks, and what else is not of the known classes, stay objects.
+    """
+    if isinstance(value, np.dtype):
+        return {_KIND: "dtype", "state": value.str}
+    if isinstance(value, type) and value in _CONTAINERS.values():
+        return {_KIND: "container", "state": value.__name__}
+    if type(value) not in _CLASSES:
+        return value
+    state = value._asdict() if isinstance(value, tuple) else value.__getstate__()
+    return {_KIND: type(value).__name__, "state": {name: to_plain(part) for name, part in state.items()}}
+
+
+def from_plain(value):
+    """Undo `to_plain`.
+
+    Raises
+    ------
+    ValueError
+        If a state is of a class that is not known.
+    """
+    if not isinstance(value, dict) or value.keys() != {_KIND, "state"}:
+        return value
+    name, state = value[_KIND], value["state"]
+    if name == "dtype":
+        return np.dtype(state)
+    if name == "container":
+        return _CONTAINERS[state]
+    if name not in _BY_NAME:
+        raise ValueError(
+            f"The state of an estimator holds a {name!r}, which is unknown: the file is damaged, or newer."
+        )
+    parts = {part: from_plain(plain) for part, plain in state.items()}
+    kind = _BY_NAME[name]
+    if issubclass(kind, tuple):
+        return kind(**parts)
+    made = object.__new__(kind)
+    vars(made).update(parts)
+    return made
+
+
+_PACKAGES = ("numpy", "scikit-learn", "keras")
+
+
+class VersionWarning(InconsistentVersionWarning):
+    """An estimator was pickled with other versions than those at hand.
+
+    Parameters
+    ----------
+    estimator_name : str
+    saved, current : dict of str to str
+        Name of a package -> version, of those that differ.
+    """
+
+    def __init__(self, estimator_name, saved, current):
+        here, there = (versions.get("scikit-learn") for versions in (current, saved))
+        super().__init__(estimator_name=estimator_name, current_sklearn_version=here, original_sklearn_version=there)
+        self.saved = saved
+        self.current = current
+
+    def __str__(self):
+        changes = [f"{name} {there} (here {self.current.get(name)})" for name, there in self.saved.items()]
+        text = f"{self.estimator_name} was pickled with {', '.join(changes)}. It may fail or predict otherwise."
+        here, there = (versions.get("skml") for versions in (self.current, self.saved))
+        if here and there and parse_version(there) > parse_version(here):
+            text += f" skml {there} is newer than the {here} that loads it: update skml."
+        return text
+
+
+class VersionedState:
+    """Mixin of estimators: their states are plain values and carry versions, and loading with others warns once."""
+
+    def __getstate__(self):
+        state = {name: to_plain(value) for name, value in super().__getstate__().items()}
+        return {**state, "_versions": current_versions()}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        saved, current = state.pop("_versions", {}), current_versions()
+        # What is not installed here does not matter: it raises where it is needed.
+        changed = {name: there for name, there in saved.items() if current.get(name) not in (there, None)}
+        if changed:
+            # Before what may fail because of it.
+            warnings.warn(VersionWarning(type(self).__name__, changed, current), stacklevel=2)
+        super().__setstate__({name: from_plain(value) for name, value in state.items()})
+
+
+@functools.cache
+def current_versions():
+    """Return name -> version of the packages that a state depends on, without importing them."""
+    own = sys.modules["skml"].__version__  # importing it here would close a circle
+    return {"skml": own, **{name: _version_of(name) for name in _PACKAGES}}
+
+
+def _version_of(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:  # such as a checkout on the path
+        return None

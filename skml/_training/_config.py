@@ -1,0 +1,57 @@
+"""How long a network trains: epochs and batch size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_UPDATES = 2000
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long to train.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    first_epoch : int
+        Epochs that earlier fits have run.
+    patience : int
+        Epochs without improvement after which to stop.
+    verbose : int
+        As in ``keras.Model.fit``.
+    jit_compile : bool
+        Whether XLA compiles the training step.
+    """
+
+    epochs: int
+    batch_size: int
+    first_epoch: int = 0
+    patience: int = 10
+    verbose: int = 0
+    jit_compile: bool = False
+
+
+def budget(params, n_rows, first_epoch=0, one_epoch=False):
+    """Return the `TrainingConfig` that an estimator's parameters mean for so many rows of equal weight."""
+    batch_size = auto_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
+    epochs = auto_epochs(n_rows, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
+    return TrainingConfig(
+        1 if one_epoch else epochs,
+        batch_size,
+        first_epoch,
+        patience=params["n_iter_no_change"],
+        verbose=int(params["verbose"]),
+        jit_compile=params["jit_compile"],
+    )
+
+
+def auto_batch_size(n_rows):
+    """Return the power of two nearest to a thirtieth of the rows, within [32, 256]."""
+    return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 30)), 5, 8))
+
+
+def auto_epochs(n_rows, batch_size):
+    """Return the epochs that make about 2,000 updates, within [20, 150]."""
+    steps = max(1, np.ceil(n_rows / batch_size))
+    return int(np.clip(np.ceil(_UPDATES / steps), 20, 150))
