@@ -19,7 +19,7 @@ class KerasMultiLabelClassifier(FittingClassifier):
     """Neural multi-label classifier: one sigmoid unit per label, trained with binary cross-entropy.
 
     ``y`` holds label sets, a 0/1 indicator (array, sparse matrix or DataFrame) or one label per row, and
-    `predict` answers in kind. With one label per row the problem is multi-class, and the head is a
+    `predict` answers in kind. With one label per row the problem is multi-class, and the output activation is a
     softmax with categorical cross-entropy (for two classes one sigmoid unit).
 
     Parameters

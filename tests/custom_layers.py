@@ -85,18 +85,18 @@ class Block(keras.layers.Layer):
 
 
 class Subclassed(keras.Model):
-    def __init__(self, units, outputs, head, **kwargs):
+    def __init__(self, units, outputs, output_activation, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.outputs_, self.head = units, outputs, head
+        self.units, self.outputs_, self.output_activation = units, outputs, output_activation
         self.block = Block(units)
         self.dropout = keras.layers.Dropout(0.2)
-        self.last = keras.layers.Dense(outputs, head)
+        self.last = keras.layers.Dense(outputs, output_activation)
 
     def call(self, x, training=False):
         return self.last(self.dropout(self.block(x), training=training))
 
     def get_config(self):
-        return {"units": self.units, "outputs": self.outputs_, "head": self.head}
+        return {"units": self.units, "outputs": self.outputs_, "output_activation": self.output_activation}
 
 
 class Plain(keras.Model):
@@ -192,8 +192,8 @@ def functions(meta):
 
 
 def sequential(meta):
-    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
-    return keras.Sequential([Registered(), Linear(6, "relu"), keras.layers.Dropout(0.2), head])
+    output_activation = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([Registered(), Linear(6, "relu"), keras.layers.Dropout(0.2), output_activation])
 
 
 def nested(meta):

@@ -7,7 +7,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 from skml._decisions._entries import entries_of
-from skml._targets._matrix import dense
+from skml._targets._matrix import to_dense
 from skml._targets._weights import effective_rows
 
 # Log-odds are never made smaller: those of a single member, which is what there is of rows that were not learned
@@ -40,26 +40,26 @@ class Calibration(NamedTuple):
         # Each prediction asks this: np.any takes a twentieth of the time of a row.
         return self.slope != 1 or isinstance(self.offset, np.ndarray) or self.offset != 0
 
-    def log_proba(self, scores, head):
+    def log_proba(self, scores, output_activation):
         """Return log-odds, or log-probabilities of classes, calibrated."""
-        if head == "softmax":
+        if output_activation == "softmax":
             return log_softmax(self.slope * scores, axis=-1)
         return self.slope * scores + self.offset
 
-    def proba(self, proba, head):
+    def proba(self, proba, output_activation):
         """Return probabilities calibrated, in their dtype."""
         if not self.changes:
             return proba
         p = np.asarray(proba, dtype=np.float64)
-        if head == "softmax":
+        if output_activation == "softmax":
             return softmax(self.slope * np.log(p), axis=-1).astype(proba.dtype)
-        return expit(self.log_proba(clipped_log_odds(p), head)).astype(proba.dtype)
+        return expit(self.log_proba(clipped_log_odds(p), output_activation)).astype(proba.dtype)
 
 
 NOT_CALIBRATED = Calibration()
 
 
-def calibration_of(Y, proba, how, head="sigmoid", sample_weight=None):
+def calibration_of(Y, proba, how, output_activation="sigmoid", sample_weight=None):
     """Return the `Calibration` that fits probabilities of rows that were not learned from.
 
     Parameters
@@ -68,7 +68,7 @@ def calibration_of(Y, proba, how, head="sigmoid", sample_weight=None):
     proba : ndarray of shape (n_samples, n_outputs)
     how : "auto", True or False
         As the parameter ``calibrate`` of the estimator.
-    head : {"sigmoid", "softmax"}
+    output_activation : {"sigmoid", "softmax"}
     sample_weight : ndarray of shape (n_samples,), default=None
 
     Returns
@@ -84,7 +84,7 @@ def calibration_of(Y, proba, how, head="sigmoid", sample_weight=None):
     if sample_weight is not None:  # what the data say does not grow with the unit of weights
         sample_weight = sample_weight * (effective_rows(sample_weight) / sample_weight.sum())
     entries = entries_of(Y, proba, sample_weight)
-    if head == "softmax":
+    if output_activation == "softmax":
         return _of_classes(entries)
     z, wanted, known, n_positive = filled_bins(entries)
     if n_positive == 0:
@@ -104,7 +104,7 @@ def _if_it_gains(loss, total):
 
 
 def _of_classes(entries):
-    log_p, truth = np.log(np.maximum(entries.proba.astype(np.float64), 1e-30)), dense(entries.Y) == 1
+    log_p, truth = np.log(np.maximum(entries.proba.astype(np.float64), 1e-30)), to_dense(entries.Y) == 1
 
     def loss(slope):
         return -np.average(log_softmax(slope * log_p, axis=1)[truth], weights=entries.weight)

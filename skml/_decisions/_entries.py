@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from skml._targets._matrix import dense, row_blocks
+from skml._targets._matrix import row_blocks, to_dense
 from skml._targets._weights import check_sample_weight
 
 # Memory of one entry while it is sorted.
@@ -26,8 +26,8 @@ class Entries(NamedTuple):
         """
         n_samples, n_labels = self.proba.shape
         for rows in row_blocks(n_samples, max(n_labels, width), _ENTRY_BYTES):
-            Y = dense(self.Y[rows])
-            yield Y == 1, Y == Y, clipped(self.proba[rows]), self.weight[rows]  # NaN is not itself
+            Y = to_dense(self.Y[rows])
+            yield Y == 1, Y == Y, as_probabilities(self.proba[rows]), self.weight[rows]  # NaN is not itself
 
     def by_labels(self):
         """Yield blocks of labels, a label to a row, the most probable entries first.
@@ -38,8 +38,8 @@ class Entries(NamedTuple):
         n_samples, n_labels = self.proba.shape
         columns = sparse.csc_array(self.Y) if sparse.issparse(self.Y) else self.Y
         for labels in row_blocks(n_labels, n_samples, _ENTRY_BYTES):
-            Y = dense(columns[:, labels]).T
-            p = np.where(Y == Y, clipped(self.proba[:, labels].T), -1.0)
+            Y = to_dense(columns[:, labels]).T
+            p = np.where(Y == Y, as_probabilities(self.proba[:, labels].T), -1.0)
             order = np.argsort(-p, axis=1)
             p = np.take_along_axis(p, order, axis=1)
             yield labels, p, np.where(p >= 0, self.weight[order], 0.0), np.take_along_axis(Y == 1, order, axis=1)
@@ -59,7 +59,7 @@ def entries_of(Y, proba, sample_weight):
     return Entries(Y, proba, weight) if kept.all() else Entries(Y[kept], proba[kept], weight[kept])
 
 
-def clipped(p):
+def as_probabilities(p):
     """Return a copy in float64 and C order, in [0, 1], which float32 sums may leave."""
     return np.clip(np.ascontiguousarray(p, dtype=np.float64), 0, 1)
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import betainc, betaincinv, expit
 
 from skml._decisions._calibration import binned
-from skml._decisions._entries import clipped
+from skml._decisions._entries import as_probabilities
 from skml._decisions._guarantees import CONFIDENCE, NEVER
 from skml._decisions._search import midpoint, next_below, positive_entries
 from skml._targets._weights import effective_rows
@@ -24,7 +24,7 @@ _STARTS = 3
 _SPARE = 1.5
 
 
-class Tags(NamedTuple):
+class PredictionCounts(NamedTuple):
     """Sums over the tags that are applied at each threshold of a grid, from the highest down, shape (n_thresholds,).
 
     A row of weight w with k tags, of which e are wrong, adds w k to `tags`, w e to `wrong`, and the products that
@@ -113,9 +113,9 @@ def rows_needed(level, risk=_RISK):
 def common_threshold_for_precision(entries, guarantee):
     """Return the lowest threshold for all labels that keeps a guarantee of precision, else `NEVER`, and what to say."""
     grid = _grid(entries, guarantee.level)
-    tags = _tags_of_rows(entries, grid)
+    tags = _count_predictions(entries, grid)
     is_applied = tags.tags > 0
-    grid, tags = grid[is_applied], Tags(*(sums[is_applied] for sums in tags))
+    grid, tags = grid[is_applied], PredictionCounts(*(sums[is_applied] for sums in tags))
     lowest = tags.lowest(guarantee.level)
     if lowest is not None:
         return float(grid[lowest]), None
@@ -151,8 +151,8 @@ def _grid_sizes(level, most):
     return first * _STEP ** np.arange(max(1, np.ceil(np.log(max(most / first, 1)) / np.log(_STEP)) + 1))
 
 
-def _tags_of_rows(entries, grid):
-    """Return the `Tags` of thresholds for all labels."""
+def _count_predictions(entries, grid):
+    """Return the `PredictionCounts` of thresholds for all labels."""
     ascending, width = grid[::-1], len(grid) + 1
     totals = np.zeros((7, len(grid)))
     for truth, known, p, weight in entries.by_rows(width):
@@ -161,7 +161,7 @@ def _tags_of_rows(entries, grid):
         k, e, expected = (_applied(at, amount, len(p), width) for amount in amounts)
         totals[:3] += [weight @ amount for amount in (k, e, expected)]
         totals[3:] += [weight**2 @ amount for amount in (k, k**2, k * e, e**2)]
-    return Tags(*totals)
+    return PredictionCounts(*totals)
 
 
 def _applied(at, amount, n_rows, width):
@@ -197,7 +197,7 @@ def _for_label(p, weight, truth, level):
     ends = ends[np.unique(np.searchsorted(ends, np.ceil(numbers) - 1))]
     w, e = weight[:n_known], weight[:n_known] * ~truth[:n_known]
     sums = [np.cumsum(amount)[ends] for amount in (w, e, w * p[:-1], w**2, e**2)]
-    tags = Tags(*sums[:4], sums[3], sums[4], sums[4])
+    tags = PredictionCounts(*sums[:4], sums[3], sums[4], sums[4])
     lowest = tags.lowest(level)
     return NEVER if lowest is None else midpoint(max(p[ends[lowest] + 1], 0.0), p[ends[lowest]])
 
@@ -221,7 +221,7 @@ def common_threshold_for_recall(entries, guarantee):
             f"{str(guarantee)!r} needs {np.ceil(guarantee.level / (1 - guarantee.level) - _ROUNDING):.0f} rows with a "
             f"true label, and there are {n:.0f} (effective number): the threshold is 0, which predicts every label."
         )
-    values, at = np.unique(clipped(entries.proba[rows, columns]), return_inverse=True)
+    values, at = np.unique(as_probabilities(entries.proba[rows, columns]), return_inverse=True)
     missed = np.bincount(at, (weight / np.maximum(n_true, 1))[rows])
     loss = (np.cumsum(missed) - missed) / weight.sum()  # of the entries below each value
     keeps = (n * loss + 1) / (n + 1) <= 1 - guarantee.level + _ROUNDING

@@ -5,7 +5,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from skml._decisions._calibration import clipped_log_odds, platt
-from skml._decisions._entries import clipped, prefix_sums
+from skml._decisions._entries import as_probabilities, prefix_sums
 from skml._decisions._measures import fbeta, micro_f1, ratio
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
 
@@ -44,7 +44,7 @@ def best_common(entries, value):
 def _candidates(entries):
     """Return where a threshold for all labels may lie, ascending: any other cut only adds false positives."""
     p = entries.proba[positive_entries(entries.Y)]
-    return np.append(np.unique(clipped(p)), np.inf)  # the last one predicts nothing
+    return np.append(np.unique(as_probabilities(p)), np.inf)  # the last one predicts nothing
 
 
 def positive_entries(Y):

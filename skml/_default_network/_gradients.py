@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, ndtr, softmax
 
 from skml._default_network._network import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
-from skml._targets._matrix import dense
+from skml._targets._matrix import to_dense
 
 # The contributions sum to the difference within this, or this share of it where that is above 1.
 TOLERANCE = 0.01
@@ -68,8 +68,8 @@ def integrated_gradients(network, row, output):
     """
     baseline = row * 0
     if network.shift is not None:
-        row, baseline = dense(row), network.shift[None]
-    change = dense(network.scaled(row, np.float64))[0]
+        row, baseline = to_dense(row), network.shift[None]
+    change = to_dense(network.scaled(row, np.float64))[0]
     columns = np.flatnonzero(change)
     change, kernel = change[columns], network.weights[0][columns].astype(np.float64)
     odds, baseline_odds = (log_odds_of_output(network, x, output) for x in (row, baseline))
@@ -87,7 +87,9 @@ def integrated_gradients(network, row, output):
 def log_odds_of_output(network, row, output):
     """Return the log-odds of an output for a row: of one class against the others, where it has a softmax."""
     scores = network.log_proba(row)[0].astype(np.float64)
-    return float(scores[output] - (logsumexp(np.delete(scores, output)) if network.head == "softmax" else 0))
+    return float(
+        scores[output] - (logsumexp(np.delete(scores, output)) if network.output_activation == "softmax" else 0)
+    )
 
 
 def _quadrature(n_parts):
@@ -101,7 +103,7 @@ def _gradient(network, first, output):
     """Return the gradient of the log-odds with respect to what the first layer gives, (n_points, n_members * units)."""
     layers, logits, hidden = [], first.reshape(len(first), network.n_members, -1).swapaxes(0, 1), None
     others = network.weights[2:]
-    if network.head == "sigmoid" and others:  # of thousands of labels the others are not needed
+    if network.output_activation == "sigmoid" and others:  # of thousands of labels the others are not needed
         others = [*others[:-2], *(weights[..., [output]] for weights in others[-2:])]
         output = 0
     others = [weights.astype(np.float64) for weights in others]
@@ -112,7 +114,7 @@ def _gradient(network, first, output):
         hidden = outputs + hidden if has_residual else outputs
         layers.append((slope, kernel, has_residual))
         logits = hidden @ kernel + bias[:, None]
-    link = _link_of_sigmoid if network.head == "sigmoid" else _link_of_softmax
+    link = _link_of_sigmoid if network.output_activation == "sigmoid" else _link_of_softmax
     gradient, passed_on = link(logits, output, network.calibration.slope), 0
     for slope, kernel, has_residual in reversed(layers):
         of_hidden = gradient @ kernel.swapaxes(1, 2) + passed_on

@@ -66,7 +66,7 @@ class DenseNetwork:
         (n_members, inputs, units) and (n_members, units).
     activation : str
         A key of ``ACTIVATIONS``, applied after every layer but the last.
-    head : {"sigmoid", "softmax"}
+    output_activation : {"sigmoid", "softmax"}
     n_members : int, default=1
     shift, scale : ndarray of shape (n_features,), default=None
         A network gets ``(X - shift) * scale``; None leaves that out. Sparse rows have no shift.
@@ -82,7 +82,7 @@ class DenseNetwork:
 
     weights: list
     activation: str
-    head: str
+    output_activation: str
     n_members: int = 1
     shift: np.ndarray = None
     scale: np.ndarray = None
@@ -118,7 +118,7 @@ class DenseNetwork:
     def architecture(self):
         """What two networks have in common that differ in values only; hashable."""
         has_rates = (self.dropout > 0, self.input_dropout > 0, self.row_dropout)
-        kinds = (self.activation, self.head, self.n_members, self.scale is not None, *has_rates)
+        kinds = (self.activation, self.output_activation, self.n_members, self.scale is not None, *has_rates)
         return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name, self.input_dtype.name)
 
     def calibrated(self, Y, proba, how, sample_weight=None):
@@ -129,8 +129,8 @@ class DenseNetwork:
         Y, proba, how, sample_weight
             As `calibration_of` takes them.
         """
-        calibration = calibration_of(Y, proba, how, self.head, sample_weight)
-        return replace(self, calibration=calibration), calibration.proba(proba, self.head)
+        calibration = calibration_of(Y, proba, how, self.output_activation, sample_weight)
+        return replace(self, calibration=calibration), calibration.proba(proba, self.output_activation)
 
     def out_of_fold_proba(self, X, fold):
         """Return the probabilities of each row by the member of its fold, by all where that is -1."""
@@ -164,16 +164,16 @@ class DenseNetwork:
 
     def _proba(self, logits):
         if self.calibration.changes:
-            return proba_of_logits(self._log_proba(logits), self.head)
-        proba = proba_of_logits(logits, self.head)
+            return proba_of_logits(self._log_proba(logits), self.output_activation)
+        proba = proba_of_logits(logits, self.output_activation)
         return proba if self.n_members == 1 else proba.mean(axis=0)
 
     def _log_proba(self, logits):
         if self.n_members == 1:
-            scores = log_proba_of_logits(logits, self.head)
+            scores = log_proba_of_logits(logits, self.output_activation)
         else:
-            scores = _log_odds_of_mean(logits) if self.head == "sigmoid" else _log_of_mean(logits)
-        return self.calibration.log_proba(scores, self.head) if self.calibration.changes else scores
+            scores = _log_odds_of_mean(logits) if self.output_activation == "sigmoid" else _log_of_mean(logits)
+        return self.calibration.log_proba(scores, self.output_activation) if self.calibration.changes else scores
 
     def _joined(self, X, combine):
         blocks = self._blocks(X, combine)
@@ -363,11 +363,11 @@ def log_odds(proba):
     return np.log(proba) - np.log1p(-proba)
 
 
-def log_proba_of_logits(logits, head):
+def log_proba_of_logits(logits, output_activation):
     """Return what `DenseNetwork.log_proba` does from the logits of any network."""
-    return logits if head == "sigmoid" else log_softmax(logits, axis=1)
+    return logits if output_activation == "sigmoid" else log_softmax(logits, axis=1)
 
 
-def proba_of_logits(logits, head):
+def proba_of_logits(logits, output_activation):
     """Return what `DenseNetwork.proba` does from the logits of any network."""
-    return expit(logits) if head == "sigmoid" else softmax(logits, axis=-1)
+    return expit(logits) if output_activation == "sigmoid" else softmax(logits, axis=-1)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
-from skml._targets._matrix import dense, row_blocks
+from skml._targets._matrix import row_blocks, to_dense
 
 # Added to the variance of a column of range 1: it damps columns of few values that differ from the rest.
 _DAMPING = 1e-3
@@ -54,7 +54,7 @@ class DenseScaler:
         weight : ndarray of shape (n_samples,), default=None
         """
         for chunk in row_blocks(len(rows), X.shape[1], X.dtype.itemsize):
-            part = dense(X[rows[chunk]])
+            part = to_dense(X[rows[chunk]])
             self._statistics.partial_fit(part, sample_weight=None if weight is None else weight[rows[chunk]])
             self._lowest = np.minimum(self._lowest, part.min(axis=0).astype(np.float64))
             self._highest = np.maximum(self._highest, part.max(axis=0).astype(np.float64))

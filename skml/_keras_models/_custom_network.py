@@ -20,15 +20,15 @@ class KerasNetwork:
     Parameters
     ----------
     model : keras.Model
-    head : {"sigmoid", "softmax"}
+    output_activation : {"sigmoid", "softmax"}
         What makes probabilities of logits.
     logits : bool
         Whether the model's outputs are logits.
     """
 
-    def __init__(self, model, head, logits):
+    def __init__(self, model, output_activation, logits):
         self.model = model
-        self.head = head
+        self.output_activation = output_activation
         self.logits = logits
         self._predictor = None
 
@@ -55,7 +55,7 @@ class KerasNetwork:
     def proba_blocks(self, X):
         """Yield what `proba` returns, rows in turn."""
         for outputs in self.output_blocks(X):
-            yield proba_of_logits(outputs, self.head) if self.logits else check_outputs(outputs)
+            yield proba_of_logits(outputs, self.output_activation) if self.logits else check_outputs(outputs)
 
     def proba(self, X):
         """Return the probabilities of the output units, shape (n_samples, n_outputs)."""
@@ -64,9 +64,9 @@ class KerasNetwork:
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
         if self.logits:
-            return log_proba_of_logits(self.outputs(X), self.head)
+            return log_proba_of_logits(self.outputs(X), self.output_activation)
         proba = open_interval(self.proba(X))
-        return log_odds(proba) if self.head == "sigmoid" else np.log(proba)
+        return log_odds(proba) if self.output_activation == "sigmoid" else np.log(proba)
 
     def __getstate__(self):
         return {**vars(self), "model": pack(self.model), "_predictor": None}

@@ -18,16 +18,16 @@ class CustomTrainable:
     ----------
     model : keras.Model
         Is trained itself if its description is None, and gets the weights of its trained twin otherwise.
-    head : {"sigmoid", "softmax"}
+    output_activation : {"sigmoid", "softmax"}
     """
 
     scaler = rates = None
 
-    def __init__(self, model, head):
+    def __init__(self, model, output_activation):
         self.arguments = compile_arguments(model)
         self.description = model_cache_key(model)
         self._model = model
-        self._head = head
+        self._output_activation = output_activation
         self._before = [variable.numpy() for variable in model.variables] if self.description is None else None
 
     def rows_of(self, X):
@@ -49,11 +49,11 @@ class CustomTrainable:
     def trained(self, model):
         """Return the trained network."""
         _copy_variables(model, self._model)
-        return KerasNetwork(self._model, self._head, has_logits(self._model.loss))
+        return KerasNetwork(self._model, self._output_activation, has_logits(self._model.loss))
 
     def snapshot(self, model):
         """Return the network as trained so far: a copy, as the model goes on."""
-        return KerasNetwork(copy_model(model), self._head, has_logits(model.loss))
+        return KerasNetwork(copy_model(model), self._output_activation, has_logits(model.loss))
 
     def abandon(self):
         """Undo a training that did not end."""
@@ -101,7 +101,7 @@ def prepare_custom(params, X, rows, problem, random_state):
 def resume_custom(network, params, problem):
     """Return a trained custom network before training goes on, compiled anew."""
     _compile(network.model, router_of(params, problem), params, problem)
-    return CustomTrainable(network.model, network.head)
+    return CustomTrainable(network.model, network.output_activation)
 
 
 def _compile(model, router, params, problem):

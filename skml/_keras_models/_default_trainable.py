@@ -144,7 +144,7 @@ def start(params, X, problem, recipe, size, scaler, rates, cross_fitted, random_
             size.n_members,
             recipe.output_scale,
         ),
-        head=meta["output_activation_"],
+        output_activation=meta["output_activation_"],
         activation=params["activation"],
         n_members=size.n_members,
         sparse=recipe.is_sparse and not tf.distribute.has_strategy(),  # replicas take dense batches

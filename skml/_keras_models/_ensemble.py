@@ -63,14 +63,14 @@ class Ensemble(keras.Model):
             logits = self._logits_of_member(x, member)
         else:
             weight = weight if weight is None or len(weight.shape) == 1 else weight[:, 0]
-            logits = _logits_of_mean(self.members(x, training=False), self._head)
+            logits = _logits_of_mean(self.members(x, training=False), self._output_activation)
         loss = self.compute_loss(x, y, self._as_the_loss_wants(logits), weight, training=False)
         self._track(loss, ops.shape(y)[0] if weight is None else ops.sum(weight))
-        return self.compute_metrics(x, y, probabilities(logits, self._head))
+        return self.compute_metrics(x, y, probabilities(logits, self._output_activation))
 
     @property
-    def _head(self):
-        return self._average.head
+    def _output_activation(self):
+        return self._average.output_activation
 
     def _loss_of_members(self, x, y, logits, weight):
         """Return the mean loss of the members."""
@@ -85,7 +85,7 @@ class Ensemble(keras.Model):
 
     def _as_the_loss_wants(self, logits):
         """Return what the loss takes."""
-        return logits if getattr(self.loss, "from_logits", False) else probabilities(logits, self._head)
+        return logits if getattr(self.loss, "from_logits", False) else probabilities(logits, self._output_activation)
 
     def _logits_of_member(self, x, j):
         """Return the logits of member j alone, shape (batch, n_outputs), in inference."""
@@ -120,9 +120,9 @@ def build_compiled(model, y, y_pred):
     model.reset_metrics()
 
 
-def _logits_of_mean(logits, head):
+def _logits_of_mean(logits, output_activation):
     """Return logits of the members' mean probabilities."""
-    if head == "softmax":
+    if output_activation == "softmax":
         return ops.logsumexp(ops.log_softmax(logits, axis=-1), axis=0)
     return ops.logsumexp(ops.log_sigmoid(logits), axis=0) - ops.logsumexp(ops.log_sigmoid(-logits), axis=0)
 
@@ -145,8 +145,8 @@ def build(network, logits=False):
         if network.input_dropout:
             hidden = Dropout(network.input_dropout, dtype=dtype, name="input_dropout")(hidden)
         if network.n_members == 1:
-            return keras.Model(inputs, _plain_layers(network, hidden, None if logits else network.head))
-        return Ensemble(inputs, Average(network.head, dtype=dtype)(_member_layers(network, hidden)))
+            return keras.Model(inputs, _plain_layers(network, hidden, None if logits else network.output_activation))
+        return Ensemble(inputs, Average(network.output_activation, dtype=dtype)(_member_layers(network, hidden)))
 
 
 def rebuild(network):
@@ -157,7 +157,7 @@ def rebuild(network):
     if not calibration.changes:
         return model
     numbers = float(calibration.slope), np.asarray(calibration.offset, dtype=np.float64).tolist()
-    outputs = Calibrated(network.head, *numbers, dtype=network.dtype.name)(model.outputs[0])
+    outputs = Calibrated(network.output_activation, *numbers, dtype=network.dtype.name)(model.outputs[0])
     return keras.Model(model.inputs, outputs)
 
 
@@ -171,7 +171,7 @@ def load(network, model):
         variable.assign(value.reshape(variable.shape))
 
 
-def _plain_layers(network, hidden, head):
+def _plain_layers(network, hidden, output_activation):
     """Return the outputs of one member."""
     (*widths, n_outputs), dtype = network.widths, network.dtype.name
     before = None
@@ -181,7 +181,7 @@ def _plain_layers(network, hidden, head):
         if before is not None and before.shape == hidden.shape:
             hidden = keras.layers.Add(dtype=dtype)([hidden, before])
         before = hidden
-    return _dense(network, n_outputs, head, is_first=before is None)(hidden)
+    return _dense(network, n_outputs, output_activation, is_first=before is None)(hidden)
 
 
 def _member_layers(network, inputs):

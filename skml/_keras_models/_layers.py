@@ -239,13 +239,13 @@ class StackedDense(keras.layers.Layer):
 class Average(keras.layers.Layer):
     """The mean of the members' probabilities."""
 
-    def __init__(self, head, **kwargs):
+    def __init__(self, output_activation, **kwargs):
         super().__init__(**kwargs)
-        self.head = head
+        self.output_activation = output_activation
 
     def call(self, logits):
         """Return the mean probabilities, shape (batch, n_outputs), of logits of shape (n_members, batch, n_outputs)."""
-        return ops.mean(probabilities(logits, self.head), axis=0)
+        return ops.mean(probabilities(logits, self.output_activation), axis=0)
 
     def compute_output_shape(self, input_shape):
         """Return (batch, n_outputs)."""
@@ -253,7 +253,7 @@ class Average(keras.layers.Layer):
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
-        return {**super().get_config(), "head": self.head}
+        return {**super().get_config(), "output_activation": self.output_activation}
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -262,29 +262,34 @@ class Calibrated(keras.layers.Layer):
 
     Parameters
     ----------
-    head : {"sigmoid", "softmax"}
+    output_activation : {"sigmoid", "softmax"}
     slope : float
     offset : float or list of float
     """
 
-    def __init__(self, head, slope, offset, **kwargs):
+    def __init__(self, output_activation, slope, offset, **kwargs):
         super().__init__(**kwargs)
-        self.head = head
+        self.output_activation = output_activation
         self.slope = slope
         self.offset = offset
 
     def call(self, proba):
         """Return the calibrated probabilities."""
-        if self.head == "softmax":
+        if self.output_activation == "softmax":
             return ops.softmax(self.slope * ops.log(proba), axis=-1)
         log_odds = ops.log(proba) - ops.log1p(-proba)
         return ops.sigmoid(self.slope * log_odds + ops.convert_to_tensor(self.offset, dtype=proba.dtype))
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
-        return {**super().get_config(), "head": self.head, "slope": self.slope, "offset": self.offset}
+        return {
+            **super().get_config(),
+            "output_activation": self.output_activation,
+            "slope": self.slope,
+            "offset": self.offset,
+        }
 
 
-def probabilities(logits, head):
+def probabilities(logits, output_activation):
     """Return the sigmoid or softmax of logits."""
-    return ops.sigmoid(logits) if head == "sigmoid" else ops.softmax(logits, axis=-1)
+    return ops.sigmoid(logits) if output_activation == "sigmoid" else ops.softmax(logits, axis=-1)

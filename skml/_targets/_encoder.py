@@ -12,13 +12,13 @@ from skml._targets._labels import (
     as_classes,
     as_labels,
     columns_or,
+    format_values,
     label_space,
     labels_like,
-    shown,
     sorted_labels,
     unknown_labels_message,
 )
-from skml._targets._matrix import binary_entries, dataframe_entries, dense, matrix_of
+from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of, to_dense
 from skml._targets._weights import ClassWeight, class_codes, entry_weights, positive_weights, weights_by_class
 
 TO_LEARN_OTHERS = "To learn others, name all labels in classes=[...], of the estimator or of partial_fit."
@@ -143,7 +143,7 @@ class TargetEncoder(BaseEstimator):
         """
         if self.form_ == "sparse":
             return self.sparse_container_(Y, dtype=self.dtype_)
-        Y = np.asarray(dense(Y))
+        Y = np.asarray(to_dense(Y))
         if self.form_ == "single":
             return self.classes_[class_codes(Y)]
         if self.form_ != "collections":
@@ -218,7 +218,7 @@ class TargetEncoder(BaseEstimator):
     def with_label_space(self, classes):
         """Return an encoder of the same form of ``y`` for another label space, which has some of these labels."""
         labels = label_space(classes)
-        differs = f"classes={classes!r} differs from the labels of the earlier fit, {shown(self._labels)}"
+        differs = f"classes={classes!r} differs from the labels of the earlier fit, {format_values(self._labels)}"
         if not self.is_multilabel:
             raise ValueError(
                 f"{differs}. With one label per row they cannot change, as they share one unit of probability: fit a "
@@ -357,8 +357,8 @@ class TargetEncoder(BaseEstimator):
         if missing or extra:
             raise ValueError(
                 "The columns of y must be the labels."
-                + (f" Missing: {shown(missing)}." if missing else "")
-                + (f" Unknown: {shown(extra)}." if extra else "")
+                + (f" Missing: {format_values(missing)}." if missing else "")
+                + (f" Unknown: {format_values(extra)}." if extra else "")
                 + f" {TO_LEARN_OTHERS}"
             )
         order = [columns.index(label) for label in self._labels]

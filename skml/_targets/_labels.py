@@ -57,7 +57,7 @@ def label_space(classes, name="classes"):
         labels = sorted_labels(labels)
     if len(set(labels)) != len(labels):
         twice = [label for label in set(labels) if labels.count(label) > 1]
-        raise ValueError(f"{name} must name each label once; got {shown(twice)} more than once.")
+        raise ValueError(f"{name} must name each label once; got {format_values(twice)} more than once.")
     return labels
 
 
@@ -129,8 +129,8 @@ def unknown_labels_message(unknown, classes):
     """Return what to say of labels, given as row -> labels, that are not in ``classes_``."""
     labels = list(dict.fromkeys(label for row in unknown.values() for label in row))
     return (
-        f"y holds labels that are not in classes: {shown(labels)} (first in row {min(unknown)}). "
-        f"The label space is {shown(classes.tolist())}."
+        f"y holds labels that are not in classes: {format_values(labels)} (first in row {min(unknown)}). "
+        f"The label space is {format_values(classes.tolist())}."
     )
 
 
@@ -142,10 +142,10 @@ def label_index(label, labels):
         names = {str(known): known for known in labels}
         near = difflib.get_close_matches(str(label), names, n=1)
         hint = f"; did you mean {names[near[0]]!r}?" if near else "."
-        raise ValueError(f"label must be one of {shown(labels)}; got {label!r}{hint}") from None
+        raise ValueError(f"label must be one of {format_values(labels)}; got {label!r}{hint}") from None
 
 
-def shown(values, limit=10):
+def format_values(values, limit=10):
     """Return values as text, cut where they are many."""
     more = f", ... ({len(values)} in all)" if len(values) > limit else ""
     return ", ".join(repr(value) for value in values[:limit]) + more
@@ -196,7 +196,7 @@ def per_label(name, values, labels, default):
         unknown = [label for label in mapping if label not in labels]
         if unknown:
             raise ValueError(
-                f"{name} names labels that do not exist: {shown(unknown)}. The labels are {shown(labels)}."
+                f"{name} names labels that do not exist: {format_values(unknown)}. The labels are {format_values(labels)}."
             )
         values = [mapping.get(label, default) for label in labels]
     try:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skml._targets._forms import FORMS
-from skml._targets._labels import is_missing, shown
+from skml._targets._labels import format_values, is_missing
 
 # What is done block by block holds so much of a matrix at a time.
 _BLOCK_BYTES = 2**24
@@ -73,7 +73,7 @@ def _checked_dtype(entries):
     if np.isnan(wrong).all():
         return np.float32
     wrong = np.unique(wrong[~np.isnan(wrong)])
-    raise ValueError(f"An indicator y must hold 0 and 1; got {shown(wrong.tolist())}.\n" + FORMS)
+    raise ValueError(f"An indicator y must hold 0 and 1; got {format_values(wrong.tolist())}.\n" + FORMS)
 
 
 def matrix_of(columns, width):
@@ -94,7 +94,7 @@ def missing_entries(Y):
     return Y != Y  # only NaN is not itself
 
 
-def dense(Y):
+def to_dense(Y):
     """Return a matrix, or a part of one, as an array."""
     return Y.toarray() if sparse.issparse(Y) else Y
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skml._targets._labels import format_some
 from skml._targets._masks import refuse_mask
-from skml._targets._matrix import column_sums, dense, has_missing, missing_entries
+from skml._targets._matrix import column_sums, has_missing, missing_entries, to_dense
 from skml._targets._warnings import warn_once
 from skml._targets._weights import check_sample_weight, effective_rows, without_missing_rows
 
@@ -229,7 +229,7 @@ def read_watched(X, y, encoder, examples, class_weight):
 def _as_kind_of(array, model):
     if sparse.issparse(model):
         return sparse.csr_array(array).astype(model.dtype)
-    return dense(array).astype(model.dtype, copy=False)
+    return to_dense(array).astype(model.dtype, copy=False)
 
 
 def _warn_of_unknown_labels(Y, classes):

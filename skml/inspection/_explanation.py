@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skml._default_network._gradients import integrated_gradients
 from skml._default_network._network import DenseNetwork
 from skml._targets._labels import label_index
-from skml._targets._matrix import dense
+from skml._targets._matrix import to_dense
 from skml._targets._types import Matrix
 from skml.inspection._drawing import import_optional, new_axes, short
 from skml.model_selection._delegation import last_step_and_input
@@ -197,7 +197,7 @@ def _explanation(estimator, X, label):
     number = classifier.predict_proba(X).argmax() if label is None else label_index(label, labels)
     output, sign = encoder.output_of_class(number)
     columns, contributions, *odds = integrated_gradients(network, row, output)
-    values = dense(row)[0, columns]
+    values = to_dense(row)[0, columns]
     frame = pandas.DataFrame(
         {"value": values, "contribution": sign * contributions},
         index=pandas.Index(_names(classifier, names, columns), name="feature", tupleize_cols=False),

@@ -5,8 +5,8 @@ from scipy import sparse
 from sklearn.utils import get_tags
 
 from skml._targets._encoder import TargetEncoder
-from skml._targets._labels import as_labels, format_some, label_index, label_space, shown
-from skml._targets._matrix import dense, has_missing
+from skml._targets._labels import as_labels, format_some, format_values, label_index, label_space
+from skml._targets._matrix import has_missing, to_dense
 from skml._targets._warnings import warn_once
 
 # Larger indicators reach a classifier as CSR, which few take: 256 MB as int64.
@@ -143,7 +143,7 @@ def labels_of(estimator):
 def truth_of_label(estimator, y, label):
     """Return the column of a label in ``y``, read as `truth_and_responses` does: int64, or floats with NaN."""
     Y, _ = _indicator(_encoder(estimator, y), y)
-    column = dense(Y[:, [label_index(label, labels_of(estimator))]]).ravel()
+    column = to_dense(Y[:, [label_index(label, labels_of(estimator))]]).ravel()
     return column.astype(np.float64 if np.isnan(column).any() else np.int64)
 
 
@@ -238,7 +238,7 @@ def check_names_of_prefit(estimator, encoder):
     known, labels = _output_names(estimator), encoder.classes_.tolist()
     if encoder.form_ == "collections" and known is not None and as_labels(known) != labels:
         raise ValueError(
-            f"The fitted estimator has outputs for {shown(as_labels(known))}, but y holds the labels {shown(labels)}: "
+            f"The fitted estimator has outputs for {format_values(as_labels(known))}, but y holds the labels {format_values(labels)}: "
             "which column is which label cannot be told. Name the columns in their order with classes=[...], or pass y "
             "as the indicator that the estimator was fitted to."
         )
@@ -293,7 +293,7 @@ def matrix_for(estimator, y, encoder):
     Y = Y.astype(np.int64)
     if encoder.form_ == "sparse" and np.prod(Y.shape, dtype=float) > _MAX_DENSE_ENTRIES:
         return encoder.sparse_container_(Y)
-    Y = dense(Y)
+    Y = to_dense(Y)
     return Y if Y.shape[1] > 1 or _learns_columns(estimator) else Y.ravel()
 
 

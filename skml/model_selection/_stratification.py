@@ -3,7 +3,7 @@
 import numpy as np
 
 from skml._keras._environment import check_installed
-from skml._targets._matrix import column_sums, dense
+from skml._targets._matrix import column_sums, to_dense
 from skml._targets._strata import strata_of
 
 # A holdout of fewer rows says less about when to stop than those rows teach.
@@ -101,7 +101,7 @@ def _is_affordable(n_samples, n_labels, seconds):
 
 def _strata(Y):
     """Return the entries by which to stratify, dense and bool: of one label both sides; a missing label counts as 0."""
-    entries = dense(Y) == 1
+    entries = to_dense(Y) == 1
     return np.hstack([entries, ~entries]) if Y.shape[1] == 1 else entries
 
 

@@ -145,7 +145,11 @@ def proba_of_keras(graph, X, network, custom):
     outputs = graph.add("Cast", custom.output[0].name, to=np.float64)
     if not network.logits:
         return outputs
-    return graph.add("Sigmoid", outputs) if network.head == "sigmoid" else graph.add("Softmax", outputs, axis=-1)
+    return (
+        graph.add("Sigmoid", outputs)
+        if network.output_activation == "sigmoid"
+        else graph.add("Softmax", outputs, axis=-1)
+    )
 
 
 def _in_open_interval(graph, proba, dtype):

@@ -26,7 +26,7 @@ def proba_of_dense(graph, X, network):
     if not calibration.changes:
         return proba
     slope, offset = np.array(calibration.slope, np.float64), np.array(calibration.offset, np.float64)
-    if network.head == "softmax":
+    if network.output_activation == "softmax":
         return graph.add("Softmax", graph.add("Mul", graph.add("Log", proba), slope), axis=-1)
     if network.n_members > 1:
         rest = _mean_of_members(graph, _linked(graph, graph.add("Neg", logits), network), network)
@@ -60,7 +60,11 @@ def _logits(graph, X, network, kind):
 
 
 def _linked(graph, logits, network):
-    return graph.add("Sigmoid", logits) if network.head == "sigmoid" else graph.add("Softmax", logits, axis=-1)
+    return (
+        graph.add("Sigmoid", logits)
+        if network.output_activation == "sigmoid"
+        else graph.add("Softmax", logits, axis=-1)
+    )
 
 
 def _mean_of_members(graph, proba, network):

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from skml._targets._matrix import dense
+from skml._targets._matrix import to_dense
 from skml._targets._types import Matrix
 from skml.model_selection._delegation import last_step
 from skml.onnx._classifier_graph import ClassifierGraph
@@ -121,7 +121,7 @@ def _feeds(X, by_column):
 
 def _rows(X):
     """Return X, or one column of it, as a graph takes it."""
-    X = np.asarray(dense(X))
+    X = np.asarray(to_dense(X))
     if X.dtype.kind in "OUS":
         X = X.astype(object if all(isinstance(value, str) for value in X.flat) else np.float64)
     return X[:, None] if X.ndim == 1 else X

@@ -101,7 +101,7 @@ def test_every_head_calibrated_or_not(n_members, kind, X, X32, Y):
     }[kind]
     clf = tiny(n_members=n_members, epochs=2, calibrate=False).fit(X, y)
     assert_same(clf, X32)
-    offset = 0.0 if clf._network.head == "softmax" else np.full(clf._network.widths[-1], 0.3)
+    offset = 0.0 if clf._network.output_activation == "softmax" else np.full(clf._network.widths[-1], 0.3)
     calibrated = with_network(clf, calibration=Calibration(2.5, offset))
     assert np.abs(calibrated.predict_proba(X) - clf.predict_proba(X)).max() > 0.05
     assert_same(calibrated, X32)
@@ -285,10 +285,10 @@ def test_logits_of_a_custom_network_become_probabilities(y, loss, tf2onnx, X, X3
 class Subclassed(keras.Model):
     def __init__(self, units=3):
         super().__init__()
-        self.head = keras.layers.Dense(units, "sigmoid")
+        self.output_activation = keras.layers.Dense(units, "sigmoid")
 
     def call(self, x):
-        return self.head(x)
+        return self.output_activation(x)
 
     def get_config(self):
         return {"units": 3}

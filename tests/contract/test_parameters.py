@@ -12,8 +12,8 @@ from skml import KerasMultiLabelClassifier
 
 
 def build(meta, units=5):
-    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
-    return keras.Sequential([keras.layers.Dense(units, "relu"), head])
+    output_activation = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([keras.layers.Dense(units, "relu"), output_activation])
 
 
 def fit(X, Y, **params):

@@ -153,10 +153,10 @@ def test_a_callback_that_does_not_pickle_stays_behind(X, Y, tmp_path):
 class Subclassed(keras.Model):
     def __init__(self, units):
         super().__init__()
-        self.head = keras.layers.Dense(units, "sigmoid")
+        self.output_activation = keras.layers.Dense(units, "sigmoid")
 
     def call(self, x):
-        return self.head(x)
+        return self.output_activation(x)
 
 
 def test_a_network_that_cannot_be_rebuilt_is_refused_when_pickled(X, Y):

@@ -30,8 +30,8 @@ def test_two_processes_give_the_same_model(run_python):
 
 
 def build(meta):
-    head = keras.layers.Dense(3, "sigmoid")
-    return keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.5), head])
+    output_activation = keras.layers.Dense(3, "sigmoid")
+    return keras.Sequential([keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.5), output_activation])
 
 
 @pytest.mark.parametrize("model", [None, build])

@@ -19,7 +19,7 @@ from forms import label_sets_of, with_unknown
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._decisions._entries import entries_of
 from skml._decisions._guarantees import NEVER, parse_guarantee
-from skml._decisions._risk_control import Tags, _grid, _tags_of_rows
+from skml._decisions._risk_control import PredictionCounts, _count_predictions, _grid
 from skml._decisions._rule import resolve_threshold
 from skml._decisions._scale import Scale
 from skml._decisions._tuning import guaranteed_threshold, tune
@@ -97,7 +97,7 @@ def test_the_sums_over_rows_are_those_of_loops(data):
     Y[::3, 1] = np.nan
     weight = np.random.RandomState(0).rand(len(Y))
     grid = np.array([0.9, 0.6, 0.2, 0.0])
-    tags = _tags_of_rows(entries_of(Y, proba, weight), grid)
+    tags = _count_predictions(entries_of(Y, proba, weight), grid)
     for i, threshold in enumerate(grid):
         sums = np.zeros(7)
         for y, p, w in zip(Y, proba, weight, strict=True):
@@ -120,7 +120,7 @@ def test_the_bound_of_one_label_is_that_of_clopper_and_pearson():
     rng = np.random.default_rng(0)
     Y, proba = draw(rng, 400, 1)
     grid = np.array([0.9, 0.7, 0.5])
-    tags = _tags_of_rows(entries_of(Y, proba, None), grid)
+    tags = _count_predictions(entries_of(Y, proba, None), grid)
     for i, threshold in enumerate(grid):
         applied = proba >= threshold
         test = binomtest(int(Y[applied].sum()), int(applied.sum()), 0.8, alternative="greater")
@@ -131,9 +131,11 @@ def test_the_bound_of_one_label_is_that_of_clopper_and_pearson():
 def test_tags_count_as_rows_where_a_row_is_right_or_wrong_as_a_whole_and_as_tags_where_they_are_independent():
     rng, proba, grid = np.random.default_rng(0), np.full((20000, 5), 0.7), np.array([0.5])
     same = np.tile(rng.random((20000, 1)) < 0.7, 5).astype(np.uint8)
-    assert _tags_of_rows(entries_of(same, proba, None), grid).effective()[0] == pytest.approx(20000)
+    assert _count_predictions(entries_of(same, proba, None), grid).effective()[0] == pytest.approx(20000)
     independent = (rng.random((20000, 5)) < 0.7).astype(np.uint8)
-    assert _tags_of_rows(entries_of(independent, proba, None), grid).effective()[0] == pytest.approx(100_000, rel=0.05)
+    assert _count_predictions(entries_of(independent, proba, None), grid).effective()[0] == pytest.approx(
+        100_000, rel=0.05
+    )
 
 
 def test_labels_have_no_say_in_the_grid_and_weights_may_be_multiplied(data):
@@ -151,7 +153,7 @@ def test_labels_have_no_say_in_the_grid_and_weights_may_be_multiplied(data):
 def test_the_tests_go_down_from_three_starts_and_stop_where_one_fails():
     def tags(wrong):
         n, wrong = np.array([50.0, 100, 200, 400]), np.array(wrong, dtype=float)
-        return Tags(n, wrong, 0.95 * n, n, n, wrong, wrong)
+        return PredictionCounts(n, wrong, 0.95 * n, n, n, wrong, wrong)
 
     p_values = tags([0, 3, 9, 80]).p_values(0.9)
     assert list(p_values < 0.05 / 3) == [True, True, True, False]

@@ -272,8 +272,8 @@ def test_sparse_and_dense_agree_and_blocks_make_no_difference(scoring, shrinkage
     expected = tune(Y, proba, scoring, shrinkage)
     monkeypatch.setattr("skml._targets._matrix._BLOCK_BYTES", 130 * _entries._ENTRY_BYTES)
     sizes = []
-    dense = _entries.dense
-    monkeypatch.setattr(_entries, "dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
+    dense = _entries.to_dense
+    monkeypatch.setattr(_entries, "to_dense", lambda Y: sizes.append(np.prod(Y.shape)) or dense(Y))
     same(tune(sparse.csr_array(Y), proba, scoring, shrinkage), expected)
     assert max(sizes) <= 130
 

@@ -15,9 +15,9 @@ from skml._default_network._network import DenseNetwork, initial_weights
 CONTAINERS = pytest.mark.parametrize("container", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 
 
-def network_of(widths=(12, 32, 32, 5), head="sigmoid", n_members=3, dtype=np.float32, **params):
+def network_of(widths=(12, 32, 32, 5), output_activation="sigmoid", n_members=3, dtype=np.float32, **params):
     weights = initial_weights(list(widths), np.random.RandomState(0), dtype, n_members)
-    return DenseNetwork([w + dtype(0.01) for w in weights], "relu", head, n_members, **params)
+    return DenseNetwork([w + dtype(0.01) for w in weights], "relu", output_activation, n_members, **params)
 
 
 def rows_of(n_rows, n_columns=12, seed=1):
@@ -37,10 +37,13 @@ def _several_blocks(monkeypatch):
 @CONTAINERS
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("calibration", [Calibration(), Calibration(2.5, 0.5)], ids=["as is", "calibrated"])
-@pytest.mark.parametrize("head", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("output_activation", ["sigmoid", "softmax"])
 @pytest.mark.usefixtures("_several_blocks")
-def test_many_rows_get_what_few_get(head, calibration, n_members, container):
-    network, X = network_of(head=head, n_members=n_members, calibration=calibration), container(rows_of(1200))
+def test_many_rows_get_what_few_get(output_activation, calibration, n_members, container):
+    network, X = (
+        network_of(output_activation=output_activation, n_members=n_members, calibration=calibration),
+        container(rows_of(1200)),
+    )
     np.testing.assert_allclose(network.proba(X), by_hundreds(network.proba, X), atol=1e-6)
     np.testing.assert_allclose(network.log_proba(X), by_hundreds(network.log_proba, X), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(np.concatenate(list(network.proba_blocks(X))), network.proba(X))

@@ -6,18 +6,18 @@ from skml import KerasMultiLabelClassifier
 from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_weights, log_odds, open_interval
 
 
-def network_of(widths, activation="relu", head="sigmoid"):
+def network_of(widths, activation="relu", output_activation="sigmoid"):
     weights = initial_weights(widths, np.random.RandomState(0), np.float32)
     weights = [w + 0.1 for w in weights]  # biases that are not zero
-    return DenseNetwork(weights, activation, head)
+    return DenseNetwork(weights, activation, output_activation)
 
 
-@pytest.mark.parametrize("head", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("output_activation", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_forward_pass_is_that_of_keras(activation, head):
+def test_forward_pass_is_that_of_keras(activation, output_activation):
     from skml._keras_models._ensemble import rebuild
 
-    network = network_of([7, 16, 9, 4], activation, head)
+    network = network_of([7, 16, 9, 4], activation, output_activation)
     X = np.random.RandomState(1).randn(50, 7).astype(np.float32)
     np.testing.assert_allclose(network.proba(X), rebuild(network).predict(X, verbose=0), atol=1e-6)
     np.testing.assert_allclose(network.proba(sparse.csr_array(X)), network.proba(X), atol=1e-6)
@@ -25,7 +25,7 @@ def test_forward_pass_is_that_of_keras(activation, head):
 
 def test_log_proba_is_the_logit_or_the_logarithm():
     X = np.random.RandomState(1).randn(20, 7)
-    sigmoid, softmax = network_of([7, 5, 4]), network_of([7, 5, 4], head="softmax")
+    sigmoid, softmax = network_of([7, 5, 4]), network_of([7, 5, 4], output_activation="softmax")
     np.testing.assert_allclose(sigmoid.log_proba(X), log_odds(sigmoid.proba(X).astype(float)), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(softmax.log_proba(X), np.log(softmax.proba(X)), rtol=1e-5)
 

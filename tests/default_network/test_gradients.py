@@ -17,14 +17,16 @@ from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_we
 HEADS = ["sigmoid", "softmax"]
 
 
-def network(head="sigmoid", activation="relu", widths=(6, 16, 16, 8, 3), n_members=3, shifted=False, **arguments):
+def network(
+    output_activation="sigmoid", activation="relu", widths=(6, 16, 16, 8, 3), n_members=3, shifted=False, **arguments
+):
     """Return a network of random weights: one residual connection, one pair of layers of other widths."""
     weights = initial_weights(list(widths), np.random.RandomState(0), np.float64, n_members)
     for bias in weights[1::2]:
         bias[:] = np.random.RandomState(1).randn(*bias.shape)
     if shifted:
         arguments |= {"shift": np.linspace(-1, 1, widths[0]), "scale": np.linspace(0.5, 2, widths[0])}
-    return DenseNetwork(weights, activation, head, n_members, **arguments)
+    return DenseNetwork(weights, activation, output_activation, n_members, **arguments)
 
 
 def test_each_activation_has_its_derivative():
@@ -35,11 +37,13 @@ def test_each_activation_has_its_derivative():
         np.testing.assert_allclose(derivative(x), differences, atol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("output_activation", HEADS)
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_the_gradient_is_that_of_finite_differences(head, n_members, activation):
-    net = network(head, activation, n_members=n_members, calibration=Calibration(1.7, np.array([0.1, 0.2, 0.3])))
+def test_the_gradient_is_that_of_finite_differences(output_activation, n_members, activation):
+    net = network(
+        output_activation, activation, n_members=n_members, calibration=Calibration(1.7, np.array([0.1, 0.2, 0.3]))
+    )
     row, kernel = np.random.RandomState(2).randn(1, 6), net.weights[0]
     gradient = kernel @ _gradient(net, row @ kernel + net.weights[1], 1)[0]
     steps = 1e-6 * np.eye(6)
@@ -62,11 +66,11 @@ def test_the_gradient_is_that_of_tensorflow(X, label_sets):
     np.testing.assert_allclose(ours, tape.gradient(log_odds, x).numpy(), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("output_activation", HEADS)
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("shifted", [False, True])
-def test_contributions_sum_to_the_difference_from_the_baseline(head, activation, shifted):
-    net = network(head, activation, shifted=shifted, calibration=Calibration(1.5, 0.2))
+def test_contributions_sum_to_the_difference_from_the_baseline(output_activation, activation, shifted):
+    net = network(output_activation, activation, shifted=shifted, calibration=Calibration(1.5, 0.2))
     baseline = net.shift[None] if shifted else np.zeros((1, 6))
     for row in 3 * np.random.RandomState(3).randn(10, 1, 6):
         contributions = integrated_gradients(net, row, 0)
@@ -75,9 +79,9 @@ def test_contributions_sum_to_the_difference_from_the_baseline(head, activation,
         assert contributions.values.sum() == pytest.approx(odds[0] - odds[1], rel=TOLERANCE, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_log_odds_are_those_of_the_probability(head):
-    net, row = network(head, n_members=1), np.ones((1, 6))
+@pytest.mark.parametrize("output_activation", HEADS)
+def test_log_odds_are_those_of_the_probability(output_activation):
+    net, row = network(output_activation, n_members=1), np.ones((1, 6))
     proba = net.proba(row)[0, 2]
     assert log_odds_of_output(net, row, 2) == pytest.approx(np.log(proba / (1 - proba)))
 

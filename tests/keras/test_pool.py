@@ -22,8 +22,8 @@ def _empty_pool():
 
 def build(meta, units=8):
     hidden = keras.layers.Dense(units, "relu")
-    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
-    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), head])
+    output_activation = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), output_activation])
 
 
 def test_the_pool_is_bounded_and_drops_the_oldest():

@@ -137,8 +137,8 @@ def test_a_fit_of_the_same_kind_uses_the_same_trace(X, Y, monkeypatch):
 
 def build(meta, units=8):
     hidden = keras.layers.Dense(units, "relu")
-    head = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
-    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), head])
+    output_activation = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), output_activation])
 
 
 @pytest.mark.parametrize("model", [None, build])
@@ -283,10 +283,10 @@ def test_clear_cache_empties_everything(X, Y):
 class Eager(keras.Model):
     def __init__(self):
         super().__init__()
-        self.head = keras.layers.Dense(3, "sigmoid")
+        self.output_activation = keras.layers.Dense(3, "sigmoid")
 
     def call(self, x):
-        return self.head(x)
+        return self.output_activation(x)
 
 
 def eager(meta):

@@ -20,19 +20,19 @@ def _nothing_seen():
     seen.clear()
 
 
-def head(meta):
+def output_activation(meta):
     return keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
 
 
 def looking(meta, X, units=4):
     seen.append(X)
-    return keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Dense(units, "relu"), head(meta)])
+    return keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Dense(units, "relu"), output_activation(meta)])
 
 
 def normalising(meta, X):
     normalise = keras.layers.Normalization()
     normalise.adapt(X)
-    return keras.Sequential([keras.Input(X.shape[1:]), normalise, head(meta)])
+    return keras.Sequential([keras.Input(X.shape[1:]), normalise, output_activation(meta)])
 
 
 def reading(meta, X, units=4):
@@ -40,7 +40,7 @@ def reading(meta, X, units=4):
     vectorize = keras.layers.TextVectorization(output_mode="multi_hot")
     vectorize.adapt(X)
     inputs = keras.Input((), dtype="string")
-    return keras.Model(inputs, head(meta)(keras.layers.Dense(units, "relu")(vectorize(inputs))))
+    return keras.Model(inputs, output_activation(meta)(keras.layers.Dense(units, "relu")(vectorize(inputs))))
 
 
 @pytest.fixture(scope="module")

@@ -22,36 +22,38 @@ def fixed_folds(monkeypatch):
     monkeypatch.setattr(_split, "folds", lambda rows, Y, n_members, random_state: np.arange(Y.shape[0]) % n_members)
 
 
-def network_of(widths, n_members, is_sparse=False, head="sigmoid"):
+def network_of(widths, n_members, is_sparse=False, output_activation="sigmoid"):
     rng = np.random.RandomState(0)
     weights = [weight + 0.1 for weight in initial_weights(widths, rng, np.float32, n_members)]
     shift = None if is_sparse else rng.randn(widths[0])
-    return DenseNetwork(weights, "relu", head, n_members, shift, rng.rand(widths[0]) + 0.5, 0.5, 0.3, is_sparse)
+    return DenseNetwork(
+        weights, "relu", output_activation, n_members, shift, rng.rand(widths[0]) + 0.5, 0.5, 0.3, is_sparse
+    )
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-@pytest.mark.parametrize("head", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("output_activation", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("widths", [[7, 16, 16, 4], [7, 8, 6, 6, 4], [7, 8, 4], [7, 4]])
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_forward_pass_is_that_of_keras(n_members, widths, head, is_sparse):
+def test_forward_pass_is_that_of_keras(n_members, widths, output_activation, is_sparse):
     import tensorflow as tf
 
     from skml._keras._rows import batch_of
     from skml._keras_models._ensemble import rebuild
     from skml._keras_models._layers import probabilities
 
-    network = network_of(widths, n_members, is_sparse, head)
+    network = network_of(widths, n_members, is_sparse, output_activation)
     X = np.random.RandomState(1).randn(30, 7).astype(np.float32)
     X = sparse.csr_array(np.where(X > 0, X, 0)) if is_sparse else X
     model = rebuild(network)
     batch = batch_of(X, model)
     np.testing.assert_allclose(network.proba(X), model(batch, training=False), atol=1e-6)
-    link = expit if head == "sigmoid" else np.exp
+    link = expit if output_activation == "sigmoid" else np.exp
     np.testing.assert_allclose(link(network.log_proba(X)), network.proba(X), atol=1e-6)
     if n_members > 1:
         members = [network.member(j).proba(X) for j in range(3)]
         np.testing.assert_allclose(np.mean(members, axis=0), network.proba(X), atol=1e-6)
-        alone = probabilities(model._logits_of_member(batch, tf.constant(2)), head)
+        alone = probabilities(model._logits_of_member(batch, tf.constant(2)), output_activation)
         np.testing.assert_allclose(alone, members[2], atol=1e-6)
 
 

@@ -16,13 +16,13 @@ LABELS = [("a", "c"), (), ("b",), ("a", "b", "c")]
 each_form = pytest.mark.parametrize("y", [make(INDICATOR, "abc") for make in FORMS.values()], ids=FORMS.keys())
 
 
-def dense(Y):
+def to_dense(Y):
     return Y.toarray() if sparse.issparse(Y) else Y
 
 
 @each_form
 def test_every_form_becomes_the_same_matrix(y):
-    np.testing.assert_array_equal(dense(TargetEncoder().fit_transform(y)), INDICATOR)
+    np.testing.assert_array_equal(to_dense(TargetEncoder().fit_transform(y)), INDICATOR)
 
 
 @each_form
@@ -40,7 +40,7 @@ def test_decisions_come_back_in_the_form_of_y(y):
     encoder = TargetEncoder().fit(y)
     decisions = INDICATOR.astype(bool)
     answer = encoder.inverse_transform(sparse.csr_array(decisions) if sparse.issparse(y) else decisions)
-    np.testing.assert_array_equal(dense(encoder.transform(answer)), INDICATOR)
+    np.testing.assert_array_equal(to_dense(encoder.transform(answer)), INDICATOR)
     if sparse.issparse(y):
         assert answer.format == "csr"
         assert isinstance(answer, sparse.sparray) == isinstance(y, sparse.sparray)
@@ -164,12 +164,12 @@ def test_classes_tell_ids_from_an_indicator():
 def test_other_multilabel_forms_are_accepted_after_fit():
     encoder = TargetEncoder().fit(LABELS)
     np.testing.assert_array_equal(encoder.transform(INDICATOR), INDICATOR)
-    np.testing.assert_array_equal(dense(encoder.transform(sparse.csr_array(INDICATOR))), INDICATOR)
+    np.testing.assert_array_equal(to_dense(encoder.transform(sparse.csr_array(INDICATOR))), INDICATOR)
 
 
 def test_explicit_zeros_of_a_sparse_y_are_zeros():
     y = sparse.csr_array((np.array([1, 0, 1]), np.array([0, 1, 2]), np.array([0, 2, 3])), shape=(2, 3))
-    assert dense(TargetEncoder().fit_transform(y)).tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert to_dense(TargetEncoder().fit_transform(y)).tolist() == [[1, 0, 0], [0, 0, 1]]
     assert y.nnz == 3
 
 

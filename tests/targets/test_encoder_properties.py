@@ -21,7 +21,7 @@ def indicators(min_labels=2):
     return shapes.flatmap(lambda shape: arrays(int, shape, elements=st.integers(0, 1)))
 
 
-def dense(Y):
+def to_dense(Y):
     return Y.toarray() if sparse.issparse(Y) else Y
 
 
@@ -31,14 +31,14 @@ def test_an_indicator_is_its_own_matrix_and_comes_back(form, Y):
     y = FORMS[form](Y, "abcde"[: Y.shape[1]])
     encoder = TargetEncoder()
     matrix = encoder.fit_transform(y)
-    np.testing.assert_array_equal(dense(matrix), Y)
+    np.testing.assert_array_equal(to_dense(matrix), Y)
     answer = encoder.inverse_transform(matrix)
     assert sparse.issparse(answer) == sparse.issparse(y)
     assert isinstance(answer, sparse.sparray) == isinstance(y, sparse.sparray)
-    np.testing.assert_array_equal(dense(answer), Y)
+    np.testing.assert_array_equal(to_dense(answer), Y)
     if hasattr(y, "dtype") and y.dtype != object:
         assert answer.dtype == y.dtype
-    np.testing.assert_array_equal(dense(encoder.transform(answer)), Y)
+    np.testing.assert_array_equal(to_dense(encoder.transform(answer)), Y)
 
 
 @pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", *DATAFRAMES])
@@ -46,8 +46,8 @@ def test_an_indicator_is_its_own_matrix_and_comes_back(form, Y):
 def test_an_indicator_of_one_label_keeps_its_column(form, Y):
     encoder = TargetEncoder()
     matrix = encoder.fit_transform(FORMS[form](Y, "a"))
-    np.testing.assert_array_equal(dense(matrix), Y)
-    np.testing.assert_array_equal(dense(encoder.inverse_transform(matrix)), Y)
+    np.testing.assert_array_equal(to_dense(matrix), Y)
+    np.testing.assert_array_equal(to_dense(encoder.inverse_transform(matrix)), Y)
 
 
 @given(indicators(), st.randoms(use_true_random=False))
@@ -55,7 +55,7 @@ def test_unknown_cells_are_nan_in_the_matrix(Y, random):
     entries = np.array([[np.nan if random.random() < 0.3 else v for v in row] for row in Y.tolist()])
     frame = pd.DataFrame(entries).astype("Int8")
     for y in (entries, entries.tolist(), sparse.csc_array(entries), frame, frame.to_numpy()):
-        np.testing.assert_array_equal(dense(TargetEncoder().fit_transform(y)), entries)
+        np.testing.assert_array_equal(to_dense(TargetEncoder().fit_transform(y)), entries)
 
 
 @pytest.mark.parametrize("kind", labels)
