@@ -1,11 +1,11 @@
 """Lesson 2: which forms of y, scorers and searches work together.
 
-Labels come as sets, as lists, as a 0/1 array, as a sparse matrix, as a DataFrame. scikit-learn's own scorers and
-splitters know some of these forms, those of skml all. Run it with
+y can be a collection of sets or lists, a 0/1 array, a sparse matrix or a DataFrame. The scorers and splitters of
+scikit-learn support some of these forms; those of skml support all of them. Run this lesson with
 ``python examples/02_label_sets_and_searches.py``, or cell by cell in an editor or notebook.
 """
 
-# %% Labels in seven forms. In the last but one some are unknown; in the last each row keeps one.
+# %% The same labels in seven forms. "0/1 and NaN" has missing labels. "single-label" keeps one label for each row.
 import warnings
 
 import numpy as np
@@ -24,19 +24,19 @@ forms = {
     "sparse matrix": csr_array(Y),
     "DataFrame": pd.DataFrame(Y, columns=names),
     "0/1 and NaN": has_missing,
-    "one label per row": names[Y.argmax(axis=1)],
+    "single-label": names[Y.argmax(axis=1)],
 }
 
-# %% `predict` answers in kind: sets and lists as tuples, a DataFrame as an array of its 0 and 1.
+# %% `predict` returns labels in the form of y. Sets and lists come back as tuples, a DataFrame as a 0/1 array.
 from skml import KerasMultiLabelClassifier
 
 clf = KerasMultiLabelClassifier(n_members=1, hidden_layer_sizes=20, epochs=10, random_state=0)
 for form, y in forms.items():
-    answer = " ".join(repr(clf.fit(X, y).predict(X[:2])).split())
-    print(f"{form:18s} -> {answer[:100]}")
+    predicted = " ".join(repr(clf.fit(X, y).predict(X[:2])).split())
+    print(f"{form:18s} -> {predicted[:100]}")
 
-# %% Each form with each scorer and splitter, in a search. Where a scorer of scikit-learn fails it warns and gives NaN.
-# (`cross_val_score` is as `GridSearchCV`, but refuses every sparse y.)
+# %% Run a small search for each combination of form, scorer and splitter. A scikit-learn scorer that does not support
+# a form warns and returns NaN. (`cross_val_score` supports the same combinations, except sparse y.)
 from sklearn.model_selection import GridSearchCV, KFold
 
 from skml.metrics import get_scorer
@@ -47,7 +47,7 @@ splitters = {"cv=3": 3, "KFold": KFold(3), "MultiLabelStratifiedKFold": MultiLab
 
 
 def works(y, scoring, cv):
-    """Whether a search of one candidate scores it."""
+    """Return whether a search over one candidate gets finite scores."""
     search = GridSearchCV(clf, {"epochs": [2]}, scoring=scoring, cv=cv, refit=False)
     try:
         return bool(np.isfinite(search.fit(X, y).cv_results_["mean_test_score"]).all())
@@ -67,8 +67,8 @@ with warnings.catch_warnings():
     )
 print(table.to_string())
 
-# %% So the scorers of `get_scorer` take all forms, and with a splitter as `cv` each of them can be searched over. A
-# grid search over label sets follows: the scorer is an object, not a name.
+# %% The scorers of `get_scorer` support every form, and a splitter as `cv` makes a search possible for each form. Here
+# is a grid search over label sets. Its `scoring` is a scorer object, not a string.
 grid = {"hidden_layer_sizes": [20, (50, 50)], "learning_rate": [0.003, 0.01]}
 search = GridSearchCV(clf, grid, scoring=get_scorer("f1_micro"), cv=MultiLabelStratifiedKFold(3, random_state=0))
 search.fit(X, forms["sets"])

@@ -1,11 +1,13 @@
 """Lesson 3: thresholds that are tuned, adjusted, guaranteed.
 
-A network gives probabilities; a threshold makes labels of them. It is read by `predict`, so that a fitted model follows
-`set_params` at once. Functions of yeast genes (Elisseeff and Weston, 2002), which the package ``river`` ships: 103
-measurements, 14 classes of function. Run it with ``python examples/03_thresholds.py``, or cell by cell.
+A network predicts probabilities, and a threshold turns them into labels. `predict` reads the parameter `threshold`, so
+a fitted model follows `set_params` at once. The data are yeast genes with 103 measurements and 14 classes of function
+(Elisseeff and Weston, 2002), from the package ``river``. Run this lesson with ``python examples/03_thresholds.py``, or
+cell by cell in an editor or notebook.
 """
 
-# %% One fit. It leaves honest probabilities of its own training rows, each by the member that did not learn from it.
+# %% One fit. `oof_proba_` holds out-of-fold probabilities of the training rows: a row is predicted by the member of the
+# ensemble that was not trained on it.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -21,12 +23,13 @@ X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.3, random_
 clf = KerasMultiLabelClassifier(hidden_layer_sizes=128, random_state=0).fit(X_train, Y_train)
 print(f"{clf.oof_proba_.shape[0]} training rows, out-of-fold probabilities of {clf.oof_proba_.shape[1]} labels")
 
-# %% Tuned, for a score. No further fit is made. Each rule is the best of the table for the score in its name.
+# %% Tuned thresholds. They maximize the score in their name and need no other fit. In this table each of them has the
+# best value of its score.
 from skml.metrics import f1_score, precision_score, recall_score
 
 
 def scores(threshold, X=X_test, Y=Y_test):
-    """Return what a threshold gives on the test rows."""
+    """Return the scores of a threshold on the test rows."""
     predicted = clf.set_params(threshold=threshold).predict(X)
     return {
         "labels per row": predicted.sum(axis=1).mean(),
@@ -41,29 +44,30 @@ def scores(threshold, X=X_test, Y=Y_test):
 rules = [0.5, "f1_micro", "f1_macro"]
 print(pd.DataFrame({rule: scores(rule) for rule in rules}).T.round(3).to_string())
 
-# %% Adjusted. What was tuned is a dict of label -> threshold, to start from; and each row can be made to
-# have at least one label.
+# %% Adjusted thresholds. `tuned_threshold_` is a dict of label -> threshold, of which you can change some values.
+# `min_labels` and `max_labels` limit the number of labels of a row.
 clf.set_params(threshold="f1_macro")
 print({label: round(threshold, 2) for label, threshold in clf.tuned_threshold_.items()})
 clf.set_params(threshold=clf.tuned_threshold_ | {"Class14": 0.5}, min_labels=1, max_labels=6)
 print("labels of the first genes:", clf.predict(X_test[:8]).sum(axis=1).tolist())
 clf.set_params(min_labels=0, max_labels=None)
 
-# %% Guaranteed. "Apply a label only if nine of ten are right, and send the rest to a person", or "miss no more than a
-# tenth of a gene's functions". The thresholds that keep it are found from the same probabilities. On the test rows
-# they reach what was guaranteed, and show the price: the more precision, the fewer labels are left; the more recall, the
-# more of them are wrong. With "by label" the guarantee is one for each label: a warning says for how many of them no
-# threshold can keep it. They are never predicted.
+# %% Thresholds that guarantee precision or recall. Use them for requirements such as "predict labels of which nine in
+# ten are correct, and leave the rest to a person" or "miss at most a tenth of a gene's functions". They are computed
+# from the same out-of-fold probabilities. On the test rows precision and recall reach the target levels. The table also
+# shows the cost: a higher precision leaves fewer labels, and a higher recall adds more wrong ones. With "by label" the
+# guarantee holds for each label. If no threshold reaches the target for a label, the label is never predicted; a
+# warning gives the number of these labels.
 guarantees = ["precision>=0.8", "precision>=0.9", "precision>=0.9 by label", "recall>=0.8", "recall>=0.9"]
 print(pd.DataFrame({guarantee: scores(guarantee) for guarantee in guarantees}).T.round(3).to_string())
 
-# %% What a guarantee assumes: rows like those of training. Of rows that come from elsewhere, here genes whose
-# measurements are shifted, it may be broken, and nothing in the rows says so.
+# %% A guarantee assumes that new rows follow the training distribution. Otherwise it can fail without notice, as here
+# for genes with shifted measurements.
 shifted = X_test + 1.5 * X_train.std()
 table = {guarantee: scores(guarantee, shifted) for guarantee in guarantees[:2]}
 print(pd.DataFrame(table).T.round(3).to_string())
 
-# %% Other classifiers have the same rules, by cross-validation.
+# %% `TunedThresholdMultiLabelClassifierCV` finds the same thresholds for other classifiers, by cross-validation.
 from sklearn.ensemble import RandomForestClassifier
 
 from skml import TunedThresholdMultiLabelClassifierCV
@@ -74,8 +78,13 @@ for rule in ("f1_micro", "precision>=0.9"):
     precision = precision_score(Y_test, tuned.predict(X_test), average="micro")
     print(f"forest, {rule}: threshold {tuned.best_threshold_:.2f}, precision on the test rows {precision:.3f}")
 
-# %% The price of a guarantee. On the left: how many rows get a label, and how many of the true labels are predicted; 0
-# where no threshold keeps the guarantee. On the right: the precision that is reached, above the line if it is kept.
+# %% The risk-coverage curve shows the cost of each target level. The left plot shows the fraction of rows that get a
+# label and the fraction of true labels that are predicted; both are 0 if no threshold guarantees the target. The right
+# plot shows the precision reached on the test rows, which is above the line where the guarantee holds.
+#
+# For single-label y there are conformal prediction sets, which contain the true class with a given probability. MAPIE's
+# classifier takes our estimator: `SplitConformalClassifier(clf, confidence_level=0.9, prefit=True)`, then
+# `conformalize` with held-out rows, then `predict_set`.
 from skml.inspection import RiskCoverageCurveDisplay
 
 RiskCoverageCurveDisplay.from_estimator(clf, X_test, Y_test, y_fit=Y_train)

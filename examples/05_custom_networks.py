@@ -1,15 +1,14 @@
-"""Lesson 5: networks of your own.
+"""Lesson 5: custom networks.
 
-The default network sees columns. Here the order of words matters: of a review such as "great screen the battery is
-awful" we want to know what it complains about, {"battery"}. Three networks try: one of counted words, whose size a grid
-search finds; one that reads texts itself; and one with a layer of our own, which is then saved, and loaded in another
-process.
+We predict which parts of a product a review complains about: {"battery"} for "great screen the battery is awful". The
+order of the words matters here. We try three networks. The first takes word counts, and a grid search finds its size.
+The second takes the texts themselves. The third has a custom layer; we save it and load it in another process.
 """
 
 # %%
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # asks TensorFlow to start quietly
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # fewer messages from TensorFlow
 
 import inspect
 import json
@@ -36,7 +35,7 @@ GOOD, BAD = ["great", "lovely", "solid", "superb"], ["awful", "broken", "poor", 
 
 
 def review(rng):
-    """Return a made text, and the set of parts that it complains about."""
+    """Return a generated review and the set of parts that it complains about."""
     parts = rng.choice(PARTS, rng.randint(2, 5), replace=False)
     is_bad = rng.rand(len(parts)) < 0.4
     words = [rng.choice(BAD if bad else GOOD) for bad in is_bad]
@@ -52,10 +51,11 @@ for text, labels in zip(X_train[:3], y_train[:3], strict=True):
     print(f"{text:60} {sorted(labels)}")
 
 # %% [markdown]
-# ## A builder, and its arguments in a grid
+# ## A function that builds a network, and its arguments in a grid
 #
-# A builder gets what its signature names. `meta` says how many units `y` needs; what is set as `model__units` arrives
-# as `units`, and is a parameter like others.
+# `model` can be a function that returns a Keras model. The estimator passes the arguments that its signature names.
+# `meta` holds the sizes and the output activation that `y` requires. The estimator's parameter `model__units` becomes
+# the argument `units`, and can be part of a grid.
 
 
 # %%
@@ -76,19 +76,18 @@ grid = {f"kerasmultilabelclassifier__model__{name}": v for name, v in {"units": 
 search = GridSearchCV(pipeline, grid, scoring=scorer, cv=cv).fit(X_train, y_train)
 found = pd.DataFrame(search.cv_results_["params"]).rename(columns=lambda name: name.split("__")[-1])
 print(found.assign(macro_f1=search.cv_results_["mean_test_score"]).round(3).to_string(index=False))
-scores["counts words"] = search.best_score_
+scores["word counts"] = search.best_score_
 
 # %% [markdown]
-# Counted words cannot say which part is the awful one; counted pairs could say some of it.
-# (`search.set_callbacks(ProgressBar())`, from scikit-learn 1.9 on, shows one bar over the search, its fits and their
-# epochs.)
+# Single words do not show which part is awful. Pairs of words would show it in part. (With scikit-learn 1.9 or later,
+# `search.set_callbacks(ProgressBar())` displays one progress bar for the search, its fits and their epochs.)
 #
-# ## A network that reads texts
+# ## A network that takes texts
 #
-# A builder that names `X` gets the rows that train: in a search those of the fold, and none of a holdout. So a
-# `TextVectorization` learns no word from a row that it is tested on. (`read`, in `networks/reading.py`, makes one,
-# calls its `adapt(X)`, and returns what five neighbouring words mean together.) The learning rate may follow a schedule
-# of Keras'.
+# A function with an argument `X` receives the training rows only, without test folds and without a holdout. A
+# `TextVectorization` layer therefore takes no words from the test rows. (The function `read` in `networks/reading.py`
+# creates this layer, adapts it to `X`, and adds an embedding and a convolution over five words.) The learning rate can
+# follow a Keras schedule.
 
 
 # %%
@@ -101,29 +100,29 @@ def reading(meta, X):
 options["learning_rate"] = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=600)
 reader = KerasMultiLabelClassifier(reading, **options)
 result = cross_validate(reader, X_train, y_train, scoring=scorer, cv=cv, return_estimator=True)
-vocabularies = [set(clf.model_.layers[1].get_vocabulary()) for clf in result["estimator"]]
+vocabularies = [set(clf.to_keras().layers[1].get_vocabulary()) for clf in result["estimator"]]
 common = set.intersection(*vocabularies)
-print(f"all three folds know {len(common)} words: {' '.join(sorted(common - {'', '[UNK]'}))}")
-print("the first knows too:", *sorted(vocabularies[0] - common)[:5], "(numbers of orders in its training rows)")
-scores["reads"] = result["test_score"].mean()
+print(f"{len(common)} words are in all three vocabularies: {' '.join(sorted(common - {'', '[UNK]'}))}")
+print("in the first, but not in all:", *sorted(vocabularies[0] - common)[:5], "(order numbers in its training rows)")
+scores["texts"] = result["test_score"].mean()
 reader.fit(X_train, y_train)
 
 # %% [markdown]
-# ## A layer of your own, with weights
+# ## A custom layer with weights
 #
-# `attending` ends in a `LabelAttention`: each label has its own weighted mean of the words (Mullenbach et al., 2018).
-# Both are in the module `networks/reading.py`. The layer's `get_config` returns the arguments of its `__init__`;
-# nothing has to be registered.
+# The network `attending` ends in a `LabelAttention` layer, which computes one weighted mean of the words for each label
+# (Mullenbach et al., 2018). Both are in the module `networks/reading.py`. The layer's `get_config` returns the
+# arguments of its `__init__`, so that it can be saved. It need not be registered with Keras.
 
 # %%
 attention = KerasMultiLabelClassifier(attending, **options)
 result = cross_validate(attention, X_train, y_train, scoring=scorer, cv=cv)
-scores["attends"] = result["test_score"].mean()
+scores["label attention"] = result["test_score"].mean()
 attention.fit(X_train, y_train)
 
 # %% [markdown]
-# A process that loads the file needs that module on its path, and nothing else of this lesson: weights and vocabulary
-# are in the file.
+# The file contains the weights and the vocabulary. A process that loads it must be able to import the module
+# `networks.reading`, but needs nothing else of this lesson.
 
 # %%
 LOAD = "import sys, joblib; print(joblib.load(sys.argv[1]).predict_proba(sys.argv[2:])[0].tolist())"
@@ -131,23 +130,23 @@ with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "attention.joblib")
     joblib.dump(attention, path)
     on_path = os.pathsep.join([str(Path(inspect.getfile(attending)).parents[1]), *sys.path])
-    there = subprocess.run(
+    loaded = subprocess.run(
         [sys.executable, "-c", LOAD, path, "great screen the battery is awful"],
         env={**os.environ, "PYTHONPATH": on_path},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-print(dict(zip(attention.classes_.tolist(), np.round(json.loads(there.stdout), 3).tolist(), strict=True)))
+print(dict(zip(attention.classes_.tolist(), np.round(json.loads(loaded.stdout), 3).tolist(), strict=True)))
 
 # %% [markdown]
-# ## Which network finds the complaints
+# ## Which network is best?
 #
-# F1 of each label on the test rows, and macro-F1 in the folds:
+# The F1 score of each label on the test rows, and the macro-F1 score of the cross-validation:
 
 # %%
-models = {"counts words": search, "reads": reader, "attends": attention}
+models = {"word counts": search, "texts": reader, "label attention": attention}
 f1 = {name: label_report(y_test, model.predict_proba(X_test), classes=PARTS)["f1"] for name, model in models.items()}
 table = pd.DataFrame(f1).reindex(PARTS)
-table.loc["(3 folds)"] = scores
+table.loc["(macro, 3 folds)"] = scores
 print(table.round(3).to_string())

@@ -1,10 +1,10 @@
-"""Lesson 7: tables with many rows, when the network pays and what it costs.
+"""Lesson 7: tables with many rows: when the network is worth its training time.
 
-Two made-up tables, each with 5,000 rows to train on: in one the labels depend on products of columns, in the other on
-sums. Run it with ``python examples/07_tables_with_many_rows.py``, or cell by cell.
+We generate two tables with 5,000 training rows each. In one, the labels depend on products of columns; in the other, on
+sums. Run this lesson with ``python examples/07_tables_with_many_rows.py``, or cell by cell in an editor or notebook.
 """
 
-# %% Data: 20 columns in their own units, 6 labels.
+# %% Data: 20 columns with different scales, 6 labels.
 import time
 
 import matplotlib.pyplot as plt
@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 
 
-def table(kind, n_rows=9_000, n_columns=20, n_labels=6):
+def make_table(kind, n_rows=9_000, n_columns=20, n_labels=6):
     rng = np.random.RandomState(0)
     X = rng.randn(n_rows, n_columns)
-    parts = X if kind == "sums" else X[:, rng.permutation(n_columns)] * X
-    log_odds = parts @ rng.randn(n_columns, n_labels)
+    terms = X if kind == "sums" else X[:, rng.permutation(n_columns)] * X
+    log_odds = terms @ rng.randn(n_columns, n_labels)
     Y = rng.uniform(size=log_odds.shape) < 1 / (1 + np.exp(-log_odds + 1))
     return X * 10.0 ** rng.randint(-3, 4, n_columns), Y.astype(int)
 
 
-# %% Four models. The logistic regressions search their C; MLPClassifier and they want columns of one scale.
+# %% Four models. A grid search finds C of the logistic regressions. They and MLPClassifier need standardised columns.
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -43,7 +43,7 @@ models = {
 }
 rows, fitted = {}, {}
 for kind in ("products", "sums"):
-    X, Y = table(kind)
+    X, Y = make_table(kind)
     for name, model in models.items():
         start = time.process_time()
         model = clone(model).fit(X[:5_000], Y[:5_000])
@@ -58,9 +58,9 @@ for kind in ("products", "sums"):
         print(f"{kind:9s} {name:40s} {scores['log-loss']:.3f}", flush=True)
 print(pd.DataFrame(rows).T.round(3).to_string())
 
-# %% Where labels depend on sums of columns, the logistic regressions are better by a little, and quicker. Where they
-# depend on products, the network is worth its seconds. The curves show what it did in them: training stops when the
-# loss of the rows that a member has not learned from no longer falls.
+# %% If labels depend on sums of columns, the logistic regressions are slightly better and faster. If labels depend on
+# products, the network is worth its training time. The curves show the training: it stops when the out-of-fold loss no
+# longer improves.
 from skml.inspection import TrainingCurveDisplay
 
 TrainingCurveDisplay.from_estimator(fitted["products", "KerasMultiLabelClassifier()"])

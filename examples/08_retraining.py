@@ -1,19 +1,19 @@
 """Lesson 8: retraining with new labels.
 
-Support tickets come in month by month, and the list of tags changes: from month 3 on there is a tag "outage", and
-after month 4 nobody uses "fax" any more. The network goes on learning from each month alone: it grows by one label,
-and later forgets one. Two others stand beside it: the one of month 1, never trained again, and one that is fitted anew
-each month on all tickets so far.
+Support tickets arrive every month, and the list of their tags changes: the tag "outage" is used from month 3 on, and
+"fax" is not used after month 4. We train a model on the new tickets of each month only. It adds one label and later
+removes one. We compare it with a model that is trained on month 1 only, and with one that is refitted each month on
+all tickets so far.
 
-Run it with ``python examples/08_retraining.py``, or cell by cell in an editor that knows ``# %%``.
+Run this lesson with ``python examples/08_retraining.py``, or cell by cell in an editor or notebook.
 """
 
 # %%
-# The tickets are made: counts of 300 words, of which each tag prefers some.
+# The tickets are generated: counts of 300 words whose frequencies depend on the tags.
 import os
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # asks TensorFlow to start quietly
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # fewer messages from TensorFlow
 
 import numpy as np
 import pandas as pd
@@ -33,37 +33,37 @@ tickets = pd.DataFrame(Y, columns=TAGS)
 
 
 def month(number):
-    """Return the tickets of a month, with the tags that were in use then."""
+    """Return the tickets of a month and their tags, one column for each tag in use."""
     rows = slice((number - 1) * N_TICKETS, number * N_TICKETS)
     unused = [tag for tag, is_used in {"outage": number >= 3, "fax": number <= 4}.items() if not is_used]
     return X[rows], tickets[rows].drop(columns=unused)
 
 
 # %%
-# Month 1. Ten passes over its tickets; columns of a DataFrame are the labels.
+# Month 1: ten passes over its tickets. The columns of a DataFrame are the labels.
 X_1, y_1 = month(1)
-growing = KerasMultiLabelClassifier(random_state=0)
+updated = KerasMultiLabelClassifier(random_state=0)
 for _ in range(10):
-    growing.partial_fit(X_1, y_1)
-never_again = KerasMultiLabelClassifier(random_state=0).fit(X_1, y_1)
-print(f"Tags of month 1: {', '.join(growing.classes_)}")
+    updated.partial_fit(X_1, y_1)
+first_month = KerasMultiLabelClassifier(random_state=0).fit(X_1, y_1)
+print(f"Tags of month 1: {', '.join(updated.classes_)}")
 
 # %%
-# A tag that the network does not know is an error: it might be a slip of the pen.
+# A tag that is not in `classes_` raises an error, because it can be a typing error.
 X_3, y_3 = month(3)
 try:
-    growing.partial_fit(X_3, y_3)
+    updated.partial_fit(X_3, y_3)
 except ValueError as error:
     print(f"Month 3: {error}")
 
 # %%
-# With `classes` it is meant. Tags that stay keep what was learned of them; a new one starts at its base rate; one that
-# is not named is forgotten. After that, nothing but the month's own tickets is needed. (A fitted estimator with
+# The argument `classes` changes the labels. A label that stays keeps its weights. A new label starts at its base rate.
+# A label that `classes` leaves out is removed. Training needs only the tickets of the new month. (An estimator with
 # `warm_start=True` does the same in `fit`, after `set_params(classes=...)`.)
 
 
 def scores(model, number):
-    """Return micro-F1 and the F1 of "outage", for the tickets of a month; a tag that a model lacks is never given."""
+    """Return micro-F1 and the F1 of "outage" on a month's tickets; tags that the model lacks count as not predicted."""
     X, y = month(number)
     predicted = pd.DataFrame(model.predict(X), columns=model.classes_).reindex(columns=y.columns, fill_value=0)
     outage = f1_score(y["outage"], predicted["outage"]) if "outage" in y else np.nan
@@ -75,33 +75,34 @@ for number in range(2, N_MONTHS):
     X_new, y_new = month(number)
     began = time.perf_counter()
     for _ in range(10):
-        growing.partial_fit(X_new, y_new, classes=list(y_new.columns))
+        updated.partial_fit(X_new, y_new, classes=list(y_new.columns))
     seconds = time.perf_counter() - began
 
-    # All tickets so far: `concat` leaves NaN where a tag was not in use, which means unknown. Retired tags are dropped.
-    seen = [month(earlier) for earlier in range(1, number + 1)]
-    all_y = pd.concat([y for _, y in seen], ignore_index=True)[y_new.columns]
+    # All tickets so far, with the tags in use now. A tag that was not in use in a month has missing labels (NaN) there.
+    months = [month(previous) for previous in range(1, number + 1)]
+    all_y = pd.concat([y for _, y in months], ignore_index=True)[y_new.columns]
     began = time.perf_counter()
-    anew = KerasMultiLabelClassifier(random_state=0).fit(sparse.vstack([X for X, _ in seen]), all_y)
-    seconds_anew = time.perf_counter() - began
+    refitted = KerasMultiLabelClassifier(random_state=0).fit(sparse.vstack([X for X, _ in months]), all_y)
+    seconds_refitted = time.perf_counter() - began
 
-    of_growing, of_anew = scores(growing, number + 1), scores(anew, number + 1)
+    f1_updated, f1_refitted = scores(updated, number + 1), scores(refitted, number + 1)
     table.append(
         {
             "trained to month": number,
-            "tags": len(growing.classes_),
-            "never again": scores(never_again, number + 1)[0],
-            "growing": of_growing[0],
-            "anew": of_anew[0],
-            "outage: growing": of_growing[1],
-            "outage: anew": of_anew[1],
-            "s growing": seconds,
-            "s anew": seconds_anew,
+            "tags": len(updated.classes_),
+            "month 1 only": scores(first_month, number + 1)[0],
+            "updated": f1_updated[0],
+            "refitted": f1_refitted[0],
+            "outage: updated": f1_updated[1],
+            "outage: refitted": f1_refitted[1],
+            "updated, s": seconds,
+            "refitted, s": seconds_refitted,
         }
     )
 
 # %%
-# Micro-F1 on the tickets of the next month, the F1 of the new tag among them, and what the training took. The network
-# that grows comes close to the one that is fitted anew, in a fraction of its time and without the old tickets; that of
-# month 1 falls behind. (In month 2 nobody has trained on "outage" yet, so its F1 is 0.)
+# The table shows the micro-F1 score on the tickets of the next month, the F1 score of the new tag, and the training
+# time in seconds. The updated model comes close to the refitted one, in a fraction of its time and without the old
+# tickets. The model of month 1 falls behind. (The models trained to month 2 do not have the tag "outage", so its F1
+# score is 0.)
 print("\n" + pd.DataFrame(table).set_index("trained to month").round(2).to_string(na_rep="-"))

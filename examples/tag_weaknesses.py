@@ -1,20 +1,20 @@
-"""Tag descriptions of software weaknesses with what they endanger.
+"""Predict the security properties that a software weakness endangers, and compare with other classifiers.
 
-The Common Weakness Enumeration, which the package ``cwe2`` ships, says for each weakness which properties
-of a system suffer: Confidentiality, Integrity, Availability, Access Control and others, any number of
-them. These sets are the labels, and name and description the text; the section on consequences, where the
-labels come from, is not part of it.
+The data are the Common Weakness Enumeration, from the package ``cwe2``. It lists for each weakness the security
+properties that it endangers: Confidentiality, Integrity, Availability, Access Control and others. These sets are the
+labels. The text is the name and the description of the weakness, without the section on consequences from which the
+labels are taken.
 
-All models see the same tf-idf and the same five folds; nothing but the tf-idf settings was chosen on these rows.
-The network tunes its threshold within its one fit; `TunedThresholdMultiLabelClassifierCV` does the same for
-the logistic regressions, by five more fits.
+All models use the same tf-idf features and the same five folds. Only the tf-idf settings were chosen on these rows.
+The network tunes its threshold in its single fit. `TunedThresholdMultiLabelClassifierCV` does the same for the logistic
+regressions with five more fits.
 
 Run it with ``python examples/tag_weaknesses.py``.
 """
 
 import os
 
-# Asks TensorFlow to start quietly; some releases print a few lines about the machine all the same.
+# Fewer messages from TensorFlow. Some releases still print a few lines about the machine.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import subprocess
@@ -44,19 +44,19 @@ from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 START = time.perf_counter()
 
 
-def say(message):
+def log(message):
     print(f"[{time.perf_counter() - START:4.0f} s] {message}", flush=True)
 
 
 titles, texts, y = read_weaknesses()
 counts = Counter(label for labels in y for label in labels)
 binarizer = MultiLabelBinarizer(classes=sorted(counts)).fit(y)
-say(f"{len(texts)} weaknesses, {len(counts)} labels, {sum(counts.values()) / len(y):.2f} labels a weakness:")
+log(f"{len(texts)} weaknesses, {len(counts)} labels, {sum(counts.values()) / len(y):.2f} labels per weakness:")
 print("        " + ", ".join(f"{label} {count}" for label, count in counts.most_common()), flush=True)
 
 
 def indicator(y):
-    """Return label sets as a 0/1 matrix; a matrix stays as it is."""
+    """Return label sets as a 0/1 matrix; return a matrix unchanged."""
     return y if np.ndim(y) == 2 else binarizer.transform(y)
 
 
@@ -78,12 +78,12 @@ models = {
     ),
 }
 
-# Five descriptions are put away until the end.
-rest, unseen = train_test_split(np.arange(len(y)), test_size=5, random_state=5)
+# Five descriptions are held out until the end.
+rest, held_out = train_test_split(np.arange(len(y)), test_size=5, random_state=5)
 
-say(f"Micro-F1 of 5-fold cross-validation on {len(rest)} of them (of all rows; in brackets, each fold):")
+log(f"Micro-F1 of 5-fold cross-validation on {len(rest)} weaknesses: of all rows (of each fold)")
 warnings.simplefilter("ignore", ConvergenceWarning)
-threadpool_limits(1, "blas")  # the baselines' arrays are too small for more threads
+threadpool_limits(1, "blas")  # the arrays of the baselines are too small for more threads
 Y = indicator(y)
 for name, model in models.items():
     target = y if name == "KerasMultiLabelClassifier" else Y
@@ -94,12 +94,12 @@ for name, model in models.items():
         predicted[test] = indicator(model.fit(texts[train], target[train]).predict(texts[test]))
         by_fold.append(f1_score(Y[test], predicted[test], average="micro"))
     score = f1_score(Y[rest], predicted[rest], average="micro")
-    say(f"    {name:<47} {score:.3f}  ({' '.join(f'{s:.2f}' for s in by_fold)})")
+    log(f"    {name:<47} {score:.3f}  ({' '.join(f'{s:.2f}' for s in by_fold)})")
 
 model.fit(texts[rest], y[rest])
-say(f"A fit on all {len(rest)} tuned the threshold to {model[-1].threshold_:.2f}. The five that no model has seen:")
-proba = model.predict_proba(texts[unseen])
-for row, predicted, p in zip(unseen, model.predict(texts[unseen]), proba, strict=True):
+log(f"Fitted on all {len(rest)}; the tuned threshold is {model[-1].threshold_:.2f}. The five held-out weaknesses:")
+proba = model.predict_proba(texts[held_out])
+for row, predicted, p in zip(held_out, model.predict(texts[held_out]), proba, strict=True):
     shown = sorted(y[row] | set(predicted), key=lambda label: -p[list(model.classes_).index(label)])
     print(f"\n        {titles[row][:100]}\n        {'label':<18}probability  predicted  true")
     for label in shown:
@@ -107,18 +107,18 @@ for row, predicted, p in zip(unseen, model.predict(texts[unseen]), proba, strict
         print(f"        {label:<18}{p[list(model.classes_).index(label)]:>11.2f}  {marks[0]:<9}  {marks[1]}")
 print(flush=True)
 
-IN_A_FRESH_PROCESS = """
+LOAD = """
 import sys, joblib, numpy
 model, texts = joblib.load("model.joblib")
 numpy.save("proba.npy", model.predict_proba(texts))
 print("with" if "tensorflow" in sys.modules else "without", "TensorFlow")
 """
 with tempfile.TemporaryDirectory() as folder:
-    joblib.dump((model, texts[unseen]), Path(folder, "model.joblib"))
+    joblib.dump((model, texts[held_out]), Path(folder, "model.joblib"))
     size = Path(folder, "model.joblib").stat().st_size
-    command = [sys.executable, "-c", IN_A_FRESH_PROCESS]
-    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    command = [sys.executable, "-c", LOAD]
+    output = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
     identical = np.array_equal(proba, np.load(Path(folder, "proba.npy")))
-say(f"Saved ({size / 1e6:.1f} MB) and loaded in a fresh process, {answer}: probabilities identical: {identical}")
+log(f"Saved ({size / 1e6:.1f} MB) and loaded in a new process {output}; probabilities identical: {identical}")
 if not identical:
-    sys.exit("The loaded model answers otherwise than the one that was saved.")
+    sys.exit("The loaded model predicts other probabilities than the saved one.")

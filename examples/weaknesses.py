@@ -1,8 +1,8 @@
-"""Texts with label sets: the Common Weakness Enumeration, which the package ``cwe2`` ships.
+"""Texts with label sets: the Common Weakness Enumeration, from the package ``cwe2``.
 
-It says for each weakness of software which properties of a system suffer: Confidentiality, Integrity, Availability,
-Access Control and others, any number of them. These sets are the labels, and name and description the text; the
-section on consequences, where the labels come from, is not part of it.
+It lists for each software weakness the security properties that it endangers: Confidentiality, Integrity, Availability,
+Access Control and others. These sets are the labels. The text is the name and the description of the weakness, without
+the section on consequences from which the labels are taken.
 """
 
 from importlib.resources import as_file, files
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def read_weaknesses():
-    """Return titles, texts and label sets, as three arrays of objects."""
+    """Return three arrays of dtype object: titles, texts and label sets."""
     with as_file(files("cwe2")) as folder:
         root = ElementTree.parse(next(Path(folder).rglob("cwec_*.xml"))).getroot()
     cwe = root.tag.removesuffix("Weakness_Catalog")  # the XML namespace, in braces

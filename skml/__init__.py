@@ -21,29 +21,26 @@ with the default network needs beside scikit-learn's::
 Custom networks, losses and callbacks consist of code, which loading runs: their types are not among them.
 """
 
-import sys
-
 from skml._classifier import KerasMultiLabelClassifier
+from skml._keras._environment import clear_caches
 from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
+from skml._version import __version__ as __version__
 
 __all__ = ["SKOPS_TRUSTED", "KerasMultiLabelClassifier", "TunedThresholdMultiLabelClassifierCV", "clear_cache"]
-__version__ = "0.1.0"
 
 # Their states are plain values.
 SKOPS_TRUSTED = ("skml.KerasMultiLabelClassifier", "skml.TunedThresholdMultiLabelClassifierCV")
 
 
 def clear_cache() -> None:
-    """Forget the compiled training steps and predictions that are kept for later fits.
+    """Free the compiled training steps and forward passes that are kept for later use.
 
-    A fit of the same architecture, loss, optimizer class and metrics as an earlier one re-uses its
-    compiled graph. At most a few are kept; this frees them. No fitted estimator changes.
+    A fit with the same architecture, loss, optimizer class and metrics as a previous fit uses its compiled graph again.
+    Only a few graphs are kept. Fitted estimators do not change.
 
-    Dataset
+    Examples
     --------
     >>> import skml
     >>> skml.clear_cache()
     """
-    for name in ("skml._keras._pool", "skml._keras._predictor"):
-        if name in sys.modules:
-            sys.modules[name].clear()
+    clear_caches()

@@ -2,200 +2,224 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from skml._constraints import CONSTRAINTS
-from skml._fitting import FittingClassifier
-from skml._targets._types import Matrix, RandomState, Target
+from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
+from skml._default_network._network import ACTIVATIONS, DenseNetwork
+from skml._dependencies import Interval, StrOptions, check_installed
+from skml._inputs import check_X, open_interval
+from skml._keras._environment import check_can_train
+from skml._keras._routed import RoutedParameters
+from skml._protocols import Network
+from skml._state import VersionedState, to_plain
+from skml._targets._encoder import TargetEncoder
+from skml._targets._forms import check_rows
+from skml._targets._types import InputMatrix, Matrix, RandomState, Target
+from skml._training._dataset import check_validation
+from skml._training._fit import fit_model
+from skml._training._result import FittedModel
+from skml._training._seeds import Seeds
+from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
+from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
     import keras
 
+# Refused with a custom network, unless they have their defaults.
+_PARAMETERS_OF_DEFAULT_NETWORK = (
+    "hidden_layer_sizes",
+    "activation",
+    "dropout",
+    "input_dropout",
+    "scale",
+    "n_members",
+    "calibrate",
+)
 
-class KerasMultiLabelClassifier(FittingClassifier):
+
+class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, RoutedParameters):
     """Neural multi-label classifier: one sigmoid unit per label, trained with binary cross-entropy.
 
-    ``y`` holds label sets, a 0/1 indicator (array, sparse matrix or DataFrame) or one label per row, and
-    `predict` answers in kind. With one label per row the problem is multi-class, and the output activation is a
-    softmax with categorical cross-entropy (for two classes one sigmoid unit).
+    ``y`` holds label sets, a 0/1 indicator (array, sparse matrix or DataFrame), or a single label per sample. `predict`
+    returns labels in the same form. Single-label ``y`` is a multi-class problem: the network then ends in a softmax
+    with categorical cross-entropy, or in a single sigmoid unit for two classes.
 
     Parameters
     ----------
     model : callable or keras.Model, default=None
-        None is a fully connected network of `hidden_layer_sizes`; the six parameters after this one act on it alone,
-        and are refused with a custom network where they are not at their defaults. A callable builds a network; it
-        receives only those of ``meta``, ``X``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that
-        its signature names. ``X`` is the rows that train, without a holdout, for layers such as TextVectorization and
-        Normalization to ``adapt`` to. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
-        ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``; a network that
-        ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. Each
-        fit trains a copy of a keras.Model, starting from its weights. A compiled model keeps its own
-        loss, optimizer and metrics where the parameters here are at their defaults.
+        The network. None is a fully connected ensemble, the default network, which the parameters up to `n_members`,
+        and `calibrate`, configure. A callable builds a custom network; it receives those of the arguments ``meta``,
+        ``X``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its signature names; see Notes.
+        Of a keras.Model, each fit trains a copy that starts from its weights. A compiled model keeps its loss,
+        optimizer and metrics where the parameters here have their defaults.
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
-        Units of each hidden layer of a member of the default network; a layer as wide as the one before it
-        has a residual connection (He et al., 2016). "auto" is (256, 256), for sparse rows of few values
-        128; narrower for fewer than 300 rows, and, down to 64 or 32, where five members would have too many weights.
+        Number of units of each hidden layer of a member. A layer as wide as the previous one has a residual connection
+        (He et al., 2016). "auto" is (256, 256), or 128 for sparse rows with few values; it is narrower for fewer than
+        300 rows, and down to 64 or 32 if five members would have too many weights.
     activation : str, default="relu"
-        Activation of the hidden layers of the default network: "elu", "gelu", "linear", "relu", "selu",
-        "sigmoid", "silu", "softplus" or "tanh".
+        Activation of the hidden layers: "elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus" or
+        "tanh".
     dropout : "auto" or float in [0, 1), default="auto"
-        Share of each hidden layer's units that a training step leaves out (Srivastava et al., 2014). "auto" starts at
-        0.5 (0.3 for short sparse rows), falls while the loss in training is above 0.9 times that of rows that are not
-        learned from, and rises again below; it is 0.1 in `partial_fit`.
+        Fraction of the hidden units dropped in each training step (Srivastava et al., 2014). "auto" starts at 0.5 (0.3
+        for short sparse rows). It is lowered while the training loss exceeds 0.9 times the validation loss
+        (underfitting) and raised otherwise. In `partial_fit` it is 0.1.
     input_dropout : "auto" or float in [0, 1), default="auto"
-        Share of the input's entries that a training step of the default network leaves out. "auto" starts at 0.3 for
-        dense X, at 0.1 for sparse X (0.2 where its columns are full, 0 where its rows are short), and falls before
-        `dropout` does; it is 0 in `partial_fit`.
+        Fraction of the input values dropped in each training step. "auto" starts at 0.3 for dense X, and at 0.1 for
+        sparse X (0.2 if its columns have many values, 0 if its rows have few). It is lowered before `dropout` is. In
+        `partial_fit` it is 0.
     scale : "auto" or None, default="auto"
-        "auto" scales X inside the default network: dense columns are standardised; sparse ones are divided by
-        their largest absolute value, where that exceeds 1, and then all by one number, so that zeros stay zeros.
-        None takes X as it is.
+        "auto" scales X inside the network. Dense columns are standardised. Sparse columns are divided by their largest
+        absolute value if it exceeds 1, and all values by a common factor, so that zeros stay zeros. None uses X
+        unchanged.
     n_members : int or "auto", default="auto"
-        Networks in the default ensemble, whose probabilities are averaged (Hansen and Salamon, 1990). Each
-        leaves out its own fold of the rows in training, and predicts it: see ``oof_proba_``. "auto" is 5, or
-        as many as have at most 16 million weights. 1 is a plain network with a holdout.
+        Number of networks in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990). Each member
+        trains on the rows outside its own fold and predicts that fold, see ``oof_proba_``. "auto" is 5, or the largest
+        number with at most 16 million weights. 1 is a single network with a holdout.
     optimizer : str, keras.Optimizer or class of one, default="adam"
-        Names and classes take routed parameters, such as ``optimizer__weight_decay=0.01``.
+        The optimizer. Names and classes accept routed parameters, such as ``optimizer__weight_decay=0.01``.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=None
-        None keeps the optimizer's own; for the default network and "adam" it then depends on the batch size and on
-        X, is held until the loss of rows that are not learned from no longer falls, and goes to 0 in a line. A schedule
-        counts updates, and goes on where training does.
+        The learning rate. None uses the default of the optimizer; for the default network with "adam" it then depends
+        on the batch size and on X, is kept constant until the validation loss plateaus, and decays linearly to 0. A
+        schedule counts updates and continues when training is resumed.
     loss : "auto", str, callable, keras.Loss or class of one, default="auto"
-        "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight;
-        for one of more than two classes per row it is categorical cross-entropy. "focal" (Lin et al., 2017)
-        and "asymmetric" (Ridnik et al., 2021) count entries that are right already for less, and take
-        ``loss__gamma``, ``loss__gamma_negative`` and the like; tune the threshold with them, as their
-        probabilities are shifted. Other names, functions and objects are used as Keras uses them.
+        The loss. "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight; for
+        multi-class y categorical cross-entropy. "focal" (Lin et al., 2017) and "asymmetric" (Ridnik et al., 2021)
+        down-weight entries that are already predicted correctly and accept ``loss__gamma``, ``loss__gamma_negative``
+        and so on; tune the threshold with them, as they shift probabilities. Others are used as Keras uses them.
     metrics : list, default=None
-        Keras metrics of the (averaged) probabilities, recorded in ``history_``.
+        Keras metrics of the averaged probabilities, recorded in ``history_``.
     calibrate : "auto" or bool, default="auto"
-        Whether the default network's log-odds are scaled by numbers fitted to those of rows that it did not learn from.
-        "auto" multiplies all by one slope above 1, where that fits clearly better (Guo et al., 2017): no decision at
-        0.5 changes. True fits a slope and an offset (Platt, 1999), one of their own for labels with at least 50 rows
-        on either side: better probabilities, but fewer rare labels reach 0.5. Thresholds are tuned after it.
+        Whether to calibrate the default network on its held-out predictions. "auto" multiplies all log-odds by a single
+        slope of at least 1 if that clearly fits better (Guo et al., 2017); no decision at 0.5 changes. True fits a
+        slope and an offset (Platt, 1999), and a separate offset for labels with at least 50 rows with and without them:
+        probabilities are better, but fewer rare labels reach 0.5. Thresholds are tuned after calibration.
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
-        Weight of a label's positive entries in the loss. "balanced" is negatives / positives of each label,
-        within [0.01, 100]. With one label per row it weighs rows, as scikit-learn's ``class_weight``.
+        Weight of the positive entries of each label in the loss. "balanced" is the number of negatives divided by the
+        number of positives, clipped to [0.01, 100]. For binary and multi-class y it weights samples, like
+        scikit-learn's ``class_weight``.
     classes : array-like of shape (n_labels,), default=None
-        The label space, for data in which a label may not occur. None takes it from ``y``. In `partial_fit` and with
-        `warm_start` it may change: see the notes.
+        The labels, for data in which some may not occur. None takes them from ``y``. In `partial_fit` and with
+        `warm_start` they may change: see Notes.
     threshold : float, array-like of shape (n_labels,), mapping label -> float, or str, default=0.5
-        A label is predicted where its probability is at least its threshold, in [0, 1]. Labels that a
-        mapping (or a Series, by its index) leaves out have 0.5. Read by `predict`, so a fitted estimator
-        follows ``set_params``. For binary y, the float is the second class's threshold; for multi-class y leave it
-        at 0.5.
-        "f1_micro" and "f1_macro" are tuned by `fit`, on probabilities of rows that a network did not learn from (out of
-        fold, or on the holdout): one for all labels that is best for micro-F1, or one for each by the plug-in
-        rule for macro-F1 (Lipton et al., 2014), after calibration (Platt, 1999). Set on a fitted estimator they act
-        at once, as long as it has those probabilities: they are not pickled. What was tuned before `partial_fit` or a
-        warm start stays in force, with a warning.
-        Guarantees are found from the same probabilities: "precision>=0.9" (any number in (0, 1)) is the lowest threshold
-        at which so many of all predicted labels are right, with 95 % confidence; "precision>=0.9 by label" one for each
-        label; 2, that is never, where none keeps it, with a warning. "recall>=0.9" is the highest one at which so many
-        of a row's labels are predicted on average. They hold for rows like those of `fit`, and for members as they
-        answered out of fold. Their average, which predicts, is right more often, but less sure of itself: where the
-        threshold for recall is near 1, it may miss some hundredths more. `TunedThresholdMultiLabelClassifierCV` with
-        ``cv="prefit"`` and rows of their own tunes the average itself. Precision allows no `min_labels`, and
-        neither allows `max_labels`.
+        A label is predicted if its probability is at least its threshold. Labels missing from a mapping or Series have
+        0.5; for binary y the threshold is that of the second class; multi-class y has none. "f1_micro" and "f1_macro"
+        are tuned on the held-out predictions of the same fit: one threshold for all labels, or one for each label.
+        "precision>=0.9" and "precision>=0.9 by label" guarantee precision with 95 % confidence, "recall>=0.9"
+        guarantees mean recall. `predict` reads this parameter, so ``set_params`` acts on a fitted estimator, see Notes.
+        Lesson 3 in ``examples/03_thresholds.py`` compares all of them.
     min_labels : int, default=0
-        A row with fewer predicted labels gets those with the largest ``proba - threshold``.
+        A row with fewer predicted labels receives the labels with the largest ``proba - threshold``.
     max_labels : int, default=None
-        A row with more predicted labels keeps those with the largest ``proba - threshold``.
+        A row with more predicted labels keeps those with the largest ``proba - threshold``. None sets no limit.
     epochs : int or "auto", default="auto"
-        Passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
+        Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
     batch_size : int or "auto", default="auto"
-        Rows of one update. "auto" is the power of two nearest to n_samples / 30, within [32, 256].
+        Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256].
     early_stopping : bool, default=True
-        Whether to watch rows that are not learned from, and to stop when their loss no longer falls. With several
-        members it is the out-of-fold loss, and the last epoch within 2 % of the best one is kept. Otherwise it is that
-        on ``X_val``, ``y_val`` or on a holdout, and the best epoch is kept; there is no holdout if it would have fewer
-        than 10 rows, and none in `partial_fit`.
+        Whether to stop training when the validation loss stops improving. With several members this is the
+        out-of-fold loss, and the last epoch within 2 % of the best one is kept. Otherwise it is the loss on ``X_val``
+        and ``y_val``, or on a holdout of at least 10 rows, and the best epoch is kept. `partial_fit` has no holdout.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the training rows that the holdout takes, stratified by label (Sechidis et al., 2011).
+        Fraction of the training rows in the holdout, stratified by label (Sechidis et al., 2011).
     n_iter_no_change : int, default=10
-        Epochs without improvement after which to stop.
+        Number of epochs without improvement after which training stops.
     callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
-        Each fit trains with copies, which are in ``callbacks_``. Instances of Keras' own classes are copied with
-        all that they hold. Of instances of other classes only the attributes are copied, and what they refer to is
-        shared by all fits: a list, an Optuna trial, a logger is the one that you passed. Pass a class, and what it
-        takes as ``callbacks__x``, where each fit is to start anew. A callback with batch hooks makes training fall
-        back to Keras' own, slower loop.
+        Keras callbacks. Each fit uses copies, available as ``callbacks_``. Keras' own callbacks are copied deeply.
+        Other instances are copied shallowly: objects they refer to (a list, an Optuna trial, a logger) are shared by
+        all fits. Pass a class, with arguments as ``callbacks__x``, to start each fit anew. A callback with batch hooks
+        makes training use Keras' slower loop.
     jit_compile : bool, default=False
-        Whether XLA compiles the training step. It costs seconds and pays after thousands of updates.
+        Whether XLA compiles the training step. Compilation takes seconds and pays off after thousands of updates.
     warm_start : bool, default=False
-        Whether `fit` goes on from the fitted weights and optimizer state, in the fitted label space unless `classes`
-        names another. Then all members learn from all rows but those of a holdout.
+        Whether `fit` resumes from the fitted weights and optimizer state. All members then train on all rows but the
+        holdout. The labels stay the same unless `classes` names others.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, dropout, folds, holdout and the order of rows. The same int gives the same model, bit for
-        bit on one CPU.
+        Seeds weights, dropout, folds, holdout and the order of rows. An int gives the same model, bit for bit, on the
+        same CPU.
     verbose : int, default=0
-        0 is silent, 1 a progress bar, 2 a line for each epoch; 1 too where the output is neither a terminal nor a
-        notebook. For one display of a whole search see Notes.
+        0 is silent, 1 shows a progress bar, 2 prints a line for each epoch; 1 also prints lines if the output is
+        neither a terminal nor a notebook. For a single progress display of a whole search see Notes.
     **routed
-        ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x`` and ``callbacks__x`` are handed on to what
-        they name. They are parameters like the others: in `get_params`, `set_params` and grids.
+        ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x`` and ``callbacks__x`` are passed to the object they
+        name. They are parameters like the others: in `get_params`, `set_params` and grids.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
         The labels, in the order of the columns of `predict_proba`.
     threshold_ : float or ndarray of shape (n_labels,)
-        The threshold in force, 2 for a label that a guarantee allows nowhere; None for multi-class y.
+        The threshold in use; 2 if a guarantee allows no prediction; None for multi-class y.
     tuned_threshold_ : dict of label -> float
-        The threshold in force for each label, to start from: ``clf.tuned_threshold_ | {"spam": 0.2}`` changes one.
-        Not there for one label per row.
+        The threshold in use for each label: ``clf.tuned_threshold_ | {"spam": 0.2}`` changes one. Only available for
+        multi-label y.
     oof_proba_ : ndarray of shape (n_samples, n_labels)
-        Out-of-fold probabilities of the training rows, as `predict_proba` gives them: of each row by the member
-        that did not learn from it. There after `fit` with several members and at least 20 rows (4 for each
-        member), unless it would have more than 33 million entries; not pickled.
+        Out-of-fold probabilities of the training rows: each row is predicted by the member that was not trained on it.
+        Only available after `fit` with several members, at least 4 rows for each member, and at most 33 million
+        entries. Not pickled.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns of X, where it had names that are all strings.
+        Names of the columns of X, if all are strings.
     n_iter_ : int
-        Epochs run.
+        Number of epochs, those of previous fits included if training was resumed.
     kept_epoch_ : int
-        The epoch, from 1, whose weights early stopping kept; the last without it.
+        The epoch, from 1, whose weights early stopping kept; the last one without early stopping.
     history_ : dict of list of float
-        For each epoch the loss, the metrics and, with early stopping, their ``val_`` twins.
-    model_ : keras.Model
-        The trained network. The default one is made when it is first asked for, and not compiled.
+        The loss, the metrics and, with early stopping, their ``val_`` counterparts for each epoch.
     callbacks_ : list of keras.callbacks.Callback
         The copies of `callbacks` that the last fit used.
     target_encoder_ : object
-        Reads ``y`` into a 0/1 matrix (``transform``) and back (``inverse_transform``).
+        Converts ``y`` into a 0/1 matrix (``transform``) and back (``inverse_transform``).
 
     Notes
     -----
-    The default network is an ensemble that cross-fits itself: ``n_members`` networks of
-    ``hidden_layer_sizes`` in one Keras model, each trained on the rows outside its own fold. One fit gives their
-    average, and for every training row an honest probability, by which training stops and thresholds are tuned.
+    **The default network** is an ensemble that cross-fits itself: `n_members` networks in one Keras model, each trained
+    on the rows outside its own fold. One fit gives the averaged ensemble and an out-of-fold probability for every
+    training row, by which training stops and thresholds are tuned.
 
-    Missing labels of an indicator (NaN, pd.NA, masked) add nothing to the loss, weights, thresholds or `score`.
+    **A custom network** built by a callable with the last layer
+    ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. ``meta`` is a dict with
+    ``n_features_in_``, ``n_classes_``, ``n_outputs_``, ``output_activation_``, ``target_type_``, ``classes_``,
+    ``X_shape_`` and ``X_dtype_``. ``X`` holds the training rows without the holdout, to which layers such as
+    TextVectorization and Normalization ``adapt``.
 
-    For searches over label sets pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`: a name alone,
-    ``scoring="f1_micro"``, is scikit-learn's scorer, which takes no label sets and gives NaN for every candidate.
+    **Tuned thresholds.** A named threshold set on a fitted estimator is found at once if the estimator still has its
+    held-out predictions; they are not pickled. A threshold tuned before `partial_fit` or a warm start stays in use,
+    with a warning. "f1_macro" uses the plug-in rule (Lipton et al., 2014) after calibration (Platt, 1999).
 
-    From scikit-learn 1.9 on ``set_callbacks`` takes its callbacks, and those of searches and pipelines get here:
+    **Guarantees** assume that new rows follow the training distribution. They are computed from held-out predictions of
+    single members, while `predict` averages the members: the average is more accurate but less extreme, so recall may
+    fall a few hundredths short. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on
+    separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning.
+    `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
+
+    **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
+
+    **Searches.** For label sets, pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`. The string
+    ``"f1_micro"`` selects scikit-learn's scorer, which does not support label sets and returns NaN.
+
+    **scikit-learn's callbacks** (1.9 and later) are set by ``set_callbacks``, also on searches and pipelines:
     ``GridSearchCV(clf, grid).set_callbacks(ProgressBar())`` shows candidates, fits and epochs. Each epoch of `fit` is a
-    task, after which ``ScoringMonitor`` scores the network as it is then; one that returns True stops training.
+    task. A callback that returns True stops training.
 
-    Where training goes on, `classes` may name other labels than were fitted, as long as some stay. Those keep their
-    weights and the optimizer's state; a new label starts at its base rate; one that `classes` no longer names is
-    forgotten. Columns follow the order of `classes`. This needs the default network and multi-label ``y``, which may
-    hold no other labels. Thresholds that were tuned for each label are 0.5 for a new one, and 2, that is never, where
-    they keep a guarantee of precision, until `fit` tunes them.
+    **Changing labels.** When training is resumed, `classes` may add and drop labels of multi-label ``y``, as long as
+    some stay. Those keep their weights and optimizer state, a new label starts at its base rate, and a dropped one is
+    forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
+    guarantee by label, until `fit` tunes it. This requires the default network.
 
-    A fitted estimator is stored by joblib; with the default network also by skops, in a file that runs no code when it
-    is loaded (see ``skml.SKOPS_TRUSTED``). `skml.onnx.to_onnx` exports it for programs without Python.
+    **Files.** joblib stores a fitted estimator. With the default network skops stores it, too, in a file that runs no
+    code when loaded (see ``skml.SKOPS_TRUSTED``), and `skml.onnx.to_onnx` exports it to programs without Python.
 
-    Labels are independent yes/no questions, so each has a sigmoid of its own; a softmax would make them
-    share one unit of probability, which is right for exactly one label per row.
-
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from skml import KerasMultiLabelClassifier
@@ -209,7 +233,30 @@ class KerasMultiLabelClassifier(FittingClassifier):
     """
 
     __module__ = "skml"  # the public path, which files name
-    _parameter_constraints = CONSTRAINTS
+    _parameter_constraints = {
+        "model": [callable, None],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
+        "scale": [StrOptions({"auto"}), None],
+        "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, None],
+        "calibrate": [StrOptions({"auto"}), "boolean"],
+        "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
+        "classes": ["array-like", set, None],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
+        "max_labels": [Interval(Integral, 0, None, closed="left"), None],
+        "epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "jit_compile": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
 
     def __init__(
         self,
@@ -287,17 +334,17 @@ class KerasMultiLabelClassifier(FittingClassifier):
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             Floats. With a custom `model` also arrays of more dimensions, integers or strings.
-        y : label collections, indicator, or one label per row, n_samples in all
-            A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of
-            shape (n_samples, n_labels), NaN where an entry is unknown; or an array-like of shape (n_samples,).
-            Lists of one length that hold 0 and 1 only are an indicator; where 0 and 1 are labels, use sets.
+        y : label sets, indicator, or a single label per sample, for n_samples samples
+            A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of shape
+            (n_samples, n_labels), with NaN for missing labels; or an array-like of shape (n_samples,). Lists of equal
+            length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight 0 is the same as leaving the row out, weight 2 as having it twice, at the same batch size and epochs.
-            Those, where they are "auto", follow the effective number of rows (Kish, 1965), which does not change when
-            all weights are multiplied by a number.
+            Weight 0 is equivalent to leaving the row out, weight 2 to repeating it, at the same batch size and number
+            of epochs. If these are "auto", they depend on the effective number of rows (Kish, 1965), which does not
+            change when all weights are multiplied by a number.
         X_val, y_val : as X and y, default=None
-            Data for early stopping, in place of out-of-fold probabilities or a holdout. A Pipeline transforms
-            X_val with ``transform_input=["X_val"]``.
+            Validation data for early stopping, in place of folds or a holdout. A Pipeline transforms X_val with
+            ``transform_input=["X_val"]``.
 
         Returns
         -------
@@ -306,33 +353,288 @@ class KerasMultiLabelClassifier(FittingClassifier):
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described. The estimator is then as it was before.
+            If a parameter, X or y is not as described. The estimator then stays as it was.
         """
-        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, goes_on=self.warm_start)
+        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, resumes=self.warm_start)
 
     def partial_fit(
         self, X: Matrix, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Train for one epoch, without a holdout, going on from what earlier calls learned.
+        """Train for one epoch on all rows, resuming the training of previous calls.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (n_labels,), default=None
-            The label space; the same thing as the parameter `classes`. Needed in the first call unless
-            the columns of an indicator give it. Later None stays with the fitted labels; other labels than those grow
-            or shrink the network, as the notes of the class say.
+            The labels, like the parameter `classes`. Required in the first call, unless ``y`` is an indicator. In later
+            calls None keeps the labels, and others are added or dropped: see the notes of the class.
 
         Returns
         -------
         self : KerasMultiLabelClassifier
 
-        Dataset
+        Examples
         --------
         >>> X = [[0.0], [1.0]]
         >>> clf = KerasMultiLabelClassifier().partial_fit(X, [set(), {"wet"}], classes=["wet"])
         >>> clf.partial_fit(X, [{"cold"}, {"wet"}], classes=["cold", "wet"]).classes_
         array(['cold', 'wet'], dtype=object)
         """
-        return self._fit(X, y, sample_weight, classes=classes, goes_on=True, one_epoch=True)
+        return self._fit(X, y, sample_weight, classes=classes, resumes=True, is_partial_fit=True)
+
+    def predict(self, X: Matrix) -> Matrix:
+        """Predict labels in the form of the ``y`` passed to `fit`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
+            For label sets an object array of tuples, in the order of ``classes_``; for a sparse ``y`` CSR; for a
+            DataFrame an array of 0 and 1, or of bool.
+
+        Notes
+        -----
+        If ``y`` was a DataFrame, ``pd.DataFrame(clf.predict(X), index=X.index, columns=clf.classes_)`` makes one again:
+        ``set_output`` affects transformers only.
+
+        A tuple equals another tuple only in the same order. Compare label sets by
+        ``[set(p) == set(t) for p, t in zip(clf.predict(X), y)]``, whose mean is `score`.
+        """
+        X, rule = self.validate_X(X), self.decision_rule()
+        blocks = self._fitted.network.proba_blocks(X)
+        return self._fitted.encoder.inverse_blocks(rule.decide(open_interval(proba)) for proba in blocks)
+
+    def predict_proba(self, X: Matrix) -> np.ndarray:
+        """Predict the probability of each label.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_labels)
+            In the dtype of the network, inside (0, 1), with columns as in ``classes_``. For binary and multi-class y of
+            shape (n_samples, n_classes), with rows that sum to 1.
+
+        Notes
+        -----
+        Up to 500 rows the default network multiplies in float64: to 1e-7 the probabilities of a row do not depend on
+        the other rows. More rows are multiplied in the dtype of the network, which is twice as fast: in float32 their
+        probabilities differ by less than 1e-6, unless values of X are hundreds of times larger than in `fit`.
+
+        Any number of threads may predict at once. If many do, limit each to one core:
+        ``threadpoolctl.threadpool_limits(1)``, or ``OPENBLAS_NUM_THREADS=1`` before NumPy is imported.
+        """
+        X = self.validate_X(X)
+        return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
+
+    def decision_function(self, X: Matrix) -> np.ndarray:
+        """Predict log-odds.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels)
+            Log-odds of each label. For binary y of shape (n_samples,), the log-odds of the second class; for
+            multi-class y log-probabilities of shape (n_samples, n_classes).
+        """
+        X = self.validate_X(X)
+        return self._fitted.encoder.class_scores(self._fitted.network.log_proba(X))
+
+    def score(self, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
+        """Return the subset accuracy: the fraction of samples whose label set is predicted exactly.
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            A row of ``y`` with a label that is not in ``classes_`` counts as wrong, with a warning. A row without any
+            observed label is left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
+
+    def to_keras(self) -> keras.Model:
+        """Return the trained network as a Keras model. Requires TensorFlow.
+
+        Returns
+        -------
+        model : keras.Model
+            For the default network a new, uncompiled model, calibration included, whose outputs are probabilities. For
+            a custom network the trained model itself, not a copy.
+
+        Examples
+        --------
+        >>> X, y = [[0.0], [1.0]] * 10, [set(), {"wet"}] * 10
+        >>> clf = KerasMultiLabelClassifier(epochs=1, random_state=0).fit(X, y)
+        >>> clf.to_keras().output_shape
+        (None, 1)
+        """
+        network = self.trained_network()
+        if not isinstance(network, DenseNetwork):
+            return network.model
+        check_installed("to_keras", "tensorflow")
+        from skml._keras_models._ensemble import rebuild
+
+        return rebuild(network)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels."""
+        return self._model_with("classes_").encoder.classes_
+
+    @property
+    def target_encoder_(self) -> TargetEncoder:
+        """Converts ``y`` into a 0/1 matrix and back."""
+        return self._model_with("target_encoder_").encoder
+
+    @property
+    def history_(self) -> dict[str, list]:
+        """Loss and metrics of each epoch."""
+        return self._model_with("history_").training.history
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs."""
+        return self._model_with("n_iter_").training.n_iter
+
+    @property
+    def kept_epoch_(self) -> int:
+        """The epoch whose weights were kept."""
+        return self._model_with("kept_epoch_").training.kept_epoch
+
+    @property
+    def callbacks_(self) -> list:
+        """The copies of `callbacks` that the last fit used."""
+        return self._model_with("callbacks_").training.callbacks
+
+    @property
+    def oof_proba_(self) -> np.ndarray:
+        """Out-of-fold probabilities of the training rows."""
+        proba = self._model_with("oof_proba_").oof_proba
+        if proba is None:
+            raise AttributeError(
+                "oof_proba_ is only available after fit (not partial_fit) with n_members > 1, at least 4 rows for each "
+                "member, at most 33 million entries, and warm_start=False; it is not pickled."
+            )
+        return proba
+
+    @property
+    def threshold_(self) -> float | np.ndarray | None:
+        """The threshold in use."""
+        self._model_with("threshold_")
+        try:
+            return self.decision_rule().threshold
+        except ValueError as error:  # displaying the estimator must not fail
+            raise AttributeError(str(error)) from error
+
+    @property
+    def tuned_threshold_(self) -> dict[Hashable, float]:
+        """The threshold in use for each label."""
+        encoder = self._model_with("tuned_threshold_").encoder
+        if not encoder.is_multilabel:
+            raise AttributeError("tuned_threshold_ is only available for multi-label y.")
+        labels = encoder.threshold_labels
+        return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
+
+    # For skml.metrics, model_selection, inspection and onnx, which must not read private attributes.
+
+    accepts_any_target = True  # fit and score accept y in any form, and there is a parameter classes
+
+    def decision_rule(self) -> DecisionRule | MostProbable:
+        """Return the rule by which `predict` turns probabilities into labels; for the other modules of skml."""
+        check_is_fitted(self)
+        fitted = self._fitted
+        return decision_rule(fitted.encoder, self.threshold, self.min_labels, self.max_labels, fitted.thresholds)
+
+    def trained_network(self) -> Network:
+        """Return the trained network; for the other modules of skml."""
+        check_is_fitted(self)
+        return self._fitted.network
+
+    def validate_X(self, X: Matrix) -> InputMatrix:
+        """Return X as the trained network takes it; for the other modules of skml."""
+        if "_fitted" not in vars(self):  # check_is_fitted takes longer than a row through the network
+            check_is_fitted(self)
+        return check_X(self, X, dtype=self._fitted.network.dtype)
+
+    def _fit(self, X, y, sample_weight, *, resumes, classes=None, X_val=None, y_val=None, is_partial_fit=False):
+        self._validate_params()
+        self._check_routed()
+        self._check_default_network(_PARAMETERS_OF_DEFAULT_NETWORK)
+        check_can_train()
+        fitted = copy.copy(self)  # a refused or interrupted fit leaves this estimator as it was
+        if not resumes:
+            vars(fitted).pop("_fitted", None)
+        fitted._train(X, y, sample_weight, X_val, y_val, classes, is_partial_fit)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    @with_callbacks
+    def _train(self, X, y, sample_weight, X_val, y_val, classes, is_partial_fit):
+        """Set the fitted model, and the number and names of the columns of X."""
+        previous = vars(self).get("_fitted")
+        listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
+        dtype = previous.network.dtype if previous else _floatx()
+        X = check_X(self, X, dtype=dtype, reset=previous is None)
+        check_rows(X, y)
+        has_validation = check_validation(X_val, y_val, self.early_stopping)
+        self._fitted = fit_model(
+            self.get_params(deep=False),
+            X,
+            y,
+            sample_weight,
+            (check_X(self, X_val, dtype=dtype), y_val) if has_validation else None,
+            previous,
+            seeds=previous.training.seeds if previous else self._new_seeds(),
+            classes=classes,
+            is_partial_fit=is_partial_fit,
+            epoch_listener=listener,
+        )
+        if listener is not None:
+            listener.end()
+
+    def _new_seeds(self):
+        return Seeds(int(check_random_state(self.random_state).randint(2**31 - 1)))
+
+    def _model_with(self, attribute) -> FittedModel:
+        """Return the fitted model, or raise the AttributeError of an attribute that needs it."""
+        fitted = vars(self).get("_fitted")
+        if fitted is None:
+            raise AttributeError(f"{attribute} is only available after fit.")
+        return fitted
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "_fitted" in state:
+            state["_fitted"] = to_plain(self._fitted.for_pickle())
+        return state
+
+    def __sklearn_is_fitted__(self):
+        return "_fitted" in vars(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = tags.input_tags.string = self.model is not None
+        return tags
+
+
+def _floatx():
+    """Return the dtype in which Keras trains."""
+    import keras
+
+    return np.dtype(keras.config.floatx())

@@ -1,27 +1,30 @@
 """Fitted state as arrays, lists, dicts, strings and numbers, which a file can hold without naming code to run."""
 
 import functools
-import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.utils.fixes import parse_version
 
 from skml._decisions._calibration import Calibration
 from skml._decisions._tuning import TunedThresholds
 from skml._default_network._network import DenseNetwork
 from skml._default_network._scaling import DenseScaler, SparseScaler
+from skml._dependencies import parse_version
 from skml._targets._encoder import TargetEncoder
-from skml._training._result import OptimizerState, TrainingResult
+from skml._training._result import FittedModel, OptimizerState, TrainingResult
+from skml._training._seeds import Seeds
+from skml._version import __version__
 
 _CLASSES = (
     Calibration,
     DenseNetwork,
     DenseScaler,
+    FittedModel,
     OptimizerState,
+    Seeds,
     SparseScaler,
     TargetEncoder,
     TrainingResult,
@@ -128,8 +131,7 @@ class VersionedState:
 @functools.cache
 def current_versions():
     """Return name -> version of the packages that a state depends on, without importing them."""
-    own = sys.modules["skml"].__version__  # importing it here would close a circle
-    return {"skml": own, **{name: _version_of(name) for name in _PACKAGES}}
+    return {"skml": __version__, **{name: _version_of(name) for name in _PACKAGES}}
 
 
 def _version_of(name):

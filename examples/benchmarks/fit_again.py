@@ -1,4 +1,4 @@
-"""The second and later fits in a process, against MLPClassifier: same layers, epochs, batches and optimizer."""
+"""Time the second and later fits in a process against MLPClassifier with the same layers and training."""
 
 import warnings
 

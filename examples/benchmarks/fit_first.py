@@ -1,4 +1,7 @@
-"""The first fit in a process, trace included, TensorFlow imported and warm, against plain Keras ``fit``."""
+"""Time the first fit in a process against Keras' ``fit``.
+
+The time includes the tracing of the graph, but not the import of TensorFlow nor the set-up at its first operation.
+"""
 
 import statistics
 import sys
@@ -28,11 +31,11 @@ def by_keras(X, Y, batch_size, epochs):
 def measure(side, size):
     import tensorflow as tf
 
-    import skml._training._run  # noqa: F401  # what is imported at the first fit belongs to the import
+    import skml._training._run  # noqa: F401  # import what the first fit imports
 
     shape, batch_size, epochs, _ = SIZES[size]
     X, Y = dense_problem(*shape)
-    tf.function(lambda x: tf.reduce_sum(x @ x))(tf.ones((3, 3)))  # TensorFlow's first work in a process
+    tf.function(lambda x: tf.reduce_sum(x @ x))(tf.ones((3, 3)))  # the set-up at TensorFlow's first operation
     print(seconds(lambda: {"skml": by_skml, "keras": by_keras}[side](X, Y, batch_size, epochs)))
 
 

@@ -1,12 +1,16 @@
-"""Whether guarantees are kept on random splits of published sets: guaranteed, reached, broken, and what it costs.
+"""Check guarantees of precision and recall on random splits of public data sets.
 
     python examples/benchmarks/guarantees.py FOLDER [--sets emotions yeast] [--models logistic] [--splits 20]
 
-FOLDER holds a ``loader.py`` whose ``load(name)`` returns X_train, Y_train, X_test, Y_test and a dict. All rows are
-split anew, two thirds to fit and one to test; a classifier is fitted once for each split, and all thresholds come from
-its out-of-fold probabilities. "reached" is the mean over splits that predict anything, "broken" the share of splits
-that reach less than was guaranteed: for precision that should be 5 % and what chance does to a small test set, for
-recall, which is guaranteed on average, up to a half. By label it is the share of labels, over all splits.
+FOLDER holds a ``loader.py`` whose ``load(name)`` returns X_train, Y_train, X_test, Y_test and a dict. Each split draws
+two thirds of all rows for training and one third for testing. One classifier is fitted for each split, and all
+thresholds are computed from its out-of-fold probabilities. The columns of the table are means over the splits:
+
+"guaranteed": the target level. "reached": the precision or recall on the test rows, over splits with any prediction.
+"broken": the fraction of splits that reach less than the target; by label, the fraction of labels. For precision, 5 %
+are expected, and more if the test set is small. Recall is guaranteed on average, so up to a half is expected.
+"labels": the fraction of true labels that are predicted. "rows": the fraction of rows with a prediction. "never": the
+fraction of thresholds at which no label is predicted.
 """
 
 import argparse
@@ -25,20 +29,20 @@ from skml._decisions._tuning import guaranteed_threshold
 from skml.model_selection import cross_val_predict_proba
 
 SETS = ("flags", "emotions", "yeast", "enron", "reuters21578_tfidf", "goemotions_tfidf")
-Guarantees = [f"precision>={level}" for level in (0.8, 0.9, 0.95)]
-Guarantees += ["precision>=0.9 by label", *(f"recall>={level}" for level in (0.8, 0.9))]
+GUARANTEES = [f"precision>={level}" for level in (0.8, 0.9, 0.95)]
+GUARANTEES += ["precision>=0.9 by label", *(f"recall>={level}" for level in (0.8, 0.9))]
 
 
 def logistic(X, Y, X_test, seed):
-    """Return probabilities of five folds, and of the test rows, by logistic regression."""
+    """Return out-of-fold probabilities, from five folds, and test probabilities of logistic regressions."""
     scaler = "passthrough" if hasattr(X, "tocsr") else StandardScaler()
     model = make_pipeline(scaler, OneVsRestClassifier(LogisticRegression(solver="liblinear", max_iter=300)))
-    unseen = cross_val_predict_proba(model, X, Y, cv=5, random_state=seed)
-    return unseen, model.fit(X, Y).predict_proba(X_test)
+    oof_proba = cross_val_predict_proba(model, X, Y, cv=5, random_state=seed)
+    return oof_proba, model.fit(X, Y).predict_proba(X_test)
 
 
 def network(X, Y, X_test, seed):
-    """Return out-of-fold probabilities, and those of the test rows, of one fit."""
+    """Return out-of-fold probabilities and test probabilities of one fit of the network."""
     clf = KerasMultiLabelClassifier(random_state=seed).fit(X, Y)
     return clf.oof_proba_, clf.predict_proba(X_test)
 
@@ -47,7 +51,7 @@ MODELS = {"skml": network, "logistic": logistic}
 
 
 def split(data, seed):
-    """Return rows to fit and rows to test, drawn anew from both parts of a set."""
+    """Return a random split of all rows of a data set, with the labels that occur in the training rows."""
     X_train, Y_train, X_test, Y_test, _ = data
     Y = np.concatenate([Y_train, Y_test])
     if hasattr(X_train, "tocsr"):
@@ -63,7 +67,7 @@ def split(data, seed):
 
 
 def outcome(guarantee, threshold, Y, proba):
-    """Return what is guaranteed, what is reached, whether that is less, and the shares of labels and rows decided."""
+    """Return the columns of the table for one guarantee and one split."""
     level, decisions, truth = float(guarantee.split(">=")[1].split()[0]), DecisionRule(threshold).decide(proba), Y == 1
     right, predicted, n_true = decisions & truth, decisions.sum(), truth.sum(axis=1)
     if guarantee.startswith("recall"):
@@ -94,13 +98,13 @@ def main():
     for name in arguments.sets:
         data = load(name)
         for model in arguments.models:
-            runs = {guarantee: [] for guarantee in Guarantees}
+            runs = {guarantee: [] for guarantee in GUARANTEES}
             for seed in range(arguments.splits):
                 X, Y, X_test, Y_test = split(data, seed)
-                unseen, proba = MODELS[model](X, Y, X_test, seed)
-                for guarantee in Guarantees:
+                oof_proba, proba = MODELS[model](X, Y, X_test, seed)
+                for guarantee in GUARANTEES:
                     runs[guarantee].append(
-                        outcome(guarantee, guaranteed_threshold(Y, unseen, guarantee), Y_test, proba)
+                        outcome(guarantee, guaranteed_threshold(Y, oof_proba, guarantee), Y_test, proba)
                     )
             print(f"\n{name + ', ' + model:30s}" + "".join(f"{word:>10s}" for word in head))
             for guarantee, rows in runs.items():

@@ -1,4 +1,4 @@
-"""A fit with a holdout and early stopping that never stops, against the fit without."""
+"""Time a fit with a holdout and early stopping, which never stops, against a fit without them."""
 
 from skml import KerasMultiLabelClassifier
 from timing import PLAIN, compare, dense_problem, limit_threads, show

@@ -1,4 +1,4 @@
-"""Resident memory over 120 fits in one process: of one small problem, and of five architectures in turn."""
+"""Measure the growth of resident memory over 120 fits in one process, of one architecture or of five in turn."""
 
 import resource
 

@@ -1,4 +1,4 @@
-"""Time and size of joblib files of a fitted estimator, against scikeras."""
+"""Measure time and size of the joblib file of a fitted estimator, against scikeras."""
 
 import tempfile
 import warnings

@@ -1,8 +1,8 @@
-"""In production: size on disk, import, load, one row, 100,000 rows and memory of stored models.
+"""Measure stored models in new processes: file size, import, load, prediction of 1 and 100,000 rows, and memory.
 
-Each is trained for an epoch on 2,400 x 103 and 14 labels, stored, and used in fresh processes, all with the same number
-of threads, which the tables name. Peak memory is that of the process, with a row and with all rows, whose float64 take
-82 MB; onnxruntime gets float32. Times are medians of three processes.
+Each model is trained for one epoch on 2,400 rows, 103 columns and 14 labels, and stored. All processes of a table have
+the same number of threads, which is printed above it. The peak memory is that of the process after one row and after
+all rows. The rows take 82 MB as float64; onnxruntime gets float32. Figures are medians of three processes.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# What a process that predicts imports.
+# The imports of a process that predicts.
 SIDES = {
     "skml, default": ("joblib", "skml"),
     "skml, (100,)": ("joblib", "skml"),
@@ -38,7 +38,7 @@ def network():
 
 
 def new(side):
-    """Return an estimator for one epoch."""
+    """Return an estimator that trains for one epoch."""
     from timing import PLAIN
 
     if side.startswith("MLP"):
@@ -62,7 +62,7 @@ def store(side, path):
 
 
 def load(side, path, threads):
-    """Return a function that takes rows and returns probabilities."""
+    """Return a function from rows to probabilities."""
     if not side.startswith("onnx"):
         return sys.modules["joblib"].load(path).predict_proba
     onnxruntime = sys.modules["onnxruntime"]
@@ -74,7 +74,7 @@ def load(side, path, threads):
 
 
 def peak():
-    """Return the largest resident memory of this process so far, MB; Linux counts its parent's for ``getrusage``."""
+    """Return the peak resident memory of this process in MB; on Linux, ``getrusage`` includes the parent's."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
@@ -86,7 +86,7 @@ def seconds(function):
 
 
 def measure(side, path, threads):
-    """Return the columns of the table after the first."""
+    """Return all columns of the table but the first."""
     importing = seconds(lambda: [import_module(name) for name in SIDES[side]])
     loaded = []
     loading = seconds(lambda: loaded.append(load(side, path, threads)))
@@ -104,7 +104,7 @@ def measure(side, path, threads):
 
 
 def in_fresh_process(threads, *arguments):
-    """Run this script with so many threads of BLAS and TensorFlow; return what it prints last."""
+    """Run this script with a number of threads for BLAS and TensorFlow; return the last line that it prints."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(threads)), "TF_NUM_INTEROP_THREADS": "1"}
     command = [sys.executable, __file__, str(threads), *arguments]
@@ -118,7 +118,7 @@ def main():
         for side, path in paths.items():
             in_fresh_process(1, "store", side, path)
         for threads in (1, 2):
-            print(f"\nthreads of all sides: {threads}", *COLUMNS, sep=" | ")
+            print(f"\nthreads of all models: {threads}", *COLUMNS, sep=" | ")
             for side, path in paths.items():
                 runs = [in_fresh_process(threads, "measure", side, path) for _ in range(3)]
                 figures = [Path(path).stat().st_size / 1e6, *map(statistics.median, zip(*runs, strict=True))]

@@ -1,12 +1,13 @@
-"""Quality on published splits and made tables: ours at its defaults, and peers that somebody tuned.
+"""Compare the scores of the default settings with tuned baselines, on public data sets and generated tables.
 
     python examples/benchmarks/quality.py FOLDER [--sets emotions smooth-2000] [--models skml forest] [--seeds 3]
 
-FOLDER holds a ``loader.py`` whose ``load(name)`` returns X_train, Y_train, X_test, Y_test and a dict. Sets named
-``smooth-``, ``rules-`` or ``scales-`` and a number of rows are made by ``teachers.py``; "goemotions-8000" is a part of
-"goemotions_tfidf". Y goes to the peers as int64: scikit-learn permutes the columns of smaller integers with more than
-256 labels. Thresholds come from the same rules for all: for ours from the out-of-fold probabilities of its own fit, for
-the others from three folds, which the fit time leaves out; the logistic regression's contains its search for C.
+FOLDER holds a ``loader.py`` whose ``load(name)`` returns X_train, Y_train, X_test, Y_test and a dict. ``teachers.py``
+generates the data sets named ``smooth-``, ``rules-`` or ``scales-`` and a number of rows. "goemotions-8000" is part of
+"goemotions_tfidf". The baselines get Y as int64, because scikit-learn permutes the columns of smaller integer dtypes
+with more than 256 labels. All models use the same threshold rules. Our network tunes thresholds on the out-of-fold
+probabilities of its fit; the baselines need three extra fits, which the CPU seconds leave out. The CPU seconds of the
+logistic regression include the search for C.
 """
 
 import argparse
@@ -40,7 +41,7 @@ LOWER_IS_BETTER = ("log-loss",)
 
 
 def tuned_logistic(seed):
-    """Return a logistic regression whose C is searched for, as a careful user would."""
+    """Return a grid search over C of a logistic regression."""
     grid = {"estimator__C": [1, 10, 100]}
     cv = MultiLabelStratifiedKFold(3, random_state=0)
     return GridSearchCV(
@@ -62,7 +63,7 @@ MODELS = {
 
 
 def load_set(name, load):
-    """Return the data of a name."""
+    """Return a data set by its name."""
     kind, _, n_rows = name.partition("-")
     if kind in KINDS:
         return load_teacher(kind, int(n_rows))
@@ -77,7 +78,7 @@ def evaluate(name, model, data):
     """Return the measures of one model on one split, and the CPU seconds of its fit."""
     X, Y, X_test, Y_test, _ = data
     Y = Y.astype(np.int64)
-    if name != "skml":  # ours scales by itself
+    if name != "skml":  # our network scales X itself
         model = make_pipeline("passthrough" if hasattr(X, "tocsr") else StandardScaler(), model)
     began = time.process_time()
     model.fit(X, Y)
@@ -89,30 +90,30 @@ def evaluate(name, model, data):
             tuned = TunedThresholdMultiLabelClassifierCV(clone(model), scoring=rule, cv=3, random_state=0).fit(X, Y)
             decisions[rule] = tuned.predict(X_test)
     else:
-        unseen = model.oof_proba_ if name == "skml" else _unseen(model, X, Y)
+        oof_proba = model.oof_proba_ if name == "skml" else _oof_proba(model, X, Y)
         scores = proba = _probabilities(model.predict_proba(X_test))
         for rule in ("f1_micro", "f1_macro"):
-            decisions[rule] = tune(Y, unseen, rule).rule.decide(proba)
-    cells = None if proba is None else np.clip(proba.ravel().astype(np.float64), 1e-7, 1 - 1e-7)
+            decisions[rule] = tune(Y, oof_proba, rule).rule.decide(proba)
+    entries = None if proba is None else np.clip(proba.ravel().astype(np.float64), 1e-7, 1 - 1e-7)
     return {
         "LRAP": label_ranking_average_precision_score(Y_test, scores),
         "micro-F1 at .5": f1_score(Y_test, scores >= (0 if proba is None else 0.5), average="micro", zero_division=0),
         "micro-F1 tuned": f1_score(Y_test, decisions["f1_micro"], average="micro", zero_division=0),
         "macro-F1 tuned": f1_score(Y_test, decisions["f1_macro"], average="macro", zero_division=0),
-        "log-loss": np.nan if cells is None else log_loss(Y_test.ravel(), cells),
+        "log-loss": np.nan if entries is None else log_loss(Y_test.ravel(), entries),
         "CPU seconds": fit_time,
     }
 
 
-def _unseen(model, X, Y):
-    """Return probabilities of folds; a search is not repeated in each."""
+def _oof_proba(model, X, Y):
+    """Return out-of-fold probabilities, with the parameters that a search found on all training rows."""
     scaler, last = model[0], model[-1]
     last = getattr(last, "best_estimator_", last)
     return cross_val_predict_proba(make_pipeline(scaler, last), X, Y, cv=3, random_state=0)
 
 
 def _probabilities(proba):
-    """Return (n_samples, n_labels) probabilities, also of a forest's list."""
+    """Return probabilities as an array of shape (n_samples, n_labels), also for the list that a forest returns."""
     if not isinstance(proba, list):
         return np.asarray(proba)
     return np.column_stack([p[:, 1] if p.shape[1] > 1 else np.zeros(len(p)) for p in proba])
@@ -130,7 +131,7 @@ def main():
 
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.simplefilter("ignore", UserWarning)
-    import skml._training._run  # noqa: F401  Keras and TensorFlow are not part of the first fit
+    import skml._training._run  # noqa: F401  leave the import of TensorFlow out of the first fit
 
     results = {}
     for name in arguments.sets:
@@ -146,7 +147,7 @@ def main():
 
 
 def show_ranks(results, arguments):
-    """Print mean ranks over the sets, 1 being the best, and total fit times."""
+    """Print the mean rank over all data sets, of which 1 is best, and the total fit time."""
     print(f"\n{'mean rank':20s}" + "".join(f"{measure:>16s}" for measure in (*MEASURES, "total s")))
     for model in arguments.models:
         ranks = []

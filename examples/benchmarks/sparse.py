@@ -1,4 +1,4 @@
-"""One epoch on wide sparse X and on many sparse labels, against MLPClassifier: time and peak memory."""
+"""Measure time and peak memory of an epoch on wide sparse X and on many sparse labels, against MLPClassifier."""
 
 import resource
 import statistics
@@ -52,7 +52,7 @@ def measure(what, side, size):
         estimator(side, 1).fit(X, Y)
         print(peak() - before)
     else:
-        # The time of an epoch is what a second one adds: the trace and the set-up fall out.
+        # The difference between two epochs and one leaves out the set-up and the tracing of the graph.
         if side == "skml":
             estimator(side, 1).fit(X, Y)
         first = seconds(lambda: estimator(side, 1).fit(X, Y))
@@ -69,5 +69,5 @@ else:
         ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
         show(f"epoch, {size}", ours, theirs, statistics.median(a / b for a, b in pairs), aim, "MLPClassifier")
         grown = [in_fresh_process(__file__, "memory", side, size, form) for side in sides]
-        print(f"  peak memory of a fit over what was there: skml +{grown[0]:.0f} MB (aim +{memory_aim}), ", end="")
+        print(f"  additional peak memory of a fit: skml +{grown[0]:.0f} MB (aim +{memory_aim}), ", end="")
         print(f"MLPClassifier +{grown[1]:.0f} MB", flush=True)

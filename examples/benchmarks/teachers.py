@@ -1,4 +1,4 @@
-"""Dense tables with many rows, made by three kinds of teachers: what they draw labels from is known."""
+"""Generate dense tables with many rows, whose labels depend on the columns in one of three known ways."""
 
 import numpy as np
 
@@ -7,17 +7,18 @@ N_TEST = 4000
 
 
 def load_teacher(kind, n_rows, seed=0):
-    """Return X_train, Y_train, X_test, Y_test and a dict, as a set's loader does.
+    """Return X_train, Y_train, X_test, Y_test and a dict, like the loader of a data set.
 
     Parameters
     ----------
     kind : {"smooth", "rules", "scales"}
-        "smooth": a random network of 40 tanh units, 50 columns, 10 labels. "rules": sums of random boxes of two
-        columns each, 40 columns, 12 labels. "scales": products of pairs of columns whose units differ by powers of
-        ten, 40 columns, 12 labels.
+        "smooth": 50 columns, 10 labels; the labels depend on a random network of 40 tanh units. "rules": 40 columns,
+        12 labels; they depend on sums of random boxes in two columns each. "scales": 40 columns, 12 labels; they
+        depend on products of pairs of columns, and the units of the columns differ by powers of ten.
     n_rows : int
-        Rows to train on.
+        Number of training rows.
     seed : int, default=0
+        Seed of the random numbers.
     """
     rng = np.random.RandomState(seed)
     n_columns, n_labels = (50, 10) if kind == "smooth" else (40, 12)

@@ -1,6 +1,6 @@
-"""Time two sides in turn, so that a machine whose speed drifts does so for both; data of given shapes.
+"""Time two functions alternately, so that changes in the speed of the machine affect both; generate data.
 
-After `limit_threads` both sides have the same number of threads: 1, or what the environment variable THREADS says.
+After `limit_threads` both have the same number of threads: the environment variable THREADS, or 1.
 """
 
 import os
@@ -17,27 +17,27 @@ from threadpoolctl import threadpool_limits
 
 THREADS = int(os.environ.get("THREADS", "1"))
 
-# The network of MLPClassifier: one layer, one member, nothing around it.
+# The same network as MLPClassifier: one hidden layer, one member, no scaling, no dropout.
 PLAIN = {"hidden_layer_sizes": (100,), "n_members": 1, "dropout": 0.0, "input_dropout": 0.0, "scale": None}
 PLAIN["early_stopping"] = False
 
 
 def seconds(function):
-    """Return how long one call takes."""
+    """Return the time of one call in seconds."""
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
 
 
 def limit_threads():
-    """Give BLAS and TensorFlow `THREADS` threads, and say so; TensorFlow reads their number at its first work."""
+    """Limit BLAS and TensorFlow to `THREADS` threads. Call it before TensorFlow's first operation."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(THREADS), "TF_NUM_INTEROP_THREADS": "1"}
     threadpool_limits(THREADS, user_api="blas")
-    print(f"threads of both sides: {THREADS}", flush=True)
+    print(f"threads of both libraries: {THREADS}", flush=True)
 
 
 def compare(ours, theirs, repeats=7):
-    """Return the medians of both sides and of the paired ratios, after one call of each to warm up."""
+    """Return both median times and the median of the paired ratios, after one call of each to warm up."""
     ours(), theirs()
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
     a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
@@ -45,7 +45,7 @@ def compare(ours, theirs, repeats=7):
 
 
 def in_fresh_process(script, *arguments):
-    """Run this script again in a fresh process and return the number that it prints last."""
+    """Run a script in a new process and return the last number that it prints."""
     command = [sys.executable, script, *map(str, arguments)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
@@ -59,7 +59,7 @@ def show(work, ours, theirs, ratio, target, other):
 
 
 def dense_problem(n_samples, n_features, n_labels, seed=0):
-    """Return X, float64, and an indicator that it determines in part."""
+    """Return X of dtype float64 and an indicator matrix that depends on X in part."""
     rng = np.random.RandomState(seed)
     X = rng.randn(n_samples, n_features)
     scores = X @ rng.randn(n_features, n_labels) / np.sqrt(n_features) + rng.randn(n_samples, n_labels)
@@ -67,7 +67,7 @@ def dense_problem(n_samples, n_features, n_labels, seed=0):
 
 
 def sparse_matrix(n_samples, n_columns, per_row, seed=0, dtype=np.float32):
-    """Return CSR with about `per_row` ones in each row, built from indices."""
+    """Return a CSR matrix with about `per_row` ones in each row."""
     rng = np.random.RandomState(seed)
     columns = rng.randint(0, n_columns, (n_samples, per_row), dtype=np.int32)
     splits = np.arange(0, n_samples * per_row + 1, per_row, dtype=np.int32)

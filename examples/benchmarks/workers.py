@@ -1,4 +1,4 @@
-"""Two joblib workers on two cores: a fit in each against a fit alone, in time and in cores that it keeps busy."""
+"""Measure fits in two joblib workers on two cores against fits in one process: time, and number of cores in use."""
 
 import os
 import statistics
@@ -13,7 +13,7 @@ X, Y = dense_problem(2400, 103, 14)
 
 
 def fits(n_fits):
-    """Return how long importing TensorFlow takes here, the first fit, and the median of the others."""
+    """Return the seconds of the import, of the first fit and of later fits (median), the cores in use and the pid."""
     importing = seconds(lambda: __import__("skml._training._run"))
     clf = KerasMultiLabelClassifier(epochs=10, batch_size=32, **PLAIN)
     first = seconds(lambda: clf.fit(X, Y))
@@ -25,6 +25,6 @@ def fits(n_fits):
 
 here = fits(20)
 workers = joblib.Parallel(n_jobs=2)(joblib.delayed(fits)(20) for _ in range(2))
-print("                 import   first fit   later fits   cores busy")
+print("                 import   first fit   later fits   cores used")
 for name, (importing, first, later, cores, _) in [("alone", here), *((f"worker {w[-1]}", w) for w in workers)]:
     print(f"{name:15s} {importing:6.2f} s   {first:6.2f} s    {later:6.3f} s   {cores:6.2f}")

@@ -1,17 +1,23 @@
-"""Networks of lesson 5 that read texts. In a module, so that a process that loads one can import what it is made of."""
+"""The text networks of lesson 5.
+
+They are in a separate module because a process that loads a saved network has to import its functions and classes.
+"""
 
 import keras
 from keras import ops
 
 
 class LabelAttention(keras.layers.Layer):
-    """For each label its own weighted mean of the words, and the label's log-odds from that (Mullenbach et al., 2018).
+    """Compute the log-odds of each label from a weighted mean of the words.
+
+    Each label has its own weights for the mean (Mullenbach et al., 2018).
 
     Parameters
     ----------
     n_labels : int
+        Number of labels.
     activation : str, default="sigmoid"
-        Of the log-odds.
+        Activation applied to the log-odds.
     """
 
     def __init__(self, n_labels, activation="sigmoid", **kwargs):
@@ -20,7 +26,7 @@ class LabelAttention(keras.layers.Layer):
         self.activation = activation
 
     def build(self, shape):
-        """Make the weights: which words a label looks at, and what they say about it."""
+        """Create the attention weights and the output weights of each label."""
         self.query = self.add_weight((shape[-1], self.n_labels), name="query")
         self.kernel = self.add_weight((self.n_labels, shape[-1]), name="kernel")
         self.bias = self.add_weight((self.n_labels,), "zeros", name="bias")
@@ -28,16 +34,16 @@ class LabelAttention(keras.layers.Layer):
     def call(self, words):
         """Return probabilities of shape (batch, n_labels) for words of shape (batch, n_words, n_features)."""
         attention = ops.softmax(ops.matmul(words, self.query), axis=1)
-        read = ops.matmul(ops.transpose(attention, (0, 2, 1)), words)
-        return keras.activations.get(self.activation)(ops.sum(read * self.kernel, axis=-1) + self.bias)
+        means = ops.matmul(ops.transpose(attention, (0, 2, 1)), words)
+        return keras.activations.get(self.activation)(ops.sum(means * self.kernel, axis=-1) + self.bias)
 
     def get_config(self):
-        """Return all arguments: by them a copy, a clone's fit and a pickle make the layer again."""
+        """Return the arguments of `__init__`, from which copies, clones and pickles create the layer again."""
         return {**super().get_config(), "n_labels": self.n_labels, "activation": self.activation}
 
 
 def read(X):
-    """Return inputs for texts, and what five neighbouring words mean together, at each word."""
+    """Return an input layer for texts and features of each word, computed from five neighbouring words."""
     vectorize = keras.layers.TextVectorization(max_tokens=40, output_sequence_length=20)
     vectorize.adapt(X)
     inputs = keras.Input((), dtype="string")

@@ -28,7 +28,7 @@ class Guarantee(NamedTuple):
 def parse_guarantee(text):
     """Return the `Guarantee` that a string makes, or None if it makes none.
 
-    Dataset
+    Examples
     --------
     >>> str(parse_guarantee("precision >= .90 by label"))
     'precision>=0.9 by label'

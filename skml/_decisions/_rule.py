@@ -70,7 +70,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     if isinstance(threshold, str):
         check_name("threshold", threshold, RULE_NAMES, ", a float, an array of floats or a mapping label -> float")
     _check_label_counts(min_labels, max_labels, len(encoder.classes_))
-    if encoder.has_one_threshold:
+    if not encoder.is_multilabel:
         _check_has_no_meaning(threshold, min_labels, max_labels, is_binary=bool(labels))
     if not labels:
         return MostProbable()
@@ -87,7 +87,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
             f"threshold={threshold!r} is found by fit, or later from the out-of-fold probabilities that fit leaves. "
             "This estimator has none: they are not pickled, and gone after partial_fit. Fit again, or set numbers."
         )
-    return DecisionRule(as_scalar(threshold) if encoder.has_one_threshold else threshold, min_labels, max_labels)
+    return DecisionRule(as_scalar(threshold) if not encoder.is_multilabel else threshold, min_labels, max_labels)
 
 
 def check_can_be_tuned(threshold, has_held_out, tuned):
@@ -134,7 +134,7 @@ def resolve_threshold(threshold, labels):
     ValueError
         If a value lies outside [0, 1], the length is wrong, or a mapping names an unknown label.
 
-    Dataset
+    Examples
     --------
     >>> resolve_threshold({"b": 0.2}, ["a", "b"])
     array([0.5, 0.2])
@@ -179,7 +179,7 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
     -------
     decisions : ndarray of bool, shape (n_samples, n_labels)
 
-    Dataset
+    Examples
     --------
     >>> decide([[0.6, 0.7, 0.1], [0.2, 0.3, 0.4]], min_labels=1, max_labels=1)
     array([[False,  True, False],

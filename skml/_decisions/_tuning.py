@@ -216,7 +216,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     Where nothing known can be gained, no entry is predicted: by SCut a label without a positive gets a threshold
     above every probability seen (as far as 1 allows), one without a known entry 0.5.
 
-    Dataset
+    Examples
     --------
     >>> Y = np.array([[1, 0], [1, 0], [0, 1], [0, 0]])
     >>> proba = np.array([[0.5, 0.1], [0.4, 0.2], [0.2, 0.4], [0.1, 0.3]])
@@ -235,7 +235,7 @@ def score(Y, proba, scoring, threshold, sample_weight=None):
 
     Parameters and errors are those of `tune`.
 
-    Dataset
+    Examples
     --------
     >>> score(np.array([[1, 0], [1, 1]]), np.array([[0.5, 0.1], [0.4, 0.2]]), "f1_micro", 0.5)
     0.5

@@ -125,18 +125,18 @@ class AdaptiveRates:
     ----------
     values : dict of str -> float
         ``dropout`` and ``input_dropout``, to start from.
-    free : tuple of str
+    adaptive : tuple of str
         Those of them that follow the loss in training.
     learning_rate : float or None
         Where that of the optimizer starts, for batches of 16 rows, if it follows the loss.
     """
 
     values: dict
-    free: tuple
+    adaptive: tuple
     learning_rate: float | None
 
 
-def adaptive_rates(params, recipe, one_epoch=False):
+def adaptive_rates(params, recipe, is_partial_fit=False):
     """Return the `AdaptiveRates` that an estimator's parameters mean; None for a custom network.
 
     Parameters
@@ -144,18 +144,18 @@ def adaptive_rates(params, recipe, one_epoch=False):
     params : dict
         Parameters of the estimator.
     recipe : AutoSettings or None
-    one_epoch : bool, default=False
+    is_partial_fit : bool, default=False
         Whether training sees rows a few times only, and not those that it does not learn from.
     """
     if recipe is None:
         return None
-    auto = _RATES_OF_FEW_EPOCHS if one_epoch else {name: getattr(recipe, name) for name in _RATES_OF_FEW_EPOCHS}
+    auto = _RATES_OF_FEW_EPOCHS if is_partial_fit else {name: getattr(recipe, name) for name in _RATES_OF_FEW_EPOCHS}
     is_auto = [name for name in auto if isinstance(params[name], str)]
     values = {name: auto[name] if name in is_auto else params[name] for name in auto}
     is_set = params["learning_rate"] is not None or any(name.startswith("optimizer__") for name in params)
-    follows = params["optimizer"] == "adam" and not is_set and not one_epoch
-    free = () if one_epoch else tuple(name for name in is_auto if values[name])
-    return AdaptiveRates(values, free, recipe.learning_rate if follows else None)
+    follows = params["optimizer"] == "adam" and not is_set and not is_partial_fit
+    adaptive = () if is_partial_fit else tuple(name for name in is_auto if values[name])
+    return AdaptiveRates(values, adaptive, recipe.learning_rate if follows else None)
 
 
 # Each update goes through all weights of all members; of five wide ones half as many.
@@ -168,7 +168,7 @@ _MAX_SPARSE_WEIGHTS = 2**25
 _MAX_WIDE_WEIGHTS = {256: _MAX_WEIGHTS // 2, 128: 2**24}
 
 # Fewer rows than this do not fill the widest layers.
-_FEW_ROWS = 300
+_MIN_ROWS_OF_WIDEST = 300
 
 
 class Architecture(NamedTuple):
@@ -209,7 +209,7 @@ def auto_hidden_layer_sizes(recipe, n_features, n_outputs, n_rows):
     The widest are left out for fewer than 300 rows. Dense members have at most 8 million weights; sparse ones as many
     with 256 units, 16 million with 128 and 32 million with 64.
     """
-    for width in [w for w in recipe.widths if w < 256 or n_rows >= _FEW_ROWS]:
+    for width in [w for w in recipe.widths if w < 256 or n_rows >= _MIN_ROWS_OF_WIDEST]:
         most = _MAX_WIDE_WEIGHTS.get(width, _MAX_SPARSE_WEIGHTS) if recipe.is_sparse else _MAX_WEIGHTS // 2
         if 5 * _count_weights([n_features, *recipe.n_hidden * [width], n_outputs]) <= most:
             break

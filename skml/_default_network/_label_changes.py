@@ -50,7 +50,7 @@ def remap_outputs(array, columns, n_before, axis=-1, new=0.0):
     -------
     ndarray
 
-    Dataset
+    Examples
     --------
     >>> remap_outputs(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, -1, 0]), n_before=2)
     array([2., 0., 1., 4., 0., 3.])

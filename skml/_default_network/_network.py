@@ -346,18 +346,6 @@ def _fill_with_truncated_normal(kernel, deviation, generator):
     flat *= deviation / _TRUNCATED_DEVIATION
 
 
-_BOUNDS = {
-    np.dtype(kind): (np.nextafter(kind(0), kind(1)), np.nextafter(kind(1), kind(0)))
-    for kind in (np.float16, np.float32, np.float64)
-}
-
-
-def open_interval(proba):
-    """Return probabilities inside (0, 1), by one unit in the last place of their dtype; in place."""
-    low, high = _BOUNDS[proba.dtype]
-    return np.minimum(np.maximum(proba, low, out=proba), high, out=proba)
-
-
 def log_odds(proba):
     """Return log(p / (1 - p)) of probabilities inside (0, 1)."""
     return np.log(proba) - np.log1p(-proba)

@@ -25,11 +25,11 @@ def new_scaler(params, X):
     return SparseScaler() if sparse.issparse(X) else DenseScaler()
 
 
-def updated(scaler, examples, rows):
-    """Return a copy of a scaler, or None, that has taken in rows of examples by their weights."""
+def updated_scaler(scaler, dataset, rows):
+    """Return a copy of a scaler whose statistics include some rows of a dataset; None for None."""
     scaler = copy.deepcopy(scaler)
     if scaler is not None:
-        scaler.update(examples.X, rows, examples.weight)
+        scaler.update(dataset.X, rows, dataset.loss_weight)
     return scaler
 
 

@@ -1,1 +1,1 @@
-"""The cellar: what is known of Keras and TensorFlow, and nothing of labels."""
+"""Keras and TensorFlow: compiled training and prediction, copies, pickles and caches; nothing about labels."""

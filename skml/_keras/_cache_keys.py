@@ -1,12 +1,15 @@
-"""Which Keras objects compute alike: keys of compiled graphs; the parts that an object consists of."""
+"""Cache keys of Keras objects, and the parts that an object consists of.
 
-import inspect
+Equal keys mean that a compiled graph of one object serves the other.
+"""
+
 import json
-import re
 import types
 
 import keras
 import numpy as np
+
+from skml._keras._private import attributes_outside_config, is_method_wrapper
 
 SHARED_TYPES = (
     keras.Layer,
@@ -22,21 +25,21 @@ SHARED_TYPES = (
 
 
 def custom_objects(value):
-    """Return name -> class or function for all that is not Keras' own in an object."""
-    own = [_kind(part) for part in custom_parts(value)]
-    return {name: part for part in own for name in (part.__name__, keras.saving.get_registered_name(part))}
+    """Return the custom classes and functions in an object, by the names that its config may contain."""
+    kinds = [_kind(part) for part in custom_parts(value)]
+    return {name: kind for kind in kinds for name in (kind.__name__, keras.saving.get_registered_name(kind))}
 
 
 def custom_parts(value):
-    """Return the functions, and the objects of classes, that are not Keras' own in an object."""
+    """Return the functions and objects in an object that are not from Keras itself."""
     return [part for part in _parts(value) if not is_keras(_kind(part))]
 
 
 def model_cache_key(model):
-    """Return a hashable key; equal keys mean equal computation. None where no key can be trusted.
+    """Return a hashable key of a model; models with equal keys compute the same function of weights and inputs.
 
-    Names that Keras counts up (``dense_7``) do not count, initial weights neither. Custom code
-    may read what no config shows.
+    The key does not contain the names that Keras numbers (``dense_7``) or the initial weights. It is None for a model
+    with custom code, which may depend on values that are not in its config.
     """
     layers = all_layers(model)
     if not are_keras([model]) or not is_keras_throughout(list(model.layers)) or _is_patched(model):
@@ -51,7 +54,7 @@ def model_cache_key(model):
 
 
 def cache_key_of(value):
-    """Return a hashable description of a loss, metric or optimizer, or None as in `model_cache_key`."""
+    """Return a hashable key of a loss, metric or optimizer; None if it has custom code, as in `model_cache_key`."""
     if value is None or isinstance(value, str | bool):
         return ("name", value)
     if isinstance(value, list | tuple):
@@ -73,34 +76,36 @@ def cache_key_of(value):
 
 
 def are_keras(values):
-    """Whether all values are of classes of Keras' own."""
+    """Return whether the classes of all values are from Keras."""
     return all(is_keras(type(value)) for value in values)
 
 
 def _trusted_config(value):
-    """Return the config that says all that a trace of an object depends on, or None."""
-    if hasattr(value, "trace_config"):  # our own loss
+    """Return a config with everything that a trace of an object depends on; None if there is none."""
+    if hasattr(value, "trace_config"):  # a loss of this package
         return value.trace_config()
     if not isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
         return None
-    return value.get_config() if is_keras_throughout(value) and not set_later(value) else None
+    return value.get_config() if is_keras_throughout(value) and not attributes_outside_config(value) else None
 
 
 def is_keras(value):
+    """Return whether a class or function is from Keras."""
     return value.__module__.split(".")[0] == "keras"
 
 
 def is_keras_throughout(value):
+    """Return whether an object has no custom parts."""
     return not custom_parts(value)
 
 
 def _is_patched(model):
-    """Whether methods were replaced on the model itself, which its config does not show."""
+    """Return whether methods were replaced on the model instance, which its config does not show."""
     return any(name in vars(model) for name in ("call", "train_step", "test_step", "compute_loss", "compute_metrics"))
 
 
 def _kind(part):
-    """Return what names a part in a config: its class, or the function itself."""
+    """Return the class of an object, or the function itself: a config contains its name."""
     return part if isinstance(part, types.FunctionType) else type(part)
 
 
@@ -120,22 +125,16 @@ def _parts(value):
             yield value
         elif isinstance(value, SHARED_TYPES):
             yield value
-            stack.extend(part for part in vars(value).values() if not _wraps_method(part, type(value)))
-
-
-def _wraps_method(part, kind):
-    """Whether an attribute is what Keras puts over a method of the class, such as ``build``, for each instance."""
-    # It bears the name and module of the method, but is no function that a config or a pickle could name.
-    method = getattr(part, "__wrapped__", None)
-    return inspect.ismethod(method) and method.__func__ is getattr(kind, method.__name__, None)
+            stack.extend(part for part in vars(value).values() if not is_method_wrapper(part, type(value)))
 
 
 def all_layers(model):
+    """Return the layers of a model at all depths, itself included."""
     return [part for part in _parts(model) if isinstance(part, keras.Layer)]
 
 
 def _without_names(config, names):
-    """Return a model's config with its layers numbered in place of named."""
+    """Return a model's config with numbers in place of the names of its layers."""
     numbers = {}
     references = ("keras_history", "input_layers", "output_layers")
 
@@ -149,9 +148,3 @@ def _without_names(config, names):
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
     return walk(config)
-
-
-def set_later(value):
-    """Return what was set on an optimizer after it was made, such as names to exclude from weight decay."""
-    found = {key: v for key, v in vars(value).items() if isinstance(v, set | re.Pattern) and v}
-    return {key: set(v) if isinstance(v, set) else v for key, v in found.items()}

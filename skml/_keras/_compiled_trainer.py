@@ -1,8 +1,8 @@
-"""Training in TensorFlow: one trace runs a whole epoch, and serves later fits too.
+"""Training in TensorFlow: one graph runs a whole epoch, and later fits use it again.
 
-``keras.Model.fit`` makes two data iterators an epoch, dispatches every step from Python and traces
-anew for every model. Here the model's own ``train_step`` is looped inside one graph over batches that
-the graph gathers from in-memory arrays, and compiled models are kept for the next fit of their kind.
+``keras.Model.fit`` creates two data iterators for each epoch, dispatches every step from Python and traces every model
+anew. Here one graph calls the model's ``train_step`` in a loop, on batches that it gathers from arrays in memory.
+Compiled models are kept for later fits of the same kind.
 """
 
 import functools
@@ -12,15 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skml._keras._private import strategy_of
 from skml._keras._progress import EpochLines, shows_bar
 from skml._keras._rows import BLOCK_ENTRIES, as_array, gather, specs_of
 
-# Between two calls of the graph Python can handle a Ctrl-C.
+# Python can handle Ctrl-C between two calls of the graph only.
 _SECONDS_PER_CALL = 0.3
 
 _FIRST_BATCHES = 16
 
-# What a row counts for at least: its hidden units.
+# Minimum number of entries that a row counts for in evaluation, because of its hidden units.
 _MIN_ENTRIES = 2**10
 
 _BATCH_HOOKS = (
@@ -34,14 +35,14 @@ _BATCH_HOOKS = (
 
 
 class CompiledTrainer:
-    """A compiled model and the graphs that train and evaluate it on one layout of data.
+    """A compiled model with the graphs that train and evaluate it on data of one layout.
 
     Parameters
     ----------
     model : keras.Model
-        Built and compiled.
+        A built and compiled model.
     layouts : tuple of Layout
-        Of X, Y and the sample weights.
+        The layouts of X, Y and the sample weights.
     jit_compile : bool, default=False
         Whether XLA compiles the training step.
     """
@@ -49,7 +50,7 @@ class CompiledTrainer:
     def __init__(self, model, layouts, jit_compile=False):
         self.model = model
         self.layouts = layouts
-        # OptimizerState that were made inside a graph would keep that graph alive.
+        # Built here, as variables that are created inside a graph keep the graph alive.
         model.optimizer.build(model.trainable_variables)
         self._initial = [(variable, _constant_or_array(variable)) for variable in model.optimizer.variables]
         self._is_new = True
@@ -57,11 +58,11 @@ class CompiledTrainer:
         train_step = tf.function(model.train_step, jit_compile=True) if jit_compile else model.train_step
         self._train = functools.cache(lambda: self._trace(train_step))
         self._test = functools.cache(lambda: self._trace(model.test_step))
-        # The loss alone is reset inside the graph. Metrics make their variables in the first step.
+        # Metrics create their variables in the first step, so that the graph can reset only the loss.
         self._resets_inside = len(model.metrics) == 1
 
     def reset_optimizer(self, values=None):
-        """Put the optimizer into the state of a new one, or into one that `optimizer_state` returned."""
+        """Set the optimizer to the state of a new one, or to a state that `optimizer_state` returned."""
         if values is None and self._is_new:
             return
         values = [initial for _, initial in self._initial] if values is None else values
@@ -72,57 +73,58 @@ class CompiledTrainer:
         """Return the optimizer's variables as read-only arrays."""
         return [as_array(variable) for variable in self.model.optimizer.variables]
 
-    def fit(self, data, rows, validation, budget, random_state, callbacks):
-        """Train for a number of epochs, each on all rows in a new random order.
+    def fit(self, data, rows, order, validation, config, callbacks):
+        """Train the model for a number of epochs, each on all training rows in a new random order.
 
         Parameters
         ----------
         data : Data
         rows : ndarray of int32
-            The rows to train on.
+            Training rows.
+        order : callable
+            ``order(rows, epoch)`` returns the rows in the random order of an epoch.
         validation : tuple (Data, list of ndarray of int32) or None
-            What to evaluate after each epoch, and on which rows; no batch joins rows of two arrays.
-        budget : object
-            Has batch_size, epochs, first_epoch and verbose.
-        random_state : numpy.random.RandomState
-            Draws the order of the rows.
+            Data to evaluate after each epoch, and groups of row indices; no batch mixes two groups.
+        config : TrainingConfig
+            Its batch_size, epochs, first_epoch and verbose are used.
         callbacks : list of keras.callbacks.Callback
 
         Returns
         -------
-        history : dict of list of float
+        history : dict of str to list of float
         """
         self._is_new = False
-        history, bar = keras.callbacks.History(), shows_bar(budget.verbose)
-        callbacks = [*callbacks, history, *([EpochLines()] if budget.verbose and not bar else [])]
-        reason = self._why_not_looped(callbacks)
+        history, bar = keras.callbacks.History(), shows_bar(config.verbose)
+        callbacks = [*callbacks, history, *([EpochLines()] if config.verbose and not bar else [])]
+        reason = self._reason_against_loop(callbacks)
         if reason is None:
             try:
                 self._train()
-            except Exception as error:  # whatever a custom train_step may raise
+            except Exception as error:  # a custom train_step may raise anything
                 reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
         if reason is None:
-            self._fit_looped(data, rows, validation, budget, random_state, callbacks, bar)
+            self._fit_looped(data, rows, order, validation, config, callbacks, bar)
         else:
-            if budget.verbose:
-                print(f"Training in Keras' own loop: {reason}.")
-            self._fit_by_keras(data, rows, validation, budget, random_state, callbacks, bar)
+            if config.verbose:
+                print(f"Training uses the loop of Keras, which is slower: {reason}.")
+            self._fit_by_keras(data, rows, order, validation, config, callbacks, bar)
         return history.history
 
-    def _why_not_looped(self, callbacks):
+    def _reason_against_loop(self, callbacks):
+        """Return why ``keras.Model.fit`` has to train the model, None if the graph can."""
         if self.model.run_eagerly:
             return "the model is compiled with run_eagerly=True"
-        if tf.distribute.has_strategy() or self.model.distribute_strategy.num_replicas_in_sync > 1:
-            return "a tf.distribute strategy is in force"
+        if tf.distribute.has_strategy() or strategy_of(self.model).num_replicas_in_sync > 1:
+            return "a tf.distribute strategy is active"
         for callback in callbacks:
             for name in _BATCH_HOOKS:
                 hook = getattr(callback, name)
                 if getattr(hook, "__func__", None) is not getattr(keras.callbacks.Callback, name):
-                    return f"{type(callback).__name__} has {name}"
+                    return f"the callback {type(callback).__name__} has the method {name}"
         return None
 
     def _trace(self, step):
-        """Return the graph that runs `step` over rows of data, in batches."""
+        """Return a graph that calls `step` on the batches of some rows of data."""
         specs = [() if layout is None else specs_of(layout) for layout in self.layouts]
 
         def reset():
@@ -148,17 +150,17 @@ class CompiledTrainer:
 
         signature = [tf.TensorSpec((None,), "int32"), tf.TensorSpec((None,), "int32"), tf.TensorSpec((), "bool")]
         signature += [spec for part in specs for spec in part]
-        # A concrete function spares the canonical form of arguments at every call.
+        # A concrete function does not normalise its arguments at each call.
         return tf.function(run, autograph=False, input_signature=signature).get_concrete_function()
 
     def _reset_metrics(self):
         if not self._resets_inside:
             self.model.reset_metrics()
 
-    def _fit_looped(self, data, rows, validation, budget, random_state, callbacks, bar):
+    def _fit_looped(self, data, rows, order, validation, config, callbacks, bar):
         model = self.model
-        last_epoch = budget.first_epoch + budget.epochs
-        n_steps = -(-len(rows) // budget.batch_size)
+        last_epoch = config.first_epoch + config.epochs
+        n_steps = -(-len(rows) // config.batch_size)
         callbacks = keras.callbacks.CallbackList(
             callbacks,
             add_progbar=bar,
@@ -167,16 +169,16 @@ class CompiledTrainer:
             steps=n_steps,
             model=model,
         )
-        train = _Runner(self._train(), data, budget.batch_size)
-        evaluate = None if validation is None else self._evaluation(*validation, budget.batch_size, callbacks)
+        train = _Runner(self._train(), data, config.batch_size)
+        evaluate = None if validation is None else self._evaluation(*validation, config.batch_size, callbacks)
         model.stop_training = False
         callbacks.on_train_begin()
-        for epoch in range(budget.first_epoch, last_epoch):
+        for epoch in range(config.first_epoch, last_epoch):
             callbacks.on_epoch_begin(epoch)
             if bar:
                 callbacks.on_train_batch_begin(0)
             self._reset_metrics()
-            logs = train([random_state.permutation(rows)])
+            logs = train([order(rows, epoch)])
             if bar:
                 callbacks.on_train_batch_end(n_steps - 1, logs)
             if evaluate is not None:
@@ -187,29 +189,29 @@ class CompiledTrainer:
         model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end(logs)
 
-    def _evaluation(self, data, orders, batch_size, callbacks):
-        """Return a function that evaluates the model on rows of data; its logs are named ``val_``."""
+    def _evaluation(self, data, groups, batch_size, callbacks):
+        """Return a function that evaluates the model on groups of rows and returns logs with the prefix ``val_``."""
         entries = sum(int(np.prod(layout.shape)) for layout in self.layouts if layout is not None)
         test = _Runner(self._test(), data, max(batch_size, BLOCK_ENTRIES // max(entries, _MIN_ENTRIES)))
 
         def evaluate():
             self._reset_metrics()
             callbacks.on_test_begin()
-            logs = test(orders)
+            logs = test(groups)
             callbacks.on_test_end(logs)
             return {f"val_{name}": value for name, value in logs.items()}
 
         return evaluate
 
-    def _fit_by_keras(self, data, rows, validation, budget, random_state, callbacks, bar):
-        # Keras reads the first batch twice, once to build the model, so the orders are drawn before.
-        orders = [random_state.permutation(rows) for _ in range(budget.epochs)]
+    def _fit_by_keras(self, data, rows, order, validation, config, callbacks, bar):
+        # Drawn in advance, as Keras reads the first batch twice: to build the model and to train it.
+        orders = [order(rows, epoch) for epoch in range(config.first_epoch, config.first_epoch + config.epochs)]
 
-        n_replicas = self.model.distribute_strategy.num_replicas_in_sync
-        batch_size = -(-budget.batch_size // n_replicas) * n_replicas
+        n_replicas = strategy_of(self.model).num_replicas_in_sync
+        batch_size = -(-config.batch_size // n_replicas) * n_replicas
 
         def dataset(data, orders):
-            # Each replica gets as many rows of a batch.
+            # Each replica gets the same number of rows of a batch.
             orders = [order[: len(order) // n_replicas * n_replicas] for order in orders]
             batches = [order[i : i + batch_size] for order in orders for i in range(0, len(order), batch_size)]
             index = tf.data.Dataset.from_generator(lambda: batches, output_signature=tf.TensorSpec((None,), "int32"))
@@ -221,8 +223,8 @@ class CompiledTrainer:
             dataset(data, orders),
             steps_per_epoch=-(-(len(rows) // n_replicas * n_replicas) // batch_size),
             validation_data=None if validation is None else dataset(*validation),
-            epochs=budget.first_epoch + budget.epochs,
-            initial_epoch=budget.first_epoch,
+            epochs=config.first_epoch + config.epochs,
+            initial_epoch=config.first_epoch,
             callbacks=callbacks,
             verbose=int(bar),
             shuffle=False,
@@ -230,7 +232,7 @@ class CompiledTrainer:
 
 
 class _Runner:
-    """Calls a session's graph over all rows, for about `_SECONDS_PER_CALL` at a time."""
+    """Calls a graph on groups of rows, with a number of batches that takes about `_SECONDS_PER_CALL` for each call."""
 
     def __init__(self, function, data, batch_size):
         self._function = function
@@ -239,8 +241,8 @@ class _Runner:
         self._n_batches = _FIRST_BATCHES
         self._flags = tf.constant(False), tf.constant(True)
 
-    def __call__(self, orders):
-        order, bounds = tf.convert_to_tensor(np.concatenate(orders)), self._bounds(orders)
+    def __call__(self, groups):
+        order, bounds = tf.convert_to_tensor(np.concatenate(groups)), self._bounds(groups)
         start = 0
         while start < len(bounds) - 1:
             stop = start + self._n_batches
@@ -248,12 +250,12 @@ class _Runner:
             start = stop
         return logs
 
-    def _bounds(self, orders):
-        """Return where batches begin and end; none joins rows of two orders."""
+    def _bounds(self, groups):
+        """Return the positions at which batches begin and end; no batch mixes two groups."""
         bounds, start = [0], 0
-        for order in orders:
-            bounds += [*range(start + self._batch_size, start + len(order), self._batch_size), start + len(order)]
-            start += len(order)
+        for group in groups:
+            bounds += [*range(start + self._batch_size, start + len(group), self._batch_size), start + len(group)]
+            start += len(group)
         return np.array(bounds, dtype=np.int32)
 
     def _run(self, order, bounds, is_first):
@@ -266,6 +268,6 @@ class _Runner:
 
 
 def _constant_or_array(variable):
-    """Return a variable's value, as one number where all its elements agree."""
+    """Return a variable's value, as a single number if all its elements are equal."""
     value = variable.numpy()
     return value.flat[0] if value.size and (value == value.flat[0]).all() else value

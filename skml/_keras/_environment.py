@@ -1,92 +1,82 @@
-"""Whether this process can train."""
+"""Checks whether this process can train, and the caches of this package. Imports neither Keras nor TensorFlow."""
 
-import importlib.util
 import os
 import sys
 
-_MODULES = {"tensorflow": "tensorflow", "scikeras": "scikeras", "iterative-stratification": "iterstrat"}
+from skml._dependencies import check_installed
+from skml._keras._private import tensorflow_has_started
 
+__all__ = ["check_can_run", "check_can_train", "check_installed", "clear_caches", "register_cache"]
+
+_TRAINING_PACKAGES = ("tensorflow", "scikeras", "iterative-stratification")
+
+# TensorFlow's threads do not survive a fork: a child process that used TensorFlow again would wait forever.
 _lost_threads = False
 
-
-def check_installed(what, *packages):
-    """Make sure that packages are there which the default network predicts without.
-
-    Parameters
-    ----------
-    what : str
-        What needs them.
-    *packages : str
-        Names by which pip knows them.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If one of them is not installed.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(_MODULES[name]) is None]
-    if missing:
-        listed = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
-        raise ModuleNotFoundError(f"{what} needs {listed}, not installed here: pip install {' '.join(missing)}")
+_cache_clearers = []
 
 
 def check_can_train():
-    """Make sure that what training needs is installed, and that TensorFlow can work in this process.
+    """Check that the packages for training are installed and that TensorFlow works in this process.
 
     Raises
     ------
     ModuleNotFoundError
-        If something is not installed.
+        If a package is not installed.
     RuntimeError
         As `check_can_run`.
     """
-    check_installed("Training", *_MODULES)
+    check_installed("Training", *_TRAINING_PACKAGES)
     check_can_run()
 
 
 def check_can_run():
-    """Make sure that TensorFlow can work in this process.
+    """Check that TensorFlow works in this process.
 
     Raises
     ------
     RuntimeError
-        If Keras has another backend, or the process was forked from one in which TensorFlow had worked.
+        If Keras has another backend, or the process was forked from one that had used TensorFlow.
     """
     name = _backend()
     if name != "tensorflow":
         raise RuntimeError(
-            f"Training, and predicting with a custom model, need the TensorFlow backend of Keras, but KERAS_BACKEND is "
-            f"{name!r}. Set the environment variable KERAS_BACKEND=tensorflow before Keras is imported. (A fitted "
-            "default network loads and predicts with any backend.)"
+            "Training, and prediction with a custom model, require the TensorFlow backend of Keras, but KERAS_BACKEND "
+            f"is {name!r}. Set the environment variable KERAS_BACKEND=tensorflow before Keras is imported. (A fitted "
+            "default network can be loaded and can predict with any backend.)"
         )
     if _lost_threads:
         raise RuntimeError(
-            "This process was forked from one in which TensorFlow had worked, and its threads do not live on in a "
-            "fork: training, and predicting with a custom model, would wait for them forever. Start processes by "
-            "joblib (loky) or multiprocessing.get_context('spawn'). (A fitted default network predicts here too.)"
+            "This process was forked from a process that had used TensorFlow. TensorFlow's threads do not survive a "
+            "fork, so training, and prediction with a custom model, would wait forever. Start processes with joblib "
+            "(backend loky) or multiprocessing.get_context('spawn'). (A fitted default network can predict here.)"
         )
 
 
 def _backend():
-    """Return the backend of Keras."""
-    named = os.environ.get("KERAS_BACKEND")
-    if named and "keras" not in sys.modules:
-        return named  # to import Keras fails where the backend is not installed
+    """Return the name of Keras' backend."""
+    variable = os.environ.get("KERAS_BACKEND")
+    if variable and "keras" not in sys.modules:
+        return variable  # importing Keras would fail if this backend is not installed
     import keras
 
     return keras.config.backend()
 
 
+def register_cache(clear):
+    """Register the function that empties a cache; `clear_caches` calls it."""
+    _cache_clearers.append(clear)
+
+
+def clear_caches():
+    """Empty all registered caches. Caches of modules that are not imported yet are empty."""
+    for clear in _cache_clearers:
+        clear()
+
+
 def _note_fork():
     global _lost_threads
-    _lost_threads = _lost_threads or _has_worked()
-
-
-def _has_worked():
-    """Whether TensorFlow has started its threads, which it does at its first work and not at its import."""
-    module = sys.modules.get("tensorflow.python.eager.context")
-    context = getattr(module, "_context", None)
-    return context is not None and getattr(context, "_initialized", True)
+    _lost_threads = _lost_threads or tensorflow_has_started()
 
 
 os.register_at_fork(after_in_child=_note_fork)

@@ -1,41 +1,53 @@
-"""Sessions of earlier fits, kept for the next fit of their kind."""
+"""Compiled trainers of previous fits, kept for later fits of the same kind."""
 
 import contextlib
 import os
 import threading
 from collections import OrderedDict
 
+from skml._keras._environment import register_cache
+
 
 class TrainerPool:
-    """Sessions of earlier fits, each lent to one fit at a time; the least recently used goes first.
+    """Idle compiled trainers by key; each is borrowed by one fit at a time.
+
+    The least recently used trainer is dropped first.
 
     Parameters
     ----------
-    max_sessions : int, default=8
+    max_trainers : int, default=8
     max_entries : int, default=2**25
-        Weights and slots that idle sessions may hold in all; 128 MB in float32.
+        Largest total number of weights and optimizer values of idle trainers; 128 MB in float32.
     """
 
-    def __init__(self, max_sessions=8, max_entries=2**25):
-        self._max_sessions = max_sessions
-        self._max_cells = max_entries
+    def __init__(self, max_trainers=8, max_entries=2**25):
+        self._max_trainers = max_trainers
+        self._max_entries = max_entries
         self._idle = OrderedDict()
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def lend(self, key, make):
-        """Lend the session of `key`, or a new one by ``make()``; after an error it is not taken back."""
+    def borrow(self, key, make):
+        """Borrow the trainer of a key for a ``with`` block; it is not returned to the pool after an error.
+
+        Parameters
+        ----------
+        key : hashable or None
+            None for a trainer that must not be kept.
+        make : callable
+            ``make()`` returns a new trainer, if there is none of the key.
+        """
         with self._lock:
             stack = self._idle.get(key)
-            session = stack.pop() if stack else None
+            trainer = stack.pop() if stack else None
             if stack == []:
                 del self._idle[key]
-        session = session or make()
-        yield session
+        trainer = trainer or make()
+        yield trainer
         if key is None:
             return
         with self._lock:
-            self._idle.setdefault(key, []).append(session)
+            self._idle.setdefault(key, []).append(trainer)
             self._idle.move_to_end(key)
             while self._is_too_full():
                 oldest = next(iter(self._idle))
@@ -44,21 +56,22 @@ class TrainerPool:
                     del self._idle[oldest]
 
     def _is_too_full(self):
-        sessions = [session for stack in self._idle.values() for session in stack]
-        return len(sessions) > self._max_sessions or sum(s.n_entries for s in sessions) > self._max_cells
+        trainers = [trainer for stack in self._idle.values() for trainer in stack]
+        n_entries = sum(trainer.n_entries for trainer in trainers)
+        return len(trainers) > self._max_trainers or n_entries > self._max_entries
 
     def clear(self):
-        """Forget all sessions."""
+        """Drop all idle trainers."""
         with self._lock:
             self._idle.clear()
 
-    def forget_after_fork(self):
-        """Forget all sessions in a child process, whose threads and locks are not the parent's."""
+    def clear_after_fork(self):
+        """Drop all idle trainers in a child process, where the parent's threads and locks are of no use."""
         self._lock = threading.Lock()
         self._idle = OrderedDict()
 
 
 pool = TrainerPool()
-clear = pool.clear
+register_cache(pool.clear)
 
-os.register_at_fork(after_in_child=pool.forget_after_fork)
+os.register_at_fork(after_in_child=pool.clear_after_fork)

@@ -7,17 +7,19 @@ from collections import OrderedDict
 import numpy as np
 import tensorflow as tf
 
+from skml._keras._environment import register_cache
+from skml._keras._private import resource_handle
 from skml._keras._rows import BLOCK_ENTRIES, gather, rows_of, specs_of
 
 
 class Predictor:
-    """The compiled forward pass of one architecture, on any weights.
+    """The compiled forward pass of an architecture.
 
     Parameters
     ----------
     model : keras.Model
     shared : bool
-        Whether models of the same description use it: then the weights are arguments of the graph.
+        Whether models with the same cache key use it. If so, the weights are arguments of the graph.
     """
 
     def __init__(self, model, shared):
@@ -26,14 +28,15 @@ class Predictor:
         self._functions = {}
 
     def __call__(self, model, X):
-        """Yield the outputs of `model`, shape (n_rows, n_outputs), of blocks of bounded memory in turn."""
+        """Yield the outputs of `model` for blocks of rows, shape (n_rows, n_outputs); blocks bound the memory."""
         state = _state_of(model) if self._shared else []
-        chunk = max(1, BLOCK_ENTRIES // int(np.prod(X.shape[1:])))
-        for start in range(0, X.shape[0], chunk):
-            rows = rows_of(X[start : start + chunk], model)
+        block = max(1, BLOCK_ENTRIES // int(np.prod(X.shape[1:])))
+        for start in range(0, X.shape[0], block):
+            rows = rows_of(X[start : start + block], model)
             yield self._function(rows.layout)(*rows.tensors, *state).numpy()
 
     def _function(self, layout):
+        """Return the compiled forward pass for a layout of rows."""
         if layout not in self._functions:
             specs = specs_of(layout)
             state = [tf.TensorSpec((), tf.resource) for _ in self._model.variables]
@@ -42,7 +45,7 @@ class Predictor:
                 autograph=False,
                 input_signature=[*specs, *(state if self._shared else [])],
             )
-            # A concrete function spares the canonical form of arguments, which costs more than a small network.
+            # A concrete function does not normalise its arguments, which would take longer than a small network.
             self._functions[layout] = forward.get_concrete_function()
         return self._functions[layout]
 
@@ -60,8 +63,8 @@ class Predictor:
 
 
 def _state_of(model):
-    """Return what a graph reads the model's variables by; to read them before costs more than a small network."""
-    return [variable.value.handle for variable in model.variables]
+    """Return the resources of a model's variables. Reading their values first takes longer than a small network."""
+    return [resource_handle(variable.value) for variable in model.variables]
 
 
 def _read(handle, variable):
@@ -70,30 +73,42 @@ def _read(handle, variable):
     return value
 
 
-# The least recently used goes first.
 _MAX_PREDICTORS = 16
 
+# By cache key; the least recently used is dropped first.
 _predictors: OrderedDict = OrderedDict()
 _predictors_lock = threading.Lock()
 
 
-def predictor(model, description, copy_model):
-    """Return the `Predictor` of a model, shared with others of the same description if that is not None."""
+def predictor(model, cache_key, copy_model):
+    """Return the `Predictor` of a model.
+
+    Parameters
+    ----------
+    model : keras.Model
+    cache_key : hashable or None
+        Models with the same key share a predictor; None for a predictor of this model alone.
+    copy_model : callable
+        Returns a copy of a model.
+    """
     is_distributed = any(isinstance(v.value, tf.distribute.DistributedValues) for v in model.variables)
-    if description is None or is_distributed:
+    if cache_key is None or is_distributed:
         return Predictor(model, shared=False)
     with _predictors_lock:
-        if description not in _predictors:
-            _predictors[description] = Predictor(copy_model(model), shared=True)  # nobody changes the copy
-        _predictors.move_to_end(description)
+        if cache_key not in _predictors:
+            # A copy, as the user may change the model.
+            _predictors[cache_key] = Predictor(copy_model(model), shared=True)
+        _predictors.move_to_end(cache_key)
         while len(_predictors) > _MAX_PREDICTORS:
             _predictors.popitem(last=False)
-        return _predictors[description]
+        return _predictors[cache_key]
 
 
 def clear():
-    """Forget the forward passes that are kept for later predictions."""
+    """Drop the compiled forward passes that are kept for later predictions."""
     _predictors.clear()
 
+
+register_cache(clear)
 
 os.register_at_fork(after_in_child=clear)

@@ -1,4 +1,4 @@
-"""Estimators whose parameters hold Keras objects, or are routed to them."""
+"""Base class of estimators with parameters that are Keras objects or are routed to them."""
 
 import difflib
 import inspect
@@ -11,32 +11,32 @@ ROUTES = ("model", "optimizer", "loss", "metrics", "callbacks")
 
 
 def is_routed(name):
-    """Whether a parameter's name is that of a routed one, such as ``model__units``."""
+    """Return whether a name is the name of a routed parameter, such as ``model__units``."""
     route, _, rest = name.partition("__")
     return route in ROUTES and bool(rest)
 
 
 class RoutedParameters(BaseEstimator):
-    """Base of an estimator with ``**routed`` parameters, some of which may hold objects of Keras.
+    """Base class of an estimator with ``**routed`` parameters and with parameters that may contain Keras objects.
 
-    Routed parameters are attributes under their own names: they appear in `get_params`, survive `clone` and can be
-    searched over. Keras objects are shared by clones, and packed in pickles.
+    Routed parameters are attributes of the estimator. They appear in `get_params`, are copied by `clone` and can be
+    searched over. Clones share Keras objects; pickles contain them in a packed form.
     """
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        # scikit-learn's checks take each name in the signature for a parameter, the var-keyword's too.
+        # scikit-learn's checks would take the name of the var-keyword argument for a parameter.
         signature = inspect.signature(cls.__init__)
         parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD and p.name != "self"]
         cls.__signature__ = signature.replace(parameters=parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, routed ones included.
+        """Return the parameters, including routed ones.
 
         Parameters
         ----------
         deep : bool, default=True
-            Accepted as scikit-learn does.
+            Whether to include the parameters of nested estimators, as in scikit-learn.
 
         Returns
         -------
@@ -46,7 +46,12 @@ class RoutedParameters(BaseEstimator):
         return {**super().get_params(deep=deep), **routed}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, routed ones included.
+        """Set parameters, including routed ones.
+
+        Parameters
+        ----------
+        **params
+            Parameters of the estimator, and routed ones such as ``model__units``.
 
         Returns
         -------
@@ -55,29 +60,30 @@ class RoutedParameters(BaseEstimator):
         Raises
         ------
         ValueError
-            If a name is no parameter.
+            If there is no parameter of a name.
         """
         known = self._get_param_names()
         for name in params:
             if name not in known and not is_routed(name):
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}{self._nearest(name)} "
-                    f"Valid parameters are: {known!r} and those routed by {', '.join(f'{r}__' for r in ROUTES)}."
+                    f"Valid parameters are {known!r}, and names that start with "
+                    f"{', '.join(f'{route}__' for route in ROUTES)}."
                 )
         for name, value in params.items():
             setattr(self, name, value)
         return self
 
     def _set_routed(self, routed):
-        """Set what ``__init__`` got as ``**routed``."""
+        """Set the ``**routed`` arguments of ``__init__``."""
         for name, value in routed.items():
             if not is_routed(name):
                 raise TypeError(f"{type(self).__name__} has no parameter {name!r}{self._nearest(name)}")
             setattr(self, name, value)
 
     def _check_routed(self):
-        """Refuse routed parameters that nothing takes: a grid over them would compare equal models."""
-        takers = {
+        """Check that each routed parameter has a target. A grid over others would compare equal models."""
+        has_target = {
             "model": callable(self.model) and not hasattr(self.model, "get_weights"),
             "loss": not isinstance(self.loss, str) or self.loss != "auto",
             "metrics": self.metrics is not None,
@@ -85,30 +91,33 @@ class RoutedParameters(BaseEstimator):
         }
         for name in filter(is_routed, vars(self)):
             route = name.partition("__")[0]
-            if not takers.get(route, True):
-                wanted = "a function that builds the network" if route == "model" else "a name, class or function"
-                raise ValueError(f"{name} has nothing to go to: {route}={getattr(self, route)!r} is not {wanted}.")
+            if not has_target.get(route, True):
+                accepted = "a function that builds the network" if route == "model" else "a name, class or function"
+                raise ValueError(
+                    f"{name} has no effect with {route}={getattr(self, route)!r}. Set {route} to {accepted}, or remove "
+                    f"{name}."
+                )
 
     def _check_default_network(self, names):
-        """Refuse parameters that act on the default network only, if they are set next to a custom `model`."""
+        """Check that parameters which affect only the default network have their defaults if `model` is custom."""
         signature = inspect.signature(type(self)).parameters
         for name in names if self.model is not None else ():
             value, default = getattr(self, name), signature[name].default
             if not (value is default or (isinstance(value, type(default)) and value == default)):
                 raise ValueError(
-                    f"{name}={value!r} acts on the default network only, and model={self.model!r} has layers of its "
-                    f"own. Leave {name} at its default, {default!r}; what a function that builds a network is to vary, "
-                    f"give it as an argument and set by model__{name}={value!r}."
+                    f"{name}={value!r} only affects the default network, but model={self.model!r} is a custom one. "
+                    f"Leave {name} at its default, {default!r}. If model is a function with an argument {name}, set "
+                    f"model__{name}={value!r}."
                 )
 
     def _nearest(self, name):
-        """Return the end of a message that suggests the nearest name."""
+        """Return the end of an error message that suggests the most similar name."""
         route, _, rest = name.partition("__")
         near = difflib.get_close_matches(route if rest else name, [*self._get_param_names(), *ROUTES], n=1)
         return f"; did you mean {near[0] + ('__' + rest if rest else '')!r}?" if near else "."
 
     def _keras_params(self):
-        """Return the parameters that hold objects of Keras."""
+        """Return the parameters that contain Keras objects."""
         if "keras" not in sys.modules:
             return {}
         from skml._keras._serialization import holds_keras_object
@@ -116,7 +125,7 @@ class RoutedParameters(BaseEstimator):
         return {name: value for name, value in self.get_params(deep=False).items() if holds_keras_object(value)}
 
     def __sklearn_clone__(self):
-        # Keras objects are shared: deepcopy cannot copy them all, and fit copies them.
+        # Keras objects are shared: deepcopy cannot copy all of them, and fit makes copies.
         shared = self._keras_params()
         twin = object.__new__(type(self))
         vars(twin).update(vars(self) | dict.fromkeys(shared))
@@ -125,7 +134,7 @@ class RoutedParameters(BaseEstimator):
         return twin
 
     def __copy__(self):
-        # Nothing is packed: callbacks of scikit-learn may ask for a copy after each epoch.
+        # Keras objects are not packed, as scikit-learn's callbacks may copy the estimator after each epoch.
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
         return twin

@@ -1,4 +1,7 @@
-"""The only door to scikeras: parameters become a Keras model, its compile arguments and callbacks."""
+"""The Keras model, its compile arguments and its callbacks from the parameters of an estimator.
+
+Only this module uses scikeras.
+"""
 
 import functools
 import inspect
@@ -10,16 +13,16 @@ import keras
 
 from skml._keras._serialization import copy_callback, copy_model, copy_object, map_leaves, seeded_layers
 
-_SCIKERAS_WAS_THERE = "scikeras" in sys.modules
+_SCIKERAS_WAS_IMPORTED = "scikeras" in sys.modules
 
 from scikeras.wrappers import BaseWrapper  # noqa: E402
 
 
 def _undo_patches():
-    """Give Keras back the methods that importing scikeras replaces for the whole process.
+    """Restore the methods of Keras that importing scikeras replaces in the whole process.
 
-    They were inherited, so deleting scikeras' own restores them. Where the user imported scikeras
-    before, its models may be counting on them.
+    They were inherited, so that deleting those of scikeras restores them. Not called if the user imported scikeras
+    before, as its models may need its methods.
     """
     patches = [(keras.Model, "__deepcopy__")]
     patches += [(kind, "__reduce__") for kind in (keras.Model, keras.Loss, keras.Metric, keras.Optimizer)]
@@ -28,29 +31,29 @@ def _undo_patches():
             delattr(kind, name)
 
 
-if not _SCIKERAS_WAS_THERE:
+if not _SCIKERAS_WAS_IMPORTED:
     _undo_patches()
 
 
 class Router(BaseWrapper):
-    """scikeras' routing of ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x``, ``callbacks__x``.
+    """Routes ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x`` and ``callbacks__x`` as scikeras does.
 
     Parameters
     ----------
     params : dict
-        Parameters of the estimator, routed ones included. Nothing in it is modified.
+        Parameters of the estimator, including routed ones. Nothing in it is modified.
     meta : dict, default=None
-        What a builder gets as ``meta``.
+        The argument ``meta`` of a function that builds the network.
     """
 
     def __init__(self, params, meta=None):
-        own = {name: map_leaves(copy_object, params[name]) for name in _OBJECTS}
-        own["optimizer"] = _optimizer_class(own["optimizer"])
-        own |= {key: map_leaves(_copy_model, v) for key, v in params.items() if key.startswith("model__")}
+        copies = {name: map_leaves(copy_object, params[name]) for name in _OBJECTS}
+        copies["optimizer"] = _optimizer_class(copies["optimizer"])
+        copies |= {key: map_leaves(_copy_model, v) for key, v in params.items() if key.startswith("model__")}
         callbacks = params["callbacks"]
         callbacks = list(callbacks) if isinstance(callbacks, tuple) else callbacks
-        own["callbacks"] = map_leaves(_copy_callback, callbacks)
-        self._params = {**params, **own}
+        copies["callbacks"] = map_leaves(_copy_callback, callbacks)
+        self._params = {**params, **copies}
         self._given = {name: params[name] for name in _OBJECTS}
         self._meta = meta
         self._random_state = None
@@ -58,27 +61,29 @@ class Router(BaseWrapper):
         self.model = _as_function(params["model"])
 
     def get_params(self, deep=True):
-        """Return the parameters that routing reads."""
+        """Return the parameters to route; scikeras calls this."""
         return dict(self._params)
 
     def _get_metadata(self):
         return self._meta
 
     def build(self, seed, training_rows):
-        """Return the user's model: a copy of the one given, or what the builder makes.
+        """Return a copy of the given model, or the model that the given function builds.
 
         Parameters
         ----------
         seed : int
+            Seeds the layers without a seed.
         training_rows : callable
-            Returns what a builder gets as ``X``, if its signature names it.
+            Returns the rows of X to train on. They are passed to a function that has an argument ``X``.
 
         Raises
         ------
         TypeError
-            If the builder returns something else than a Keras model.
+            If the function does not return a Keras model.
         ValueError
-            If ``model__x`` names an argument that the builder does not have, or ``X``.
+            If the function has no argument ``x`` of a parameter ``model__x``, or if ``model__X`` is set for a
+            function that gets the training rows.
         """
         given = self._params["model"]
         with seeded_layers(seed):
@@ -86,19 +91,19 @@ class Router(BaseWrapper):
                 return copy_model(given, seed)
             self._check_routed_to_builder()
             if "X" in inspect.signature(self.model).parameters:
-                self._params["model__X"] = self._seen_by_builder(training_rows)
+                self._params["model__X"] = self._rows_for_builder(training_rows)
             model = self._build_keras_model()
         if not isinstance(model, keras.Model):
-            raise TypeError(f"model must return a keras.Model; {_name(given)} returned {model!r}.")
+            raise TypeError(f"The function model must return a keras.Model; {_name(given)} returned {model!r}.")
         return model
 
-    def compile_arguments(self):
+    def compile_args(self):
         """Return optimizer, loss and metrics for ``Model.compile``.
 
         Raises
         ------
         ValueError
-            If one of them is unknown, or does not take what is routed to it.
+            If one of them is unknown, or does not accept a parameter that is routed to it.
         """
         self._route_learning_rate()
         try:
@@ -107,49 +112,51 @@ class Router(BaseWrapper):
             given = {name: v for name, v in self._given.items() if not _is_ours(v) and v not in ("adam", "auto")}
             shown = ", ".join(f"{name}={v!r}" for name, v in given.items())
             raise ValueError(
-                f"{error}\nGot {shown}. Each takes a name that Keras knows, a class or an instance, and routed "
-                "parameters only for a name or class. In a grid, pass classes or functions in place of instances of "
-                "custom classes: scikit-learn copies candidates, and those do not survive it."
+                f"{error}\nGot {shown}. Accepted are the names of Keras, classes and instances; routed parameters need "
+                "a name or a class. In a grid, pass classes or functions in place of instances of custom classes, "
+                "which scikit-learn cannot copy."
             ) from error
         metrics = self._params["metrics"]
         if isinstance(metrics, list | tuple) and all(isinstance(metric, str) for metric in metrics):
-            arguments["metrics"] = list(metrics)  # scikeras would change their names in the history
+            arguments["metrics"] = list(metrics)  # scikeras would change the names in the history
         elif metrics is not None:
             for metric in _metrics_of_classes(metrics, arguments["metrics"]):
-                metric.name = re.sub(r"_\d+$", "", metric.name)  # Keras counts them up in the process
+                metric.name = re.sub(r"_\d+$", "", metric.name)  # Keras numbers the metrics of a process
         self.set_learning_rate(arguments["optimizer"])
         return {name: arguments[name] for name in _OBJECTS}
 
     def set_learning_rate(self, optimizer):
-        """Put ``learning_rate`` into an optimizer, if it is given."""
+        """Set the learning rate of an optimizer to the parameter ``learning_rate``, unless that is None."""
         learning_rate = self._params["learning_rate"]
         if learning_rate is None:
             return
         if not isinstance(learning_rate, Real | keras.optimizers.schedules.LearningRateSchedule):
             raise ValueError(
-                f"learning_rate={learning_rate!r} is neither a number nor a schedule: pass an instance of "
-                "keras.optimizers.schedules.LearningRateSchedule."
+                "learning_rate must be a number or an instance of keras.optimizers.schedules.LearningRateSchedule; got "
+                f"{learning_rate!r}."
             )
         try:
             optimizer.learning_rate = learning_rate
         except TypeError:
             raise ValueError(
-                f"learning_rate={learning_rate!r}, but the optimizer has a schedule of its own. Leave one of them out."
+                f"learning_rate={learning_rate!r} cannot replace the schedule of the optimizer. Set "
+                "learning_rate=None, or pass an optimizer without a schedule."
             ) from None
 
     def callbacks(self):
-        """Return fresh callbacks for one fit.
+        """Return new callbacks for one fit.
 
         Raises
         ------
         TypeError
-            If something in ``callbacks`` is no Keras callback.
+            If ``callbacks`` contains anything but Keras callbacks.
         """
         given = self._params["callbacks"]
         for part in given if isinstance(given, list) else [given]:
             if isinstance(part, str):
                 raise TypeError(
-                    f"callbacks holds the name {part!r}; pass the class keras.callbacks.{part}, or an instance."
+                    f"callbacks must contain classes or instances, not names; got {part!r}. Pass "
+                    f"keras.callbacks.{part}."
                 )
         self._initialize_callbacks()
         callbacks = self._fit_callbacks
@@ -157,13 +164,13 @@ class Router(BaseWrapper):
 
     def _route_learning_rate(self):
         if self._params["learning_rate"] is not None and "optimizer__learning_rate" in self._params:
-            raise ValueError("Pass either learning_rate or optimizer__learning_rate, not both.")
+            raise ValueError("learning_rate and optimizer__learning_rate are both set. Set only one of them.")
 
-    def _seen_by_builder(self, training_rows):
+    def _rows_for_builder(self, training_rows):
         if "model__X" in self._params:
             raise ValueError(
-                f"model__X is set, but {_name(self._params['model'])} names X, which is the training rows of each fit. "
-                "Give the argument another name."
+                f"model__X is set, but the argument X of {_name(self._params['model'])} gets the training rows of each "
+                "fit. Rename the argument."
             )
         return training_rows()
 
@@ -176,8 +183,8 @@ class Router(BaseWrapper):
         unknown = [name for name in routed if name not in names]
         if unknown:
             raise ValueError(
-                f"model__{unknown[0]} is not an argument of the builder {_name(self._params['model'])}, "
-                f"which takes: {', '.join(names) or 'nothing'}."
+                f"model__{unknown[0]} is set, but the function {_name(self._params['model'])} has no argument "
+                f"{unknown[0]}. Its arguments: {', '.join(names) or 'none'}."
             )
 
 
@@ -190,12 +197,13 @@ def _as_function(model):
 
 
 def _metrics_of_classes(given, made):
-    """Return the metrics that were given as classes."""
+    """Return the metrics that were passed as classes."""
     pairs = zip(given, made, strict=True) if isinstance(given, list | tuple) else [(given, made[0])]
     return [metric for kind, metric in pairs if inspect.isclass(kind)]
 
 
 def _is_ours(value):
+    """Return whether a value is None or an object of this package."""
     return value is None or type(value).__module__.startswith("skml")
 
 
@@ -204,7 +212,7 @@ def _copy_model(value):
 
 
 def _optimizer_class(optimizer):
-    """Return the class of an optimizer's name; scikeras would make an optimizer to find it."""
+    """Return the class of an optimizer that is given by name; scikeras would create an optimizer to find it."""
     if not isinstance(optimizer, str):
         return optimizer
     classes = {name.lower(): kind for name, kind in vars(keras.optimizers).items() if inspect.isclass(kind)}

@@ -1,4 +1,4 @@
-"""In-memory rows as tensors, from which graphs gather batches."""
+"""Rows of arrays in memory as tensors, from which graphs gather batches."""
 
 from collections import namedtuple
 
@@ -7,21 +7,21 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-# Entries that one step of validation or prediction holds: 16 MB in float32.
+# Maximum number of entries in one step of validation or prediction: 16 MB in float32.
 BLOCK_ENTRIES = 2**22
 
 Layout = namedtuple("Layout", ["kind", "shape", "dtype", "stored"])
-"""How rows lie in tensors: kind is "dense", "sparse" (batches are sparse) or "densified"."""
+"""Layout of rows in tensors. ``kind`` is "dense", "sparse" or, for sparse rows in dense batches, "densified"."""
 
 
 class Rows:
-    """In-memory rows as tensors, from which a graph gathers batches.
+    """Rows of an array in memory as tensors, from which a graph gathers batches.
 
     Parameters
     ----------
     array : ndarray of shape (n_samples, ...) or CSR
     dtype : str
-        Of the batches. A smaller dtype of the array is kept in memory.
+        The dtype of the batches. In memory, the rows keep the dtype of the array.
     sparse_batches : bool, default=False
         Whether batches of a CSR array are sparse tensors.
     """
@@ -36,13 +36,14 @@ class Rows:
         else:
             kind = "dense"
             if array.size <= BLOCK_ENTRIES and array.dtype.kind in "biu":
-                array = array.astype(dtype)  # a cast in every step costs more than the memory is worth
+                array = array.astype(dtype)  # for small arrays the memory costs less than a cast in every step
             self.tensors = (tf.convert_to_tensor(array),)
         stored = (self.tensors[0].dtype.name, self.tensors[-1].dtype.name)
         self.layout = Layout(kind, tuple(array.shape[1:]), dtype, stored)
 
 
 def specs_of(layout):
+    """Return the specs of the tensors of a layout."""
     first, last = layout.stored
     if layout.kind == "dense":
         return (tf.TensorSpec((None, *layout.shape), first),)
@@ -50,7 +51,7 @@ def specs_of(layout):
 
 
 def gather(layout, tensors, index):
-    """Return the batch of the rows `index`; part of a graph."""
+    """Return a batch with the rows `index`, inside a graph."""
     if layout.kind == "dense":
         batch = tf.gather(tensors[0], index)
         return batch if batch.dtype == layout.dtype else tf.cast(batch, layout.dtype)
@@ -74,25 +75,25 @@ class Data(namedtuple("Data", ["X", "Y", "weight"])):
 
     @property
     def layouts(self):
-        """Layout of each of the three."""
+        """Layouts of X, Y and the weights."""
         return tuple(rows and rows.layout for rows in self)
 
     @property
     def tensors(self):
-        """Tensors of all three."""
+        """Tensors of X, Y and the weights."""
         return [tensor for rows in self if rows for tensor in rows.tensors]
 
 
 def as_array(variable):
     """Return a variable's value as a read-only array, without a copy.
 
-    TensorFlow gives a variable new memory when it next changes while somebody still looks at the old.
+    The array does not change when the variable does: TensorFlow assigns to new memory while the old is referenced.
     """
     return np.asarray(memoryview(tf.convert_to_tensor(variable.value)))
 
 
 def rows_of(X, model):
-    """Return X as `Rows` in the dtype that the model's input has."""
+    """Return X as `Rows` in the dtype of the model's input."""
     dtype, sparse_batches = keras.config.floatx(), False
     if getattr(model, "inputs", None):
         dtype, sparse_batches = model.inputs[0].dtype, model.inputs[0].sparse
@@ -104,6 +105,6 @@ def rows_of(X, model):
 
 
 def batch_of(X, model):
-    """Return rows of X as the tensor that the model takes."""
+    """Return all rows of X as an input tensor of the model."""
     rows = rows_of(X, model)
     return gather(rows.layout, rows.tensors, tf.range(rows.n_rows))

@@ -1,7 +1,7 @@
-"""Copies and pickles of Keras objects, also those with custom classes.
+"""Copies and pickles of Keras objects, including objects of custom classes.
 
-Keras rebuilds an object of a custom class only if the class was registered, and its own
-``__deepcopy__`` and ``__reduce__`` fail or lose it otherwise. Here the classes travel with the object.
+Keras restores an object of a custom class only if the class is registered; without that, the methods ``__deepcopy__``
+and ``__reduce__`` of Keras fail or lose the class. Here the classes are packed together with the object.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ import threading
 import warnings
 from pathlib import Path
 
-from skml._keras._environment import check_installed
+from skml._dependencies import check_installed
 
-# Pickles of custom networks, and of parameters that are objects of Keras, lead here.
-check_installed("A custom network, or a parameter that is an object of Keras,", "tensorflow")
+# Loading a pickle with a custom network or a Keras object imports this module.
+check_installed("A custom network, or a parameter that is a Keras object,", "tensorflow")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -30,19 +30,19 @@ from skml._keras._cache_keys import (  # noqa: E402
     custom_parts,
     is_keras,
     is_keras_throughout,
-    set_later,
 )
+from skml._keras._private import attributes_outside_config  # noqa: E402
 
 _seed_lock = threading.RLock()
 
 
 @contextlib.contextmanager
 def seeded_layers(seed=0):
-    """Give the layers that are made inside the same default seeds each time.
+    """Give layers that are created in a ``with`` block the same default seeds each time.
 
-    Keras draws them from Python's global ``random``, which is left as it was.
+    Keras draws these seeds from Python's global ``random``, whose state is restored afterwards.
     """
-    # Nothing but what may fail stands inside: a "try" would be a line at which an error leaves the lock taken.
+    # Keep this body empty: an exception between taking the lock and entering a `try` block would never release it.
     with _seed_lock, _seeded(seed):
         yield
 
@@ -58,12 +58,12 @@ def _seeded(seed):
 
 
 class PackedKerasObject:
-    """A Keras object in a form that pickles, with the classes that it needs.
+    """A Keras object in a form that can be pickled, with the custom classes that it needs.
 
     Parameters
     ----------
     restore : callable
-        One of this module's functions.
+        A function of this module that returns the object.
     state : tuple
         The arguments of `restore`.
     """
@@ -73,13 +73,13 @@ class PackedKerasObject:
         self.state = state
 
     def unpack(self, seed=0):
-        """Return the object; `seed` is for layers that have no seed of their own."""
+        """Return the object; `seed` seeds its layers without a seed."""
         with seeded_layers(seed):
             return self.restore(*self.state)
 
 
 def map_leaves(function, value):
-    """Return `value` with `function` applied to what lists, tuples and dicts in it hold."""
+    """Return `value` with `function` applied to each item of the lists, tuples and dicts in it."""
     if type(value) in (list, tuple):
         return type(value)(map_leaves(function, item) for item in value)
     if type(value) is dict:
@@ -88,7 +88,7 @@ def map_leaves(function, value):
 
 
 def holds_keras_object(value):
-    """Whether `value` is or contains an object that cannot be deep-copied and is safe to share."""
+    """Return whether `value` is or contains a Keras object. These cannot be deep-copied and are safe to share."""
     found = []
     map_leaves(lambda leaf: found.append(isinstance(leaf, SHARED_TYPES)), value)
     return any(found)
@@ -100,30 +100,30 @@ def pack(value):
 
 
 def unpack(value):
-    """Undo `pack`."""
+    """Return `value` with every `PackedKerasObject` in it replaced by its Keras object."""
     return map_leaves(lambda leaf: leaf.unpack() if isinstance(leaf, PackedKerasObject) else leaf, value)
 
 
 def copy_object(value):
-    """Return a fresh copy of a loss, metric or optimizer; anything else as it is.
+    """Return a new copy of a loss, metric or optimizer; return any other value unchanged.
 
     Raises
     ------
     TypeError
-        If an object of a custom class does not come back from its ``get_config``.
+        If an object of a custom class cannot be restored from its ``get_config``.
     """
     return unpack(_pack_leaf(value)) if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer) else value
 
 
 def copy_model(model, seed=0):
-    """Return a copy of a Keras model that starts from its weights and is compiled as it is.
+    """Return a copy of a Keras model with the same weights, compiled if the model is compiled.
 
-    Its layers that have no seed of their own get theirs from `seed`.
+    Layers without a seed are seeded by `seed`.
 
     Raises
     ------
     TypeError
-        If the model, or a layer of a custom class, does not come back from its ``get_config``.
+        If the model or a layer of a custom class cannot be restored from its ``get_config``.
     """
     twin = _pack_model(model, with_seeds=False).unpack(seed)
     for variable, original in zip(twin.variables, model.variables, strict=True):
@@ -132,10 +132,10 @@ def copy_model(model, seed=0):
 
 
 def copy_callback(callback):
-    """Return a copy of a callback that knows no model.
+    """Return a copy of a callback, without a model.
 
-    What a callback of a custom class holds is shared: a study, a logger or an open run has to be the one that
-    the user looks at, and a copy of it may fail, or work on what nobody sees.
+    Objects that a callback of a custom class refers to are shared. The user looks at the study, logger or open run that
+    was passed; a copy of it might fail, or collect results that nobody sees.
     """
     if not are_keras([callback]):
         twin = copy.copy(callback)
@@ -143,14 +143,14 @@ def copy_callback(callback):
         return twin
     model = callback.model
     try:
-        # The memo makes deepcopy skip the model that an earlier fit left in the callback.
+        # The memo makes deepcopy skip the model of a previous fit.
         return copy.deepcopy(callback, {} if model is None else {id(model): None})
-    except Exception:  # files, locks and the like cannot be copied in depth
+    except Exception:  # files and locks, for example, cannot be deep-copied
         return copy.copy(callback)
 
 
-def compile_arguments(model):
-    """Return the arguments that a compiled model's ``compile`` was given."""
+def compile_args(model):
+    """Return the arguments with which a model was compiled."""
     config = model.get_compile_config() or {}
     arguments = {"optimizer": model.optimizer, "loss": model.loss, "run_eagerly": model.run_eagerly}
     for name in ("metrics", "weighted_metrics", "loss_weights"):
@@ -164,38 +164,40 @@ def _pack_leaf(value):
     if isinstance(value, keras.Loss) and type(value).get_config is keras.Loss.get_config:
         return PackedKerasObject(_restore_from_attributes, (type(value), dict(vars(value))))
     if isinstance(value, keras.Loss | keras.Metric | keras.Optimizer):
-        objects = _travelling_objects(value) if isinstance(value, keras.Optimizer) else {}  # a custom schedule
-        return PackedKerasObject(_restore_from_config, (type(value), _checked_config(value), set_later(value), objects))
+        objects = _packed_classes(value) if isinstance(value, keras.Optimizer) else {}  # a custom schedule
+        return PackedKerasObject(
+            _restore_from_config, (type(value), _checked_config(value), attributes_outside_config(value), objects)
+        )
     if isinstance(value, SHARED_TYPES) and not isinstance(value, keras.callbacks.Callback):
-        return PackedKerasObject(_deserialize, (_serialize(value), _travelling_objects(value)))
+        return PackedKerasObject(_deserialize, (_serialize(value), _packed_classes(value)))
     return value
 
 
 def warn_unless_saved(model):
-    """Warn if a model with custom classes cannot be saved, as far as that is known without making it again."""
+    """Warn if a model with custom classes cannot be pickled, as far as this shows without restoring it."""
     try:
-        pickle.dumps(_travelling_objects(model))
+        pickle.dumps(_packed_classes(model))
         _serialize(model)
         with seeded_layers(), keras.saving.CustomObjectScope(custom_objects(model)):
             for part in custom_parts(model):
                 if isinstance(part, keras.Layer):
-                    # What is not an argument may be there only after build.
+                    # Other attributes may exist only after build.
                     arguments = inspect.signature(type(part)).parameters
                     _check_alike(type(part).from_config(part.get_config()), part, arguments)
-    except Exception as error:  # whatever a custom get_config may raise
+    except Exception as error:  # a custom get_config may raise anything
         warnings.warn(
-            f"The fitted estimator predicts, but cannot be saved with pickle or joblib ({_first_words(error)}). Define "
-            "classes and functions of a network at the top of a module, and give each class a get_config() that "
-            "returns all arguments of its __init__.",
+            "The fitted estimator can predict, but it cannot be saved with pickle or joblib "
+            f"({_first_paragraph(error)}). Define the classes and functions of the network at the top level of a "
+            "module, and give each class a get_config() that returns all arguments of its __init__.",
             stacklevel=2,
         )
 
 
 def _pack_model(model, with_seeds=True):
-    """Return a model packed; what its config cannot carry goes into a file of Keras' own format."""
+    """Return a packed model; a model with adapted layers is packed as a file in the format of Keras."""
     try:
-        arguments = pack(compile_arguments(model)) if model.compiled else None
-        objects = _travelling_objects(model)
+        arguments = pack(compile_args(model)) if model.compiled else None
+        objects = _packed_classes(model)
         seeds = [variable.numpy() for variable in _seeds_of(model)] if with_seeds else None
         if any(hasattr(layer, "adapt") for layer in all_layers(model)):
             return PackedKerasObject(_restore_model_file, (_file_of(model), objects, arguments, seeds))
@@ -204,29 +206,29 @@ def _pack_model(model, with_seeds=True):
         weights = model.get_weights() if model.built else None
         packed = PackedKerasObject(_restore_model, (config, objects, weights, arguments, seeds))
         if not is_keras_throughout(list(model.layers)) or not are_keras([model]):
-            _check_layers_alike(packed.unpack(), model)  # better refused now than when it is loaded
+            _check_layers_alike(packed.unpack(), model)  # so that packing fails, and not loading
         return packed
     except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"The {type(model).__name__} cannot be copied or pickled ({_first_words(error)}). Give each custom "
-            "class a get_config() that returns all arguments of its __init__; build what Keras itself cannot copy in a "
-            "function."
+            f"The model of class {type(model).__name__} cannot be copied or pickled ({_first_paragraph(error)}). Give "
+            "each custom class a get_config() that returns all arguments of its __init__. If Keras itself cannot copy "
+            "the model, pass a function that builds it."
         ) from error
 
 
-def _first_words(error):
-    """Return the message of an error without the examples that Keras adds."""
+def _first_paragraph(error):
+    """Return the message of an error without the examples that Keras appends."""
     return " ".join(str(error).strip().split("\n\n")[0].split())
 
 
 def _seeds_of(model):
-    """Return the states of seed generators: the variables that are no weights."""
+    """Return the states of the seed generators: the variables of a model that are not weights."""
     weights = {id(variable) for variable in model.weights}
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
-def _travelling_objects(value):
-    """Return the custom objects that a pickle needs: a lambda is in the config as a whole."""
+def _packed_classes(value):
+    """Return the custom classes and functions that a pickle needs; a config contains the code of a lambda."""
     return {name: part for name, part in custom_objects(value).items() if part.__name__ != "<lambda>"}
 
 
@@ -236,18 +238,18 @@ def _restore_model(config, objects, weights, arguments, seeds):
         if len(model.weights) < len(weights) and model.inputs:
             _build_sublayers(model)
         model.set_weights(weights)
-    return _finished(model, arguments, seeds)
+    return _compiled_and_seeded(model, arguments, seeds)
 
 
 def _build_sublayers(model):
-    """Let sublayers make their weights that do so in their first call, which a symbolic one may leave out."""
-    from skml._keras._rows import batch_of  # TensorFlow, which clones and pickles do not need
+    """Call a model once, as some sublayers create their weights only when they are called with values."""
+    from skml._keras._rows import batch_of  # imports TensorFlow, which clones and pickles do not need
 
     model(batch_of(np.zeros((1, *(size or 1 for size in model.inputs[0].shape[1:]))), model), training=False)
 
 
-def _finished(model, arguments, seeds):
-    """Return a restored model, compiled and with its seeds as they were."""
+def _compiled_and_seeded(model, arguments, seeds):
+    """Return a restored model after compiling it and restoring its seeds."""
     if arguments is not None:
         model.compile(**unpack(arguments))
     if seeds is not None:
@@ -268,11 +270,11 @@ def _restore_model_file(content, objects, arguments, seeds):
         path = Path(folder, "model.keras")
         path.write_bytes(content)
         model = keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=False)
-    return _finished(model, arguments, seeds)
+    return _compiled_and_seeded(model, arguments, seeds)
 
 
 def _restore_from_attributes(kind, attributes):
-    # Where its class defines no get_config, a loss' config would forget the arguments that its class adds.
+    # Without a get_config of its class, the config of a loss lacks the arguments that the class adds.
     loss = kind.__new__(kind)
     vars(loss).update(attributes)
     return loss
@@ -287,7 +289,7 @@ def _restore_from_config(kind, config, attributes=None, objects=None):
 
 def _serialize(value):
     with warnings.catch_warnings():
-        # A lambda is fine here: it comes back from the user's own memory, not from a stranger's file.
+        # A lambda is safe here: it comes from the user's memory, not from a file.
         warnings.filterwarnings("ignore", "The object being serialized includes a `lambda`")
         return keras.saving.serialize_keras_object(value)
 
@@ -297,39 +299,39 @@ def _deserialize(config, objects):
 
 
 def _checked_config(value):
-    """Return the config of a loss, metric or optimizer, after making sure that it says everything."""
+    """Return the config of a loss, metric or optimizer, after a check that it is complete."""
     config = value.get_config()
     if not are_keras([value]):
         try:
             twin = _restore_from_config(type(value), config, objects=custom_objects(value))
         except TypeError as error:
             raise TypeError(
-                f"{type(value).__name__} does not come back from its get_config(): {error}. "
-                "Give it one that returns all arguments of __init__."
+                f"{type(value).__name__} cannot be restored from its get_config(): {error}. Define a get_config() that "
+                "returns all arguments of __init__."
             ) from error
         _check_alike(twin, value)
     return config
 
 
 def _check_layers_alike(twin, model):
-    """Make sure that the layers of custom classes came back as they were."""
-    own = [[layer for layer in all_layers(m) if not is_keras(type(layer))] for m in (twin, model)]
-    for layer, original in zip(*own, strict=True):
+    """Check that the layers of custom classes in a restored model equal those of the original."""
+    custom = [[layer for layer in all_layers(m) if not is_keras(type(layer))] for m in (twin, model)]
+    for layer, original in zip(*custom, strict=True):
         _check_alike(layer, original)
 
 
 def _check_alike(twin, value, names=None):
-    """Make sure that an object that came back from its config is the same to its user, in some attributes or all."""
-    there = _plain_attributes(twin)
-    here = _plain_attributes(value)
-    lost = [key for key, shown in here.items() if there.get(key) != shown and (names is None or key in names)]
+    """Check that a restored object has the same public attributes as the original: all, or some by name."""
+    restored, original = _plain_attributes(twin), _plain_attributes(value)
+    lost = [key for key, text in original.items() if restored.get(key) != text and (names is None or key in names)]
     if lost:
-        raise TypeError(f"{type(value).__name__}.get_config() does not hold {lost}; give it one that does.")
+        raise TypeError(f"{type(value).__name__}.get_config() does not return {lost}. Add them to its result.")
 
 
 def _plain_attributes(value):
-    made_by_keras = vars(keras.Model(name="bare"))  # such as built and stop_training
-    attributes = {key: v for key, v in vars(value).items() if key not in made_by_keras and not key.startswith("_")}
+    """Return the text of each public attribute with a plain value that Keras has not set itself."""
+    set_by_keras = vars(keras.Model(name="bare"))  # such as built and stop_training
+    attributes = {key: v for key, v in vars(value).items() if key not in set_by_keras and not key.startswith("_")}
     return {key: repr(v) for key, v in attributes.items() if key != "name" and _is_plain(v)}
 
 

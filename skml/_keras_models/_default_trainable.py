@@ -1,4 +1,4 @@
-"""A network before training, checked."""
+"""The default network before training."""
 
 from dataclasses import replace
 
@@ -11,10 +11,9 @@ from skml._default_network._label_changes import with_labels
 from skml._default_network._network import DenseNetwork, initial_weights
 from skml._keras._rows import Rows, as_array
 from skml._keras_models._custom_network import has_logits
-from skml._keras_models._custom_trainable import resume_custom
 from skml._keras_models._ensemble import Ensemble, Replicated, build, build_compiled, load, set_rates
 from skml._keras_models._optimizer import slots_of_outputs, use_fused_adam
-from skml._keras_models._target_spec import check_loss, check_metrics, router_of, targets_for
+from skml._keras_models._target_spec import check_loss, targets_for
 
 
 class DefaultTrainable:
@@ -23,58 +22,67 @@ class DefaultTrainable:
     Parameters
     ----------
     network : DenseNetwork
-        Holds the weights to start from.
-    arguments : dict
-        Of ``Model.compile``: optimizer, loss and metrics.
-    cross_fitted : bool
-        Whether members are evaluated on a fold of rows each.
-    random_state : numpy.random.RandomState
-        Seeds dropout.
-    scaler : DenseScaler, SparseScaler or None
-        Whose statistics the network scales by; for training that goes on.
+        Has the initial weights.
+    compile_args : dict
+        Optimizer, loss and metrics of ``Model.compile``.
+    scaler : Scaler or None
+        Statistics by which the network scales its input; training that resumes updates them.
     rates : AdaptiveRates
-    columns : ndarray of int, shape (n_outputs,), or None
-        Where its outputs were before, if those are others.
+    seeds : Seeds
+    is_cross_fitted : bool, default=False
+        Whether each member is evaluated on its own fold.
+    first_epoch : int, default=0
+    previous_columns : ndarray of int, shape (n_outputs,), default=None
+        The previous output of each label, if the labels have changed.
     """
 
-    def __init__(self, network, arguments, cross_fitted, random_state, scaler, rates, columns=None):
-        self.arguments = arguments
+    def __init__(
+        self,
+        network,
+        compile_args,
+        scaler,
+        rates,
+        seeds,
+        *,
+        is_cross_fitted=False,
+        first_epoch=0,
+        previous_columns=None,
+    ):
+        self.compile_args = compile_args
         self.scaler = scaler
         self.rates = rates
+        self.cache_key = ("dense", network.architecture, is_cross_fitted)
         self._network = network
-        self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack one member
-        self._cross_fitted = cross_fitted
-        self._columns = columns
-        # Hashable; equal where a session of an earlier fit can be used again.
-        self.description = ("dense", network.architecture, cross_fitted)
-        # Without any, the order of rows goes on as in one fit.
+        self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack a single member
+        self._is_cross_fitted = is_cross_fitted
+        self._previous_columns = previous_columns
         n_random = bool(network.dropout) * (len(network.widths) - 1) + bool(network.input_dropout)
         n_random += bool(network.sparse and network.row_dropout)
-        self._seeds = random_state.randint(1, 2**31 - 1, size=n_random)
+        self._seeds = seeds.dropout(n_random, first_epoch)
 
     def rows_of(self, X):
-        """Return X as the engine's rows, in the dtype in which the network scales them."""
+        """Return X as rows of tensors in the dtype in which the network scales them."""
         dtype = self._network.input_dtype
         return Rows(X.astype(dtype, copy=False), dtype.name, self._network.sparse)
 
-    def make(self):
+    def compiled_model(self):
         """Return a new compiled model of this architecture."""
-        model = build(self._network, has_logits(self.arguments["loss"]))
-        optimizer = self.arguments["optimizer"]
+        loss, optimizer = self.compile_args["loss"], self.compile_args["optimizer"]
+        model = build(self._network, has_logits(loss))
         if isinstance(model, Ensemble):
-            model.cross_fitted = self._cross_fitted
+            model.cross_fitted = self._is_cross_fitted
         elif tf.distribute.has_strategy():
             model = Replicated(model.inputs, model.outputs)
         if isinstance(model, Ensemble) or self._network.sparse:
             optimizer = use_fused_adam(optimizer)
-        model.compile(**{**self.arguments, "optimizer": optimizer})
+        model.compile(**{**self.compile_args, "optimizer": optimizer})
         if tf.distribute.has_strategy():
-            entries = np.zeros((1, self._network.widths[-1]), self._network.dtype)
-            build_compiled(model, targets_for(self.arguments["loss"], entries), entries)
+            outputs = np.zeros((1, self._network.widths[-1]), self._network.dtype)
+            build_compiled(model, targets_for(loss, outputs), outputs)
         return model
 
-    def load(self, model):
-        """Put the weights and seeds of this start into a model; they are let go here."""
+    def load_weights(self, model):
+        """Set the initial weights and seeds of a model; this object keeps no copy of the weights."""
         load(self._network, model)
         set_rates(model, **self.rates.values)
         self._network = replace(self._network, weights=None)
@@ -82,47 +90,48 @@ class DefaultTrainable:
         for variable, seed in zip(seeds, self._seeds, strict=True):
             variable.assign([seed, 0])
 
-    def slots(self, values, model):
-        """Return the state of an earlier optimizer as one for this model, or None where there is none."""
-        if self._columns is None:
+    def optimizer_state(self, values, model):
+        """Return the optimizer's previous state adapted to the model, None if it has to start anew."""
+        if self._previous_columns is None:
             return values
-        return slots_of_outputs(values, model.optimizer, model.trainable_variables, self._columns)
+        return slots_of_outputs(values, model.optimizer, model.trainable_variables, self._previous_columns)
 
-    def trained(self, model):
-        """Return the trained network."""
+    def trained_network(self, model):
+        """Return the network after training."""
         pairs = zip(model.trainable_variables, self._shapes, strict=True)
         weights = [as_array(variable).reshape(shape) for variable, shape in pairs]
         if not all(np.isfinite(weight).all() for weight in weights):
             raise ValueError(
-                "Training diverged: the weights are not finite. Take a smaller learning_rate, and look for very large "
-                "values in X."
+                "Training diverged: the weights are not finite. Set a smaller learning_rate, and check X for very "
+                "large values."
             )
         return replace(self._network, weights=weights)
 
-    def snapshot(self, model):
-        """Return the network as trained so far; as the weights are views, nothing is copied."""
-        return self.trained(model)
+    def copy_of_network(self, model):
+        """Return the network as trained so far; the weights are views, so nothing is copied."""
+        return self.trained_network(model)
 
-    def abandon(self):
-        """Nothing to undo: this start holds no model."""
+    def rollback(self):
+        """Do nothing: no object of the previous fit was changed."""
 
 
-def start(params, X, problem, recipe, size, scaler, rates, cross_fitted, random_state):
-    """Return the default network that the parameters describe, before training.
+def prepare_default(params, router, X, spec, settings, architecture, scaler, rates, is_cross_fitted, seeds):
+    """Return the default network with new weights.
 
     Parameters
     ----------
     params : dict
         Parameters of the estimator.
+    router : Router
     X : ndarray or CSR
-    problem : TargetSpec
-    recipe : AutoSettings
-    size : Architecture
-    scaler : DenseScaler, SparseScaler or None
+    spec : TargetSpec
+    settings : AutoSettings
+    architecture : Architecture
+    scaler : Scaler or None
     rates : AdaptiveRates
-    cross_fitted : bool
-        Whether members are evaluated on a fold of rows each.
-    random_state : numpy.random.RandomState
+    is_cross_fitted : bool
+        Whether each member is evaluated on its own fold.
+    seeds : Seeds
 
     Returns
     -------
@@ -131,44 +140,36 @@ def start(params, X, problem, recipe, size, scaler, rates, cross_fitted, random_
     Raises
     ------
     ValueError
-        If ``class_weight`` or NaN cannot act through the loss.
+        If the loss does not support ``class_weight`` or missing labels.
     """
-    check_metrics(params, problem)
     _check_floatx()
-    meta = problem.meta
+    widths = [X.shape[1], *architecture.hidden, spec.meta["n_outputs_"]]
+    n_members, dtype = architecture.n_members, keras.config.floatx()
     network = DenseNetwork(
-        initial_weights(
-            [X.shape[1], *size.hidden, meta["n_outputs_"]],
-            random_state,
-            keras.config.floatx(),
-            size.n_members,
-            recipe.output_scale,
-        ),
-        output_activation=meta["output_activation_"],
+        initial_weights(widths, seeds.weights(), dtype, n_members, settings.output_scale),
+        output_activation=spec.meta["output_activation_"],
         activation=params["activation"],
-        n_members=size.n_members,
-        sparse=recipe.is_sparse and not tf.distribute.has_strategy(),  # replicas take dense batches
-        row_dropout=recipe.row_dropout,
+        n_members=n_members,
+        sparse=settings.is_sparse and not tf.distribute.has_strategy(),  # replicas take dense batches
+        row_dropout=settings.row_dropout,
     )
-    if problem.base is not None:
-        network.weights[-1][...] = problem.base.reshape(network.weights[-1].shape)
-    return _start_dense(network, params, problem, scaler, rates, cross_fitted, random_state)
+    if spec.prior_log_odds is not None:
+        network.weights[-1][...] = spec.prior_log_odds.reshape(network.weights[-1].shape)
+    compile_args = _compile_args(router, spec)
+    network = _with_input(network, scaler, rates)
+    return DefaultTrainable(network, compile_args, scaler, rates, seeds, is_cross_fitted=is_cross_fitted)
 
 
-def resume_default(network, params, problem, scaler, rates, random_state):
-    """Return a start that goes on where a trained network stopped.
+def resume_default(network, params, router, spec, scaler, rates, seeds, first_epoch):
+    """Return a trained default network whose training is resumed.
 
     Raises
     ------
     ValueError
         If the parameters describe another network by now.
     """
-    check_metrics(params, problem)
-    if isinstance(network, DenseNetwork) != (params["model"] is None):
-        raise ValueError("model was changed after the first fit; training cannot go on with another network.")
     if not isinstance(network, DenseNetwork):
-        _refuse_other_labels(problem)
-        return resume_custom(network, params, problem)
+        raise ValueError("model was changed after the first fit; training cannot go on with another network.")
     fitted = {
         "hidden_layer_sizes": network.widths[:-1],
         "activation": network.activation,
@@ -179,33 +180,33 @@ def resume_default(network, params, problem, scaler, rates, random_state):
         given = np.atleast_1d(params[name]).tolist() if name == "hidden_layer_sizes" else params[name]
         if given not in (value, "auto", ["auto"]):
             raise ValueError(f"The fitted network has {name}={value!r}; training cannot go on with {given!r}.")
-    if problem.columns is not None:
-        network = with_labels(network, problem.columns, problem.base)
-    return _start_dense(network, params, problem, scaler, rates, False, random_state)
+    columns = spec.previous_columns
+    if columns is not None:
+        network = with_labels(network, columns, spec.prior_log_odds)
+    network = _with_input(replace(network, calibration=NOT_CALIBRATED), scaler, rates)
+    compile_args = _compile_args(router, spec)
+    return DefaultTrainable(
+        network, compile_args, scaler, rates, seeds, first_epoch=first_epoch, previous_columns=columns
+    )
 
 
-def _start_dense(network, params, problem, scaler, rates, cross_fitted, random_state):
-    # An ensemble's metrics get probabilities all the same; those of a plain network get what the loss gets.
-    arguments = router_of(params, problem, from_logits=network.n_members > 1).compile_arguments()
-    check_loss(arguments["loss"], problem)
+def _compile_args(router, spec):
+    compile_args = router.compile_args()
+    check_loss(compile_args["loss"], spec)
+    return compile_args
+
+
+def _with_input(network, scaler, rates):
+    """Return the network with the scaling and the dropout rates with which it is trained."""
     scaling = {} if scaler is None else {"shift": scaler.shift, "scale": scaler.scale}
-    network = replace(network, calibration=NOT_CALIBRATED, **rates.values, **scaling)
-    return DefaultTrainable(network, arguments, cross_fitted, random_state, scaler, rates, problem.columns)
-
-
-def _refuse_other_labels(problem):
-    if problem.columns is not None:
-        raise ValueError(
-            "classes differs from the labels of the earlier fit, and the outputs of a custom network cannot change: "
-            "fit a new estimator, whose model may take over weights of this one's model_."
-        )
+    return replace(network, **rates.values, **scaling)
 
 
 def _check_floatx():
-    """Refuse half precision: slots of an optimizer do not fit into it, and losses grow."""
+    """Raise a ValueError for half precision: the state of an optimizer does not fit into it, and losses grow."""
     if keras.config.floatx() not in ("float32", "float64"):
         raise ValueError(
-            f"keras.config.floatx() is {keras.config.floatx()!r}, and the default network trains in 'float32' or "
-            "'float64'. Call keras.config.set_floatx('float32'), or pass a model whose layers have a dtype of their "
-            "own, such as 'mixed_float16'."
+            f"keras.config.floatx() is {keras.config.floatx()!r}, but the default network trains in 'float32' or "
+            "'float64'. Call keras.config.set_floatx('float32'), or pass a model whose layers set their own dtype, "
+            "such as 'mixed_float16'."
         )

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from skml._targets._encoder import TargetKind
+
 
 class MultiLabelLoss(keras.losses.Loss):
     """Base of our losses: a row's loss is the mean over its observed entries, then rows are averaged by their weights.
@@ -200,13 +202,12 @@ NAMES: dict[str, type[MultiLabelLoss]] = {"focal": MultiLabelFocal, "asymmetric"
 """Losses that the estimator knows by name, next to those of Keras."""
 
 
-def auto_loss(target_type, positive_weight=None, from_logits=False):
+def auto_loss(kind, positive_weight=None, from_logits=False):
     """Return the loss of a problem: binary cross-entropy, or categorical for more than two classes.
 
     Parameters
     ----------
-    target_type : str
-        "multiclass" for one of more than two classes per row.
+    kind : TargetKind
     positive_weight : array-like of shape (n_labels,), default=None
         Has no meaning with more than two classes.
     from_logits : bool, default=False
@@ -215,7 +216,7 @@ def auto_loss(target_type, positive_weight=None, from_logits=False):
     -------
     loss : keras.losses.Loss
     """
-    if target_type == "multiclass":
+    if kind is TargetKind.MULTICLASS:
         return keras.losses.CategoricalCrossentropy(from_logits=from_logits, reduction="mean_with_sample_weight")
     return MultiLabelCrossentropy(positive_weight, from_logits)
 

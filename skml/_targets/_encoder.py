@@ -1,6 +1,7 @@
 """The one door for ``y``: every form that a target may take becomes one 0/1 matrix, and back."""
 
 import copy
+import enum
 
 import numpy as np
 from scipy import sparse
@@ -22,6 +23,14 @@ from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of, 
 from skml._targets._weights import ClassWeight, class_codes, entry_weights, positive_weights, weights_by_class
 
 TO_LEARN_OTHERS = "To learn others, name all labels in classes=[...], of the estimator or of partial_fit."
+
+
+class TargetKind(enum.Enum):
+    """The kind of problem; the values are scikit-learn's names."""
+
+    MULTILABEL = "multilabel-indicator"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
 
 
 class TargetEncoder(BaseEstimator):
@@ -47,7 +56,7 @@ class TargetEncoder(BaseEstimator):
     dtype_ : numpy.dtype
         What `inverse_transform` answers in.
 
-    Dataset
+    Examples
     --------
     >>> from skml._targets._encoder import TargetEncoder
     >>> encoder = TargetEncoder()
@@ -164,23 +173,23 @@ class TargetEncoder(BaseEstimator):
 
     def class_columns(self, outputs):
         """Return the probabilities of output units with one column for each of ``classes_``."""
-        return np.hstack([1 - outputs, outputs]) if self.target_type_ == "binary" else outputs
+        return np.hstack([1 - outputs, outputs]) if self.kind is TargetKind.BINARY else outputs
 
     def output_columns(self, columns):
         """Return one column for each of ``classes_`` as those of the output units."""
-        return columns[:, 1:] if self.target_type_ == "binary" else columns
+        return columns[:, 1:] if self.kind is TargetKind.BINARY else columns
 
     def output_of_class(self, j):
         """Return the output unit of one of ``classes_``, and 1, or -1 where its log-odds are those of the other."""
-        return (0, 2 * j - 1) if self.target_type_ == "binary" else (j, 1)
+        return (0, 2 * j - 1) if self.kind is TargetKind.BINARY else (j, 1)
 
     def class_thresholds(self, thresholds):
         """Return a threshold for each of ``classes_``: for binary y the first class gets 1 minus the second's."""
-        return np.append(1 - thresholds[1], thresholds[1:]) if self.target_type_ == "binary" else thresholds
+        return np.append(1 - thresholds[1], thresholds[1:]) if self.kind is TargetKind.BINARY else thresholds
 
     def class_scores(self, outputs):
         """Return log-odds or log-probabilities of output units as ``decision_function`` does: 1-D for two classes."""
-        return outputs.ravel() if self.target_type_ == "binary" else outputs
+        return outputs.ravel() if self.kind is TargetKind.BINARY else outputs
 
     def base_log_odds(self, Y, weight, positive_weight=None):
         """Return the log-odds of the labels' base rates; for multi-class y the log-probabilities of the classes.
@@ -196,7 +205,7 @@ class TargetEncoder(BaseEstimator):
         ndarray of shape (n_members, n_outputs)
         """
         positives, negatives = np.moveaxis([entry_weights(Y, w) for w in weight.T], 1, 0)
-        if self.target_type_ == "multiclass":
+        if self.kind is TargetKind.MULTICLASS:
             return np.log((positives + 0.5) / (positives + 0.5).sum(axis=1, keepdims=True))
         return np.log((positives + 0.5) * (1.0 if positive_weight is None else positive_weight)) - np.log(
             negatives + 0.5
@@ -239,21 +248,21 @@ class TargetEncoder(BaseEstimator):
         return np.array([index.get(label, -1) for label in self._labels])
 
     @property
-    def is_multilabel(self):
-        """Whether a row may have any number of labels."""
-        return self.form_ != "single"
+    def kind(self):
+        """The `TargetKind`."""
+        return TargetKind(self.target_type_)
 
     @property
-    def has_one_threshold(self):
-        """Whether there is at most one threshold, as a float: each row has exactly one label."""
-        return not self.is_multilabel
+    def is_multilabel(self):
+        """Whether a row may have any number of labels."""
+        return self.kind is TargetKind.MULTILABEL
 
     @property
     def threshold_labels(self):
         """Labels that a threshold decides about: all, of two classes the second, of more none."""
         if self.is_multilabel:
             return self._labels
-        return self._labels[1:] if self.target_type_ == "binary" else []
+        return self._labels[1:] if self.kind is TargetKind.BINARY else []
 
     @property
     def meta(self):
@@ -261,7 +270,7 @@ class TargetEncoder(BaseEstimator):
         return {
             "n_classes_": len(self.classes_),
             "n_outputs_": self.n_outputs,
-            "output_activation_": "softmax" if self.target_type_ == "multiclass" else "sigmoid",
+            "output_activation_": "softmax" if self.kind is TargetKind.MULTICLASS else "sigmoid",
             "target_type_": self.target_type_,
             "classes_": self.classes_,
         }
@@ -269,7 +278,7 @@ class TargetEncoder(BaseEstimator):
     @property
     def n_outputs(self):
         """Number of units of a network for this target: one for two classes of single labels."""
-        return 1 if self.target_type_ == "binary" else len(self.classes_)
+        return 1 if self.kind is TargetKind.BINARY else len(self.classes_)
 
     def _fit_dataframe(self, y, labels):
         entries = dataframe_entries(y)
@@ -339,7 +348,7 @@ class TargetEncoder(BaseEstimator):
         values = as_labels(single_labels(y))
         codes = [index.get(value, -1) for value in values]
         unknown = {i: [values[i]] for i, code in enumerate(codes) if code < 0}
-        if self.target_type_ == "binary":
+        if self.kind is TargetKind.BINARY:
             return np.asarray([[code == 1] for code in codes], dtype=np.uint8), unknown
         return matrix_of([[code] if code >= 0 else [] for code in codes], len(index)), unknown
 

@@ -10,7 +10,6 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
-from skml._targets._masks import unmasked
 from skml._targets._warnings import warn_once
 
 FORMS = """y must be one of
@@ -23,12 +22,24 @@ FORMS = """y must be one of
 def as_array(y):
     """Return Series, tensors, memoryviews and the like as arrays, Arrow tables as DataFrames."""
     if isinstance(y, np.ma.MaskedArray):
-        return unmasked(y)
+        return _unmasked(y)
     if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
         return y.to_pandas()  # a pyarrow.Table is an array, too, but one without the names of its columns
     has_array = hasattr(y, "__array__") or isinstance(y, memoryview)
     is_array = has_array and not (is_dataframe(y) or sparse.issparse(y))
     return np.asarray(y) if is_array else y
+
+
+def _unmasked(y):
+    """Return a masked ``y`` as an array, in which NaN stands for a masked entry, where an entry may be unknown."""
+    if not np.ma.is_masked(y):
+        return np.asarray(y)
+    if y.ndim != 2 or y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"y is a masked array of shape {y.shape} and dtype {y.dtype} with masked items. Only entries of a 2-D "
+            "indicator of 0 and 1 may be masked, that is unknown; leave out the rows without a label."
+        )
+    return y.astype(y.dtype if y.dtype.kind == "f" else np.float64).filled(np.nan)
 
 
 def form_of(y):

@@ -6,7 +6,7 @@ from numbers import Number
 
 import numpy as np
 
-from skml._targets._masks import refuse_mask
+from skml._inputs import refuse_mask
 
 _INT64 = np.iinfo(np.int64)
 
@@ -184,7 +184,7 @@ def per_label(name, values, labels, default):
     ValueError
         If the values are no numbers, their number is another one, or a mapping names an unknown label.
 
-    Dataset
+    Examples
     --------
     >>> per_label("threshold", {"b": 0.2}, ["a", "b"], 0.5)
     array([0.5, 0.2])

@@ -13,3 +13,9 @@ Matrix = ArrayLike | sparse.spmatrix | sparse.sparray
 Target = Matrix | Sequence[Collection[Hashable]]
 
 RandomState = int | np.random.RandomState | None
+
+# X as a network takes it.
+InputMatrix = np.ndarray | sparse.csr_array | sparse.csr_matrix
+
+# The label matrix: 0 and 1; a matrix of floats may contain NaN for missing labels.
+TargetMatrix = np.ndarray | sparse.csr_array

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import _check_sample_weight
 
+from skml._dependencies import _check_sample_weight
+from skml._inputs import refuse_mask
 from skml._targets._labels import per_label
-from skml._targets._masks import refuse_mask
 from skml._targets._matrix import has_missing, missing_entries, row_sums
 
 # Bounds of a "balanced" label weight: a label with one positive in 10,000 rows must not drown the rest.

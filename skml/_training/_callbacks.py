@@ -1,4 +1,4 @@
-"""Early stopping, and the epoch whose weights are kept."""
+"""Keras callbacks of the default network: adaptive dropout, the learning rate, early stopping."""
 
 import keras
 import numpy as np
@@ -6,43 +6,57 @@ import numpy as np
 from skml._keras._rows import as_array
 from skml._keras_models._ensemble import set_rates
 
-# An epoch whose loss is at most so many times the best one is as good, and later ones are better calibrated.
+# A later epoch is as good if its loss is at most this factor above the best one; it is better calibrated.
 _AS_GOOD = 1.02
 
+# Dropout keeps the training loss at this fraction of the validation loss.
+_TARGET = 0.9
 
-def default_callbacks(split, budget, rates):
-    """Return the callbacks that follow the loss of rows that were not learned from.
+# Change of the dropout strength in 100 updates if the loss is too high by a factor of e; the strength is at most 2.
+_GAIN = 4.0
 
-    They move the rates of the default network, stop training, and restore the weights of the epoch that is kept.
+# A relative decrease of the loss that counts as progress; updates without progress after which the decay starts.
+_PROGRESS = 0.003
+_UPDATES_WITHOUT = 150
+
+# Length of the decay: a fraction of the epochs before it, and at least this number of updates.
+_DECAY = 1.0
+_MIN_DECAY = 150
+
+
+def default_callbacks(split, config, rates):
+    """Return the callbacks that follow the validation loss.
+
+    They adapt the rates of the default network, stop training and restore the weights of the epoch to keep.
 
     Parameters
     ----------
     split : Split
-    budget : TrainingConfig
+    config : TrainingConfig
     rates : AdaptiveRates or None
         None for a custom network.
     """
-    if split.watched is None:
+    if split.validation is None:
         return []
-    watchers, patience = [], budget.patience
-    steps = -(-len(split.rows) // budget.batch_size)
-    if rates is not None and rates.free:
-        watchers.append(AdaptiveDropout(rates.values, rates.free, steps))
+    callbacks, patience = [], config.patience
+    steps = -(-len(split.rows) // config.batch_size)
+    if rates is not None and rates.adaptive:
+        callbacks.append(AdaptiveDropout(rates.values, rates.adaptive, steps))
     if rates is not None and rates.learning_rate is not None:
-        peak = rates.learning_rate * (budget.batch_size / 16) ** 0.5
-        watchers.append(PlateauThenLinearDecay(peak, steps, budget.epochs, patience))
-        patience = budget.epochs  # the fall of the learning rate ends training
-    if split.cross_fitted:
-        return [*watchers, KeepLastGoodWeights(patience)]
-    return [*watchers, keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
+        peak = rates.learning_rate * (config.batch_size / 16) ** 0.5
+        callbacks.append(PlateauThenLinearDecay(peak, steps, config.epochs, patience))
+        patience = config.epochs  # the decay ends training
+    if split.is_cross_fitted:
+        return [*callbacks, KeepLastGoodWeights(patience)]
+    return [*callbacks, keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
 
 
 def kept_epoch(history, split):
-    """Return the epoch, from 1, that the watchers of a training kept; the last without any."""
-    if split.watched is None:
+    """Return the epoch, from 1, whose weights were kept; the last one without early stopping."""
+    if split.validation is None:
         return len(history["loss"])
     losses = np.array(history["val_loss"])
-    if split.cross_fitted:
+    if split.is_cross_fitted:
         (epochs,) = np.nonzero(losses <= _AS_GOOD * np.fmin.accumulate(losses))
     else:
         (epochs,) = np.nonzero(losses == np.fmin.reduce(losses))
@@ -56,7 +70,7 @@ class KeepLastGoodWeights(keras.callbacks.Callback):
     Parameters
     ----------
     patience : int
-        Training stops after so many epochs without one.
+        Number of epochs without such an epoch after which training stops.
     """
 
     def __init__(self, patience):
@@ -83,70 +97,55 @@ class KeepLastGoodWeights(keras.callbacks.Callback):
             variable.assign(weight)
 
 
-# The loss in training, with dropout, is kept at this share of the loss of other rows without.
-_TARGET = 0.9
-
-# How far the rates move in 100 updates when the loss is e times too high; all the way is 2.
-_GAIN = 4.0
-
-# A loss smaller by this share is progress; after so many updates without, the learning rate falls.
-_PROGRESS = 0.003
-_UPDATES_WITHOUT = 150
-
-# The fall takes this share of the epochs before it, and at least so many updates.
-_FALL = 1.0
-_MIN_FALL = 150
-
-
 class AdaptiveDropout(keras.callbacks.Callback):
-    """Lower the rates of dropout while a network underfits, and raise them while it learns by heart.
+    """Lower the dropout rates while a network underfits, and raise them while it overfits.
 
-    Training starts with the highest rates. One number holds both: from 2 to 1 the input's rate falls to 0,
-    from 1 to 0 that of the hidden layers. It falls while the loss in training is above 0.9 times
-    ``val_loss``, the mean of the values before and after the epoch, and rises while it is below.
+    Training starts with the highest rates. A single strength moves both: from 2 to 1 the rate of the input falls to 0,
+    from 1 to 0 the rate of the hidden layers. The strength falls while the training loss is above 0.9 times
+    ``val_loss``, averaged over the values before and after the epoch, and rises otherwise.
 
     Parameters
     ----------
     rates : dict
-        The rates to start from.
-    free : list of str
-        Those that move.
+        The initial rates.
+    adaptive : tuple of str
+        Names of the rates that may change.
     steps : int
         Updates of an epoch.
     """
 
-    def __init__(self, rates, free, steps):
+    def __init__(self, rates, adaptive, steps):
         super().__init__()
         self._rates = rates
-        self._free = free
+        self._adaptive = adaptive
         self._steps = steps
         self._strength = 2.0
         self._before = None
 
     def on_epoch_end(self, epoch, logs=None):
-        """Move the rates."""
+        """Change the rates."""
         before, self._before = self._before, logs["val_loss"]
         if before is None:
             return
         excess = np.log(2 * logs["loss"] / (before + logs["val_loss"]) / _TARGET)
         if np.isfinite(excess):
             self._strength = float(np.clip(self._strength - _GAIN * self._steps / 100 * excess, 0, 2))
-        shares = {"dropout": min(self._strength, 1.0), "input_dropout": max(self._strength - 1.0, 0.0)}
-        rates = {name: rate * (shares[name] if name in self._free else 1) for name, rate in self._rates.items()}
+        factors = {"dropout": min(self._strength, 1.0), "input_dropout": max(self._strength - 1.0, 0.0)}
+        rates = {name: rate * (factors[name] if name in self._adaptive else 1) for name, rate in self._rates.items()}
         set_rates(self.model, **rates)
 
 
 class PlateauThenLinearDecay(keras.callbacks.Callback):
-    """Hold the learning rate until ``val_loss`` makes no progress, then let it fall to 0 in a line, and stop.
+    """Keep the learning rate constant until ``val_loss`` plateaus, then decay it linearly to 0, and stop training.
 
     Parameters
     ----------
     peak : float
-        The learning rate that is held.
+        The constant learning rate.
     steps, epochs : int
-        Updates of an epoch, and epochs in all.
+        Updates of an epoch, and the maximum number of epochs.
     patience : int
-        Epochs without progress that are borne at most.
+        The largest number of epochs without progress before the decay starts.
     """
 
     def __init__(self, peak, steps, epochs, patience):
@@ -160,17 +159,17 @@ class PlateauThenLinearDecay(keras.callbacks.Callback):
         self._start = self._length = None
 
     def on_train_begin(self, logs=None):
-        """Start at the peak."""
+        """Set the constant learning rate."""
         self._own = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.model.optimizer.learning_rate = self._peak
 
     def on_epoch_end(self, epoch, logs=None):
-        """Count progress, or lower the learning rate."""
+        """Count epochs without progress, or lower the learning rate."""
         self._n_done += 1
         if logs["val_loss"] < self._best * (1 - _PROGRESS):
             self._best, self._when = logs["val_loss"], self._n_done
         if self._start is None:
-            length = max(int(np.ceil(_FALL * self._n_done)), -(-_MIN_FALL // self._steps))
+            length = max(int(np.ceil(_DECAY * self._n_done)), -(-_MIN_DECAY // self._steps))
             is_over = self._n_done + length >= self._epochs
             if not is_over and self._n_done - self._when < self._patience:
                 return
@@ -181,33 +180,33 @@ class PlateauThenLinearDecay(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
-        """Give the optimizer its own learning rate back, for training that goes on."""
+        """Restore the optimizer's learning rate, for training that resumes."""
         self.model.optimizer.learning_rate = self._own
 
 
 class EpochTaskCallback(keras.callbacks.Callback):
-    """Each epoch is a subtask of a fit, and what asks it to stop stops training.
+    """Report each epoch to scikit-learn's callbacks, and stop training if one of them asks for it.
 
     Parameters
     ----------
-    task : FitTask
-    trained : callable
-        ``trained(model, history)`` returns what the training has left so far.
+    listener : EpochListener
+    result_so_far : callable
+        ``result_so_far(model, history)`` returns the training result so far.
     """
 
-    def __init__(self, task, trained):
+    def __init__(self, listener, result_so_far):
         super().__init__()
-        self._task = task
-        self._trained = trained
+        self._listener = listener
+        self._result_so_far = result_so_far
         self._history = {}
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Begin a subtask."""
-        self._task.begin_epoch()
+        """Report the begin of the epoch."""
+        self._listener.begin_epoch()
 
     def on_epoch_end(self, epoch, logs=None):
-        """End it."""
+        """Report the end of the epoch."""
         for name, value in logs.items():
             self._history.setdefault(name, []).append(value)
-        if self._task.end_epoch(lambda: self._trained(self.model, self._history)):
+        if self._listener.end_epoch(lambda: self._result_so_far(self.model, self._history)):
             self.model.stop_training = True

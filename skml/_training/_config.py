@@ -1,23 +1,24 @@
-"""How long a network trains: epochs and batch size."""
+"""Length of training: epochs and batch size."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+# Updates that training takes at most by default.
 _UPDATES = 2000
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long to train.
+    """Length and mode of training.
 
     Parameters
     ----------
     epochs, batch_size : int
     first_epoch : int
-        Epochs that earlier fits have run.
+        Number of epochs of previous fits.
     patience : int
-        Epochs without improvement after which to stop.
+        Number of epochs without improvement after which training stops.
     verbose : int
         As in ``keras.Model.fit``.
     jit_compile : bool
@@ -32,12 +33,23 @@ class TrainingConfig:
     jit_compile: bool = False
 
 
-def budget(params, n_rows, first_epoch=0, one_epoch=False):
-    """Return the `TrainingConfig` that an estimator's parameters mean for so many rows of equal weight."""
+def training_config(params, n_rows, first_epoch=0, is_partial_fit=False):
+    """Return the `TrainingConfig` for the parameters of an estimator.
+
+    Parameters
+    ----------
+    params : dict
+    n_rows : float
+        Effective number of training rows.
+    first_epoch : int, default=0
+        Number of epochs of previous fits.
+    is_partial_fit : bool, default=False
+        Whether training takes a single epoch.
+    """
     batch_size = auto_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
     epochs = auto_epochs(n_rows, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
     return TrainingConfig(
-        1 if one_epoch else epochs,
+        1 if is_partial_fit else epochs,
         batch_size,
         first_epoch,
         patience=params["n_iter_no_change"],
@@ -52,6 +64,6 @@ def auto_batch_size(n_rows):
 
 
 def auto_epochs(n_rows, batch_size):
-    """Return the epochs that make about 2,000 updates, within [20, 150]."""
+    """Return the number of epochs that makes about 2,000 updates, within [20, 150]."""
     steps = max(1, np.ceil(n_rows / batch_size))
     return int(np.clip(np.ceil(_UPDATES / steps), 20, 150))

@@ -1,132 +1,145 @@
-"""One call of fit, from examples to what a training leaves. Keras is imported when training starts."""
+"""A fit, from data to a fitted model. Keras is imported when training starts."""
 
-import contextlib
-from dataclasses import dataclass
+import dataclasses
+import functools
 
 import numpy as np
 
+from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_rule_name
+from skml._decisions._tuning import TunedThresholds, threshold_of_new_label
 from skml._default_network._auto import Architecture, adaptive_rates, auto_architecture, auto_settings
-from skml._default_network._scaling import new_scaler, updated
-from skml._targets._encoder import TargetEncoder
-from skml._targets._weights import ClassWeight
-from skml._training._config import budget
-from skml._training._result import TrainingResult
-from skml._training._split import split
+from skml._inputs import open_interval
+from skml._targets._encoder import encoder_for_fit
+from skml._targets._labels import format_some
+from skml._targets._warnings import warn_once
+from skml._training._config import training_config
+from skml._training._dataset import read_datasets
+from skml._training._result import FittedModel
+from skml._training._split import split_dataset
 
 
-@contextlib.contextmanager
-def restore_on_error(estimator):
-    """Leave an estimator as it was if what happens inside fails."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a call of fit trains.
+def fit_model(
+    params,
+    X,
+    y,
+    sample_weight=None,
+    validation=None,
+    previous=None,
+    *,
+    seeds,
+    classes=None,
+    is_partial_fit=False,
+    epoch_listener=None,
+):
+    """Train a network, calibrate it and tune its thresholds.
 
     Parameters
     ----------
     params : dict
-        Parameters of the estimator.
-    encoder : TargetEncoder
-    class_weight : ClassWeight
-    n_features : int or None
-        None for X that has no columns.
-    earlier : TrainingResult or None
-        What training goes on from.
-    columns : ndarray of int, shape (n_outputs,), or None
-        The column of each label in `earlier`, -1 for a new label; None if the labels are the same.
-    one_epoch : bool
-        Whether to train for one epoch on all rows, as ``partial_fit`` does.
-    random_state : numpy.random.RandomState
+        Parameters of the estimator, valid ones.
+    X : ndarray or CSR
+    y : any form of target
+    sample_weight : array-like of shape (n_samples,), default=None
+    validation : tuple (X_val, y_val), default=None
+        Validation data for early stopping.
+    previous : FittedModel, default=None
+        The model whose training is resumed.
+    seeds : Seeds
+    classes : array-like of shape (n_labels,), default=None
+        Argument of ``partial_fit``.
+    is_partial_fit : bool, default=False
+        Whether to train for one epoch on all rows.
+    epoch_listener : EpochListener, default=None
+        Is informed of the number of epochs, and of the model after each.
+
+    Returns
+    -------
+    FittedModel
+
+    Raises
+    ------
+    ValueError
+        If y, weights or a parameter are not as described, before any training.
     """
+    encoder = encoder_for_fit(y, classes, params["classes"], previous and previous.encoder, is_partial_fit)
+    decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
+    dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
+    settings = auto_settings(params, dataset.X, dataset.loss_weight)
+    architecture = _architecture(params, dataset, settings, previous)
+    first_epoch = previous.training.n_iter if previous else 0
+    split = split_dataset(
+        dataset,
+        validation,
+        params,
+        architecture.n_members,
+        seeds.folds(first_epoch),
+        resumes=is_partial_fit or params["warm_start"],
+        is_partial_fit=is_partial_fit,
+    )
+    _check_held_out(params, split, previous)
+    config = training_config(params, dataset.effective_rows(split.rows), first_epoch, is_partial_fit)
+    finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
+    if epoch_listener is not None:
+        epoch_listener.begin(config.epochs, finish)
 
-    params: dict
-    encoder: TargetEncoder
-    class_weight: ClassWeight
-    n_features: int | None
-    earlier: TrainingResult | None
-    columns: np.ndarray | None
-    one_epoch: bool
-    random_state: np.random.RandomState
+    from skml._training._run import prepare, train
 
-    @property
-    def new_labels(self):
-        """Labels that `earlier` has not learned, if there is one."""
-        return [] if self.columns is None else self.encoder.classes_[self.columns < 0].tolist()
+    rates = adaptive_rates(params, settings, is_partial_fit)
+    trainable, callbacks = prepare(
+        params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit
+    )
+    result = train(trainable, split, config, seeds, callbacks, previous and previous.training, epoch_listener)
+    model = finish(result)
+    return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
 
-    def recipe(self, examples):
-        """Return how the default network learns; None for a custom one."""
-        return auto_settings(self.params, examples.X, examples.weight)
 
-    def size(self, examples, recipe):
-        """Return the size of the default network; a custom one has one member."""
-        if self.earlier is not None:
-            return Architecture(None, getattr(self.earlier.network, "n_members", 1))
-        if recipe is None:
-            return Architecture(None, 1)
-        return auto_architecture(
-            self.params, recipe, examples.X.shape[1], examples.Y.shape[1], examples.effective_rows()
+def _architecture(params, dataset, settings, previous):
+    """Return the architecture of the default network; a custom network has one member."""
+    if previous is not None:
+        return Architecture(None, getattr(previous.network, "n_members", 1))
+    if settings is None:
+        return Architecture(None, 1)
+    n_outputs = dataset.Y.shape[1]
+    return auto_architecture(params, settings, dataset.n_features, n_outputs, dataset.effective_rows())
+
+
+def _check_held_out(params, split, previous):
+    """Check that there are held-out rows if a parameter needs them."""
+    check_can_calibrate(params["calibrate"], split.has_held_out)
+    check_can_be_tuned(params["threshold"], split.has_held_out, previous.thresholds.previous() if previous else ())
+
+
+def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
+    """Return the fitted model: thresholds and calibration come from the held-out predictions, if there are any."""
+    model = FittedModel(encoder, result.network, TunedThresholds(), result, keeps_optimizer_state=False)
+    if not split.has_held_out:
+        return model if previous is None else _with_previous_thresholds(model, params["threshold"], previous)
+    dataset, proba = split.held_out_predictions(result.network, random_state)
+    network = result.network
+    if params["model"] is None:
+        network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.sample_weight)
+    proba = open_interval(proba)
+    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight)
+    if is_rule_name(params["threshold"]):
+        thresholds[params["threshold"]]  # found now, so that pickles contain it
+    covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
+    oof_proba = encoder.class_columns(proba) if covers_all else None
+    return dataclasses.replace(model, network=network, thresholds=thresholds, oof_proba=oof_proba)
+
+
+def _with_previous_thresholds(model, threshold, previous):
+    """Return the model with the thresholds that a previous fit tuned, and warn if one of them is in use."""
+    columns = model.encoder.columns_in(previous.encoder)
+    thresholds = previous.thresholds.previous(columns)
+    if is_rule_name(threshold):
+        labels, of_new = model.encoder.classes_, ""
+        new = [] if columns is None else labels[columns < 0].tolist()
+        if new and np.ndim(thresholds[threshold]):
+            shown = format_some(new, len(labels))
+            of_new = f" The threshold of the new labels is {threshold_of_new_label(threshold)}: {shown}."
+        warn_once(
+            f"threshold={threshold!r} was tuned by a previous fit, and this one had no held-out rows to tune it on: it "
+            f"may no longer be the best.{of_new} Call fit, or tune it on new rows by "
+            "TunedThresholdMultiLabelClassifierCV(clf, cv='prefit', refit=False)."
         )
-
-    def split(self, examples, given, size):
-        """Return which of the examples train, for which members, and which watch."""
-        has_folds = not (self.one_epoch or self.params["warm_start"])
-        has_holdout = self.params["early_stopping"] and not self.one_epoch
-        return split(
-            examples,
-            given,
-            n_folds=size.n_members if has_folds else 1,
-            fraction=self.params["validation_fraction"] if has_holdout else None,
-            watches=self.params["early_stopping"],
-            random_state=self.random_state,
-        )
-
-    def budget(self, examples, parts):
-        """Return how long to train on the parts of a split."""
-        n_earlier = self.earlier.n_iter if self.earlier else 0
-        return budget(self.params, examples.effective_rows(parts.rows), n_earlier, self.one_epoch)
-
-    def train(self, examples, parts, recipe, size, length, task=None):
-        """Return what training on the parts of a split leaves, as long as a budget lasts."""
-        from skml._training._run import train
-
-        start = self._start(examples, parts, recipe, size)
-        return train(start, parts, length, self.params, self.random_state, self.earlier, task)
-
-    def _start(self, examples, parts, recipe, size):
-        from skml._keras_models._custom_trainable import prepare_custom
-        from skml._keras_models._default_trainable import resume_default, start
-        from skml._keras_models._target_spec import target_spec
-
-        base = self._base(examples, parts, recipe, size)
-        problem = target_spec(self.encoder, examples, self.class_weight, self.n_features, base, self.columns)
-        # Of a network that was loaded without them, the statistics stay as they are.
-        scaler = self.earlier.scaler if self.earlier else new_scaler(self.params, examples.X)
-        scaler = updated(scaler, examples, parts.rows)
-        rates = adaptive_rates(self.params, recipe, self.one_epoch)
-        if self.earlier is not None:
-            return resume_default(self.earlier.network, self.params, problem, scaler, rates, self.random_state)
-        if recipe is None:
-            return prepare_custom(self.params, examples.X, parts.rows, problem, self.random_state)
-        return start(
-            self.params, examples.X, problem, recipe, size, scaler, rates, parts.cross_fitted, self.random_state
-        )
-
-    def _base(self, examples, parts, recipe, size):
-        """Return the log-odds from which output biases of each member start, of the rows that it learns from."""
-        has_base = recipe is not None and recipe.is_sparse and (recipe.prior_bias or self.one_epoch)
-        if self.columns is None and (self.earlier is not None or not has_base):
-            return None
-        weight = parts.examples.weight
-        if weight is None or weight.ndim == 1:
-            trains = np.zeros(examples.n_samples)
-            trains[parts.rows] = 1.0 if weight is None else weight[parts.rows]
-            weight = np.repeat(trains[:, None], size.n_members, axis=1)
-        return self.encoder.base_log_odds(examples.Y, weight, self.class_weight.positive)
+    return dataclasses.replace(model, thresholds=thresholds)

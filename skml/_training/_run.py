@@ -1,4 +1,4 @@
-"""One training, from a network to start from to the trained one."""
+"""Training: from a trainable network to the trained one."""
 
 import functools
 
@@ -6,119 +6,182 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skml._default_network._scaling import new_scaler, updated_scaler
 from skml._keras._cache_keys import are_keras, cache_key_of
 from skml._keras._compiled_trainer import CompiledTrainer
 from skml._keras._pool import pool
-from skml._keras._router import Router
 from skml._keras._rows import Data, Rows
+from skml._keras_models._custom_trainable import prepare_custom, resume_custom
+from skml._keras_models._default_trainable import prepare_default, resume_default
 from skml._keras_models._losses import has_nan_support
-from skml._keras_models._target_spec import targets_for
+from skml._keras_models._target_spec import TargetSpec, check_metrics, make_router, targets_for
 from skml._training._callbacks import EpochTaskCallback, default_callbacks, kept_epoch
 from skml._training._result import OptimizerState, TrainingResult
 
 
-def train(start, split, budget, params, random_state, earlier=None, task=None):
+def prepare(params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit):
+    """Return a network that is ready for training, and new copies of the user's callbacks.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator.
+    encoder : TargetEncoder
+    dataset : Dataset
+    split : Split
+    settings : AutoSettings or None
+        None for a custom network.
+    architecture : Architecture
+    rates : AdaptiveRates or None
+    seeds : Seeds
+    previous : FittedModel or None
+        The model whose training is resumed.
+    is_partial_fit : bool
+
+    Returns
+    -------
+    trainable : Trainable
+    callbacks : list of keras.callbacks.Callback
+    """
+    columns = encoder.columns_in(previous.encoder) if previous else None
+    prior = _prior_log_odds(
+        encoder, dataset, split, settings, architecture.n_members, previous, columns, is_partial_fit
+    )
+    spec = TargetSpec.of(encoder, dataset, prior, columns)
+    check_metrics(params, spec)
+    # The metrics of an ensemble get probabilities; those of a single network get the output that the loss gets.
+    router = make_router(params, spec, from_logits=architecture.n_members > 1)
+    if previous is None and settings is None:
+        trainable = prepare_custom(params, router, dataset.X, split.rows, spec, seeds)
+    elif previous is not None and params["model"] is not None:
+        trainable = resume_custom(previous.network, params, router, spec)
+    else:
+        # A network that was loaded without its scaler keeps the scaling that it has.
+        scaler = previous.training.scaler if previous else new_scaler(params, dataset.X)
+        scaler = updated_scaler(scaler, dataset, split.rows)
+        if previous is None:
+            trainable = prepare_default(
+                params, router, dataset.X, spec, settings, architecture, scaler, rates, split.is_cross_fitted, seeds
+            )
+        else:
+            trainable = resume_default(
+                previous.network, params, router, spec, scaler, rates, seeds, previous.training.n_iter
+            )
+    return trainable, router.callbacks()
+
+
+def _prior_log_odds(encoder, dataset, split, settings, n_members, previous, columns, is_partial_fit):
+    """Return the log-odds of the labels' base rates among the training rows of each member, None if not needed."""
+    starts_at_prior = previous is None and settings is not None and settings.is_sparse
+    starts_at_prior = starts_at_prior and (settings.prior_bias or is_partial_fit)
+    if columns is None and not starts_at_prior:
+        return None
+    weight = split.dataset.loss_weight
+    if weight is None or weight.ndim == 1:
+        trained = np.zeros(dataset.n_samples)
+        trained[split.rows] = 1.0 if weight is None else weight[split.rows]
+        weight = np.repeat(trained[:, None], n_members, axis=1)
+    return encoder.base_log_odds(dataset.Y, weight, dataset.positive_weight)
+
+
+def train(trainable, split, config, seeds, callbacks, previous=None, epoch_listener=None):
     """Train a network.
 
     Parameters
     ----------
-    start : DefaultTrainable or CustomTrainable
+    trainable : Trainable
     split : Split
-    budget : TrainingConfig
-    params : dict
-        Parameters of the estimator, which name the callbacks. Those are made anew, and know no model afterwards.
-    random_state : numpy.random.RandomState
-        Draws the order of the rows.
-    earlier : TrainingResult, default=None
-        What training goes on from.
-    task : FitTask, default=None
-        Is told of each epoch.
+    config : TrainingConfig
+    seeds : Seeds
+    callbacks : list of keras.callbacks.Callback
+        Copies of the user's callbacks. They refer to no model afterwards.
+    previous : TrainingResult, default=None
+        The training that is resumed.
+    epoch_listener : EpochListener, default=None
 
     Returns
     -------
     TrainingResult
     """
-    callbacks = Router(params).callbacks()
-    data = _data_of(split.examples, start)
-    key = _session_key(start, data, budget, callbacks)
-    watched, watchers = _watched(split, data, start), [*callbacks, *default_callbacks(split, budget, start.rates)]
-    if task is not None:
-        # Not one of the user's callbacks: with those, a session would not be kept.
-        watchers.append(EpochTaskCallback(task, functools.partial(_result_so_far, start, random_state, earlier)))
+    data = _data_of(split.dataset, trainable)
+    key = _trainer_key(trainable, data, config, callbacks)
+    validation = _validation_data(split, data, trainable)
+    all_callbacks = [*callbacks, *default_callbacks(split, config, trainable.rates)]
+    if epoch_listener is not None:
+        # Not one of the user's callbacks, which would keep the trainer out of the pool.
+        so_far = functools.partial(_result_so_far, trainable, seeds, previous)
+        all_callbacks.append(EpochTaskCallback(epoch_listener, so_far))
     try:
-        with pool.lend(key, lambda: CompiledTrainer(start.make(), data.layouts, budget.jit_compile)) as session:
-            slots = _load(session, start, earlier and earlier.slots)
-            history = session.fit(data, split.rows, watched, budget, random_state, watchers)
-            slots.values = session.optimizer_state()
-            network = start.trained(session.model)
+        make = lambda: CompiledTrainer(trainable.compiled_model(), data.layouts, config.jit_compile)  # noqa: E731
+        with pool.borrow(key, make) as trainer:
+            state = _load(trainer, trainable, previous and previous.optimizer_state)
+            history = trainer.fit(data, split.rows, seeds.order, validation, config, all_callbacks)
+            state.values = trainer.optimizer_state()
+            network = trainable.trained_network(trainer.model)
     except BaseException:
-        start.abandon()
+        trainable.rollback()
         raise
     finally:
-        for callback in watchers:
-            keras.callbacks.Callback.set_model(callback, None)  # one that overrides it may not take None
+        for callback in all_callbacks:
+            keras.callbacks.Callback.set_model(callback, None)  # an overridden method may not accept None
     kept = kept_epoch(history, split)
-    return _after(earlier, TrainingResult(network, history, kept, slots, start.scaler, random_state, callbacks))
+    return TrainingResult(network, history, kept, state, trainable.scaler, seeds, callbacks).continuing(previous)
 
 
-def _result_so_far(start, random_state, earlier, model, history):
-    """Return what a training has left when some epochs have run."""
-    n_run, history = len(history["loss"]), {name: list(values) for name, values in history.items()}
-    return _after(earlier, TrainingResult(start.snapshot(model), history, n_run, None, start.scaler, random_state))
+def _result_so_far(trainable, seeds, previous, model, history):
+    """Return the training result after some epochs."""
+    n_epochs, history = len(history["loss"]), {name: list(values) for name, values in history.items()}
+    network = trainable.copy_of_network(model)
+    return TrainingResult(network, history, n_epochs, None, trainable.scaler, seeds).continuing(previous)
 
 
-def _after(earlier, trained):
-    return trained.after(earlier) if earlier else trained
-
-
-def _session_key(start, data, budget, callbacks):
-    """Return by what a session is found again; None where it must not be kept."""
-    described = [start.description, *map(cache_key_of, start.arguments.values())]
-    # A custom callback may keep the model, and a strategy is part of it.
-    if None in described or tf.distribute.has_strategy() or not are_keras(callbacks):
+def _trainer_key(trainable, data, config, callbacks):
+    """Return the key under which a compiled trainer is kept; None if it must not be kept."""
+    keys = [trainable.cache_key, *map(cache_key_of, trainable.compile_args.values())]
+    # A custom callback may keep the model, and a strategy is part of the model.
+    if None in keys or tf.distribute.has_strategy() or not are_keras(callbacks):
         return None
-    return (*described, data.layouts, budget.jit_compile, keras.config.floatx(), keras.config.dtype_policy().name)
+    return (*keys, data.layouts, config.jit_compile, keras.config.floatx(), keras.config.dtype_policy().name)
 
 
-def _watched(split, data, start):
-    """Return what early stopping watches, as a session takes it; what is of the training data is not copied."""
-    if split.watched is None:
+def _validation_data(split, data, trainable):
+    """Return the validation data as a trainer takes them, without a copy of the training data."""
+    if split.validation is None:
         return None
-    examples, orders = split.watched
-    # The Y too: a user may give the X of training again, with other labels.
-    if examples.X is not split.examples.X or examples.Y is not split.examples.Y:
-        return _data_of(examples, start), orders
-    if examples.weight is split.examples.weight:
-        return data, orders
-    return data._replace(weight=_weight_rows(examples.weight)), orders
+    dataset, groups = split.validation.dataset, split.validation.groups
+    # Y as well: a user may pass the training X again, with other labels.
+    if dataset.X is not split.dataset.X or dataset.Y is not split.dataset.Y:
+        return _data_of(dataset, trainable), groups
+    if dataset.loss_weight is split.dataset.loss_weight:
+        return data, groups
+    return data._replace(weight=_weight_rows(dataset.loss_weight)), groups
 
 
-def _data_of(examples, start):
-    Y = Rows(targets_for(start.arguments["loss"], examples.Y), keras.config.floatx())
-    return Data(start.rows_of(examples.X), Y, _weight_rows(examples.weight))
+def _data_of(dataset, trainable):
+    Y = Rows(targets_for(trainable.compile_args["loss"], dataset.Y), keras.config.floatx())
+    return Data(trainable.rows_of(dataset.X), Y, _weight_rows(dataset.loss_weight))
 
 
 def _weight_rows(weight):
     if weight is None:
         return None
     floatx = keras.config.floatx()
-    # A power of 2 changes no digit, and only ratios count; float32 holds them whatever the unit.
+    # Only ratios count. Division by a power of 2 changes no digit, and float32 holds the result whatever the unit.
     return Rows((weight * 2.0 ** -np.floor(np.log2(weight.max()))).astype(floatx), floatx)
 
 
-def _load(session, start, slots):
-    """Put a start into a session; return the slots that training will leave, yet without values."""
-    optimizer = start.arguments["optimizer"]
-    description = str(cache_key_of(optimizer))  # of a tuple that holds a class: a state is plain
+def _load(trainer, trainable, previous_state):
+    """Load weights and optimizer state into a trainer; return the state to keep, still without values."""
+    optimizer, loss = trainable.compile_args["optimizer"], trainable.compile_args["loss"]
+    cache_key = str(cache_key_of(optimizer))  # a string, as the key may hold a class and states are plain values
     learning_rate = optimizer.get_config().get("learning_rate")
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
-    start.load(session.model)
-    loss = start.arguments["loss"]
+    trainable.load_weights(trainer.model)
     if has_nan_support(loss) and loss.positive_weight is not None:
-        session.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
-    known = slots is not None and str(slots.description) == description
-    values = start.slots(slots.values, session.model) if known else None
-    session.reset_optimizer(values)
-    if learning_rate is not None and (values is None or slots.learning_rate != learning_rate):
-        session.model.optimizer.learning_rate = learning_rate
-    return OptimizerState(description, learning_rate, [])
+        trainer.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
+    is_same = previous_state is not None and str(previous_state.cache_key) == cache_key
+    values = trainable.optimizer_state(previous_state.values, trainer.model) if is_same else None
+    trainer.reset_optimizer(values)
+    if learning_rate is not None and (values is None or previous_state.learning_rate != learning_rate):
+        trainer.model.optimizer.learning_rate = learning_rate
+    return OptimizerState(cache_key, learning_rate, [])

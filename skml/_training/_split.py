@@ -1,4 +1,4 @@
-"""Which rows train, and which say when to stop: a holdout, or a fold of rows for each member of an ensemble."""
+"""Training/validation split: a holdout, or one fold per ensemble member."""
 
 from dataclasses import dataclass
 
@@ -7,124 +7,127 @@ import numpy as np
 from skml._training._dataset import Dataset, ValidationData
 from skml.model_selection._stratification import folds, holdout
 
-# Entries of out-of-fold probabilities that are kept, and from which thresholds are tuned: 128 MB.
+# Entries of out-of-fold probabilities that are kept and used to tune thresholds: 128 MB.
 _MAX_KEPT_ENTRIES = 2**25
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows that train, and those that watch.
+    """Training rows, and validation data.
 
     Parameters
     ----------
-    examples : Dataset
-        All rows, with the weights to train with.
+    dataset : Dataset
+        All rows, with the loss weights for training.
     rows : ndarray of int32
-        The rows to train on.
+        Training rows.
     fold : ndarray of int, shape (n_samples,), or None
-        Which member of an ensemble does not learn from a row.
+        The ensemble member that does not train on a row.
     held_out : ValidationData or None
-        Rows that no network learns from: a holdout, or data that the user gave.
-    watched : ValidationData or None
-        What early stopping watches.
-    cross_fitted : bool
-        Whether each member is watched on its own fold.
+        Rows that no network trains on: a holdout, or data that the user passed.
+    validation : ValidationData or None
+        Validation data of early stopping; None without early stopping.
+    is_cross_fitted : bool
+        Whether each member is evaluated on its own fold.
     """
 
-    examples: Dataset
+    dataset: Dataset
     rows: np.ndarray
     fold: np.ndarray | None = None
     held_out: ValidationData | None = None
-    watched: ValidationData | None = None
-    cross_fitted: bool = False
+    validation: ValidationData | None = None
+    is_cross_fitted: bool = False
 
     @property
     def has_held_out(self):
-        """Whether there are rows that a network, or a member, has not learned from."""
+        """Whether there are rows that a network, or a member of it, is not trained on."""
         return self.fold is not None or self.held_out is not None
 
     def held_out_predictions(self, network, random_state):
-        """Return rows that a network, or a member, has not learned from, and its probabilities for them.
+        """Return rows that a network, or a member of it, is not trained on, and its probabilities for them.
 
         Parameters
         ----------
-        network : DenseNetwork or KerasNetwork
+        network : Network
         random_state : numpy.random.RandomState
-            Draws some of the rows, where all would be too many to keep.
+            Samples the rows if the probabilities of all rows would be too many to keep.
 
         Returns
         -------
-        examples : Dataset
-        proba : ndarray of shape (n_examples, n_outputs)
+        dataset : Dataset
+        proba : ndarray of shape (n_rows, n_outputs)
         """
         if self.fold is None:
-            examples = self.held_out.examples.take(self.held_out.orders[0])
-            return examples, network.proba(examples.X)
-        rows, n_outputs = slice(None), self.examples.Y.shape[1]
-        if self.examples.n_samples * n_outputs > _MAX_KEPT_ENTRIES:
+            dataset = self.held_out.dataset.take(self.held_out.groups[0])
+            return dataset, network.proba(dataset.X)
+        rows, n_outputs = slice(None), self.dataset.Y.shape[1]
+        if self.dataset.n_samples * n_outputs > _MAX_KEPT_ENTRIES:
             rows = np.sort(random_state.permutation(self.rows)[: max(1, _MAX_KEPT_ENTRIES // n_outputs)])
-        examples = self.examples.take(rows)
-        return examples, network.out_of_fold_proba(examples.X, self.fold[rows])
+        dataset = self.dataset.take(rows)
+        return dataset, network.out_of_fold_proba(dataset.X, self.fold[rows])
 
 
-def split(examples, given, n_folds, fraction, watches, random_state):
-    """Decide which rows train, for which members, and which watch.
+def split_dataset(dataset, validation, params, n_members, random_state, *, resumes=False, is_partial_fit=False):
+    """Split a dataset into training rows and validation data.
+
+    Rows of weight 0 are in neither.
 
     Parameters
     ----------
-    examples : Dataset
-        Rows of weight 0 neither train nor watch.
-    given : ValidationData or None
-        Data to watch in place of folds or a holdout.
-    n_folds : int
-        One for each member; 1 makes none.
-    fraction : float or None
-        Share of the rows to hold out, if there are no folds, or too few rows for them, and nothing is given.
-    watches : bool
-        Whether there is early stopping.
+    dataset : Dataset
+    validation : ValidationData or None
+        Data that the user passed for early stopping, in place of folds or a holdout.
+    params : dict
+        Parameters of the estimator.
+    n_members : int
+        Each member gets a fold, unless there is one member only, or training resumes.
     random_state : numpy.random.RandomState
+    resumes, is_partial_fit : bool, default=False
+        Training that resumes has no folds; ``partial_fit`` has no holdout either.
 
     Returns
     -------
     Split
     """
-    rows, weight, held_out = np.arange(examples.n_samples, dtype=np.int32), examples.weight, given
-    rows = rows if weight is None else rows[weight > 0]
-    fold = folds(rows, examples.Y, n_folds, random_state)
+    rows, loss_weight = np.arange(dataset.n_samples, dtype=np.int32), dataset.loss_weight
+    rows = rows if loss_weight is None else rows[loss_weight > 0]
+    stops_early = params["early_stopping"]
+    fold = folds(rows, dataset.Y, 1 if resumes else n_members, random_state)
     if fold is None:
-        if given is None and fraction is not None:
-            rows, drawn = holdout(rows, examples.Y, fraction, random_state)
-            held_out = None if drawn is None else ValidationData(examples, [drawn])
-        return Split(examples, rows, held_out=held_out, watched=held_out if watches else None)
-    if given is not None:
-        given = ValidationData(given.examples.weighted(_for_all(given.examples, n_folds)), given.orders)
-    own = given or _folds_watched(examples, rows, fold, n_folds)
+        if validation is None and stops_early and not is_partial_fit:
+            rows, held_out = holdout(rows, dataset.Y, params["validation_fraction"], random_state)
+            validation = None if held_out is None else ValidationData(dataset, [held_out])
+        return Split(dataset, rows, held_out=validation, validation=validation if stops_early else None)
+    if validation is not None:
+        weights = _weights_of_members(validation.dataset, n_members)
+        validation = ValidationData(validation.dataset.with_loss_weight(weights), validation.groups)
+    watched = validation or _folds_as_validation(dataset, rows, fold, n_members)
     return Split(
-        examples.weighted(training_weights(weight, fold, n_folds)),
+        dataset.with_loss_weight(training_weights(loss_weight, fold, n_members)),
         rows,
         fold,
-        held_out=given,
-        watched=own if watches else None,
-        cross_fitted=watches and given is None,
+        held_out=validation,
+        validation=watched if stops_early else None,
+        is_cross_fitted=stops_early and validation is None,
     )
 
 
-def _folds_watched(examples, rows, fold, n_folds):
-    orders = [rows[fold[rows] == j] for j in range(n_folds)]
-    orders = [order for order in orders if len(order)]  # stratification may leave a fold empty
-    return ValidationData(examples.weighted(fold_weights(examples.weight, fold, n_folds)), orders)
+def _folds_as_validation(dataset, rows, fold, n_members):
+    groups = [rows[fold[rows] == j] for j in range(n_members)]
+    groups = [group for group in groups if len(group)]  # stratification may leave a fold empty
+    return ValidationData(dataset.with_loss_weight(fold_weights(dataset.loss_weight, fold, n_members)), groups)
 
 
-def _for_all(examples, n_members):
+def _weights_of_members(dataset, n_members):
     """Return the weights of rows as a column for each member."""
-    weight = examples.weight
-    return np.ones((examples.n_samples, n_members)) * (1.0 if weight is None else weight[:, None])
+    weight = dataset.loss_weight
+    return np.ones((dataset.n_samples, n_members)) * (1.0 if weight is None else weight[:, None])
 
 
 def training_weights(weight, fold, n_members):
-    """Return how much each row counts for each member, shape (n_samples, n_members): its own fold not at all.
+    """Return the weight of each row for each member, shape (n_samples, n_members); 0 in the member's own fold.
 
-    The others count for so much more that the mean over members is that over rows.
+    The other weights are scaled up so that the mean over members is the mean over rows.
     """
     others = fold[:, None] != np.arange(n_members)
     return others * (n_members / (n_members - 1)) * (1.0 if weight is None else weight[:, None])

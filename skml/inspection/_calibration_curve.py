@@ -52,7 +52,7 @@ class CalibrationCurveDisplay:
     The bars are 95 % intervals of a share (Wilson, 1927), as if entries were independent: a curve that the diagonal
     crosses within them may be calibrated.
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from skml.inspection import CalibrationCurveDisplay

@@ -62,7 +62,7 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
 
     A contribution says what the network makes of a feature beside the others in the row, not what the label depends on.
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> import pandas as pd
@@ -99,7 +99,7 @@ class LabelContributionsDisplay:
     bars_ : matplotlib BarContainer
         One for each feature shown.
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from skml import KerasMultiLabelClassifier
@@ -189,7 +189,7 @@ def _explanation(estimator, X, label):
     check_is_fitted(estimator)
     classifier, X, names = last_step_and_input(estimator, X)
     network = _default_network(classifier)
-    row = classifier._network_input(X)
+    row = classifier.validate_X(X)
     if row.shape[0] != 1:
         raise ValueError(f"X must hold one row, the one to explain; got {row.shape[0]}. Pass X[:1], or [text].")
     encoder = classifier.target_encoder_
@@ -206,7 +206,7 @@ def _explanation(estimator, X, label):
 
 
 def _default_network(classifier):
-    network = getattr(classifier, "_network", None)
+    network = classifier.trained_network() if hasattr(classifier, "trained_network") else None
     if not isinstance(network, DenseNetwork):
         raise ValueError(
             "label_contributions reads the arrays of KerasMultiLabelClassifier's default network; "

@@ -47,7 +47,7 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression

@@ -58,7 +58,7 @@ def prediction_sets(
     probabilities are those of members, of which each has learned from less than all of them together: then it
     holds closely, not exactly (Barber et al., 2021).
 
-    Dataset
+    Examples
     --------
     >>> from skml.inspection import prediction_sets
     >>> y, proba_y = 4 * ["cat", "dog", "eel"], 4 * [[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.1, 0.4, 0.5]]

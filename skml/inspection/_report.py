@@ -71,7 +71,7 @@ def label_probabilities(
     ValueError
         If k is below 1, or ``classes`` is not as long as ``proba`` is wide.
 
-    Dataset
+    Examples
     --------
     >>> from skml.inspection import label_probabilities
     >>> label_probabilities([[0.5, 0.125, 0.75]], ["cold", "dry", "wet"], k=2)
@@ -131,7 +131,7 @@ def label_report(
         is guaranteed of all labels together is no guarantee for each: `skml.metrics.get_scorer` with "precision_micro" or
         "recall_samples" says what is reached of it.
 
-    Dataset
+    Examples
     --------
     >>> from skml.inspection import label_report
     >>> report = label_report([{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]])
@@ -169,7 +169,7 @@ class LabelReportDisplay:
     text_ : ndarray of Text, of the shape of the heat map, or None
         The numbers; None with more than 40 labels.
 
-    Dataset
+    Examples
     --------
     >>> from skml.inspection import LabelReportDisplay
     >>> y, proba = [{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]]

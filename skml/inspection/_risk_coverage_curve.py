@@ -47,7 +47,7 @@ class RiskCoverageCurveDisplay:
         The shares, and the precision.
     figure_ : matplotlib Figure
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from skml.inspection import RiskCoverageCurveDisplay

@@ -49,7 +49,7 @@ class ThresholdCurveDisplay:
         The micro curve first, unless labels are chosen; then the labels, or their heat map.
     figure_ : matplotlib Figure
 
-    Dataset
+    Examples
     --------
     >>> from skml.inspection import ThresholdCurveDisplay
     >>> y, proba = [{"wet"}, {"cold", "wet"}, set()], [[0.2, 0.9], [0.7, 0.6], [0.1, 0.8]]

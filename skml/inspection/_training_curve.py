@@ -33,7 +33,7 @@ class TrainingCurveDisplay:
         One for the loss and for each metric.
     figure_ : matplotlib Figure
 
-    Dataset
+    Examples
     --------
     >>> from skml.inspection import TrainingCurveDisplay
     >>> display = TrainingCurveDisplay({"loss": [0.7, 0.4], "val_loss": [0.6, 0.5]}).plot()

@@ -1,7 +1,8 @@
-"""Scores for multi-label problems: every form of ``y``, missing labels, and exactly two labels.
+"""Multi-label scores that support missing labels, and scorers that accept ``y`` in every form.
 
-The functions take 0/1 matrices, in which NaN is a missing label, and give scikit-learn's numbers
-where all entries are known. The scorers, for ``scoring=``, take ``y`` in every form that the estimator takes.
+The score functions take 0/1 matrices, in which NaN marks a missing label. Without missing labels they return the same
+values as scikit-learn's functions. The scorers are for ``scoring=`` and take ``y`` in every form that
+`KerasMultiLabelClassifier` takes, including problems with exactly two labels.
 """
 
 from skml.metrics._classification import (

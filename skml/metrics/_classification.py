@@ -1,18 +1,16 @@
-"""Scores of decisions, over observed entries.
-
-scikit-learn's functions do the work: missing labels are hidden from them.
-"""
+"""Scores of predicted labels, computed over the observed entries by scikit-learn's functions."""
 
 from __future__ import annotations
+
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn import metrics
 
-from skml._targets._matrix import row_sums
 from skml._targets._types import Matrix
-from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined, weighted_mean
+from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined_score, weighted_mean
 
 
 def precision_score(
@@ -23,32 +21,34 @@ def precision_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return the share of right labels among the predicted ones, over observed entries.
+    """Return the precision over the observed entries: the fraction of predicted labels that are true.
 
     Parameters
     ----------
     Y_true : array-like, sparse matrix or DataFrame of 0, 1 and NaN, shape (n_samples, n_labels)
-        NaN is a missing label and counts nowhere. A row or label without observed entries is left out.
+        True labels. NaN is a missing label and is ignored. Rows and labels without an observed entry are left out.
     Y_pred : array-like or sparse matrix of 0 and 1, shape (n_samples, n_labels)
-        The labels decided for.
+        Predicted labels.
     average : {"micro", "macro", "weighted", "samples"} or None, default="macro"
-        As in scikit-learn; None returns one score for each label, NaN for one without observed entries.
+        How to average, as in scikit-learn. None returns one score per label, NaN for a label without an
+        observed entry.
     sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples. None gives each sample the weight 1.
     zero_division : "warn", 0.0, 1.0 or nan, default="warn"
-        Value where there is nothing to divide by; "warn" is 0.0 with a warning, nan leaves it out.
+        Value of a score whose denominator is 0. "warn" uses 0.0 and warns. nan leaves the score out of the average.
 
     Returns
     -------
     score : float or ndarray of shape (n_labels,)
-        NaN, with a warning, if no entry is known.
+        NaN, with a warning, if no entry is observed.
 
-    Dataset
+    Examples
     --------
     >>> from skml.metrics import precision_score
     >>> precision_score([[1, 0], [0, float("nan")], [1, 1]], [[1, 1], [1, 1], [0, 1]])
     0.5
     """
-    return _averaged(metrics.precision_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    return _average_score(metrics.precision_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
 def recall_score(
@@ -59,8 +59,11 @@ def recall_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return the share of true labels that are predicted, over observed entries; as `precision_score`."""
-    return _averaged(metrics.recall_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    """Return the recall over the observed entries: the fraction of true labels that are predicted.
+
+    The parameters and the return value are the same as in `precision_score`.
+    """
+    return _average_score(metrics.recall_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
 def f1_score(
@@ -71,8 +74,11 @@ def f1_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return the harmonic mean of precision and recall over observed entries; as `precision_score`."""
-    return _averaged(metrics.f1_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    """Return the F1 score over the observed entries: the harmonic mean of precision and recall.
+
+    The parameters and the return value are the same as in `precision_score`.
+    """
+    return _average_score(metrics.f1_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
 def jaccard_score(
@@ -83,12 +89,26 @@ def jaccard_score(
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
 ) -> float | np.ndarray:
-    """Return intersection over union of labels, over observed entries; as `precision_score`."""
-    return _averaged(_jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    """Return the Jaccard score over the observed entries: the intersection over the union of true and predicted labels.
+
+    The parameters and the return value are the same as in `precision_score`, except that `zero_division` must be
+    "warn", 0.0 or 1.0.
+
+    Raises
+    ------
+    ValueError
+        If `zero_division` is nan, which scikit-learn's `jaccard_score` does not accept.
+    """
+    if isinstance(zero_division, Real) and np.isnan(zero_division):
+        raise ValueError(
+            "jaccard_score does not accept zero_division=nan. Pass zero_division=0.0 or 1.0, or use f1_score, which "
+            "accepts nan."
+        )
+    return _average_score(metrics.jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
 
 
 def accuracy_score(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of rows whose observed entries are all right (subset accuracy).
+    """Return the subset accuracy: the fraction of samples whose observed entries are all predicted correctly.
 
     Parameters
     ----------
@@ -97,13 +117,14 @@ def accuracy_score(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike |
     Returns
     -------
     score : float
+        NaN, with a warning, if no entry is observed.
     """
-    Y, D, _, weight = _known_decisions(Y_true, Y_pred, sample_weight)
+    Y, D, _, weight = _observed_decisions(Y_true, Y_pred, sample_weight)
     return weighted_mean(_n_wrong(Y, D) == 0, weight)
 
 
 def hamming_loss(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of wrong entries among the known ones.
+    """Return the Hamming loss: the fraction of the observed entries that are predicted incorrectly.
 
     Parameters
     ----------
@@ -112,72 +133,51 @@ def hamming_loss(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | N
     Returns
     -------
     loss : float
+        NaN, with a warning, if no entry is observed.
     """
-    Y, D, unknown, weight = _known_decisions(Y_true, Y_pred, sample_weight)
-    n_known = Y.shape[1] - unknown.sum(axis=1)
-    return weighted_mean(_n_wrong(Y, D) / n_known, weight * n_known)
+    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight)
+    n_observed = Y.shape[1] - missing.sum(axis=1)
+    return weighted_mean(_n_wrong(Y, D) / n_observed, weight * n_observed)
 
 
-def _averaged(score_func, Y_true, Y_pred, average, sample_weight, zero_division):
-    """Return what a function of scikit-learn says of the observed entries."""
-    Y, D, unknown, weight = _known_decisions(Y_true, Y_pred, sample_weight)
-    (labels,) = np.nonzero(unknown.sum(axis=0) < unknown.shape[0])
-    of_labels = np.full(Y.shape[1], np.nan)
+def _average_score(score_func, Y_true, Y_pred, average, sample_weight, zero_division):
+    """Compute one of scikit-learn's scores over the observed entries."""
+    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight)
+    (labels,) = np.nonzero(missing.sum(axis=0) < missing.shape[0])
+    label_scores = np.full(Y.shape[1], np.nan)
     if not labels.size:
-        return of_labels if average is None else undefined()
-    if Y.shape[1] == 1:  # scikit-learn takes one column for a binary problem
+        return label_scores if average is None else undefined_score()
+    if Y.shape[1] == 1:  # scikit-learn takes a single column for a binary problem, so add an empty second one
         Y, D = (sparse.csr_array((M.data, M.indices, M.indptr), shape=(M.shape[0], 2)) for M in (Y, D))
     scores = score_func(Y, D, labels=labels, average=average, sample_weight=weight, zero_division=zero_division)
     if average is not None:
         return float(scores)
-    of_labels[labels] = scores
-    return of_labels
+    label_scores[labels] = scores
+    return label_scores
 
 
-def _jaccard_score(Y, D, *, labels, average, sample_weight, zero_division):
-    """Return scikit-learn's score, which takes no nan for `zero_division` (1.9): then what is undefined is left out."""
-    if zero_division == zero_division:
-        options = {"average": average, "sample_weight": sample_weight, "zero_division": zero_division}
-        return metrics.jaccard_score(Y, D, labels=labels, **options)
-    Y, D = Y[:, labels].astype(np.float64), D[:, labels].astype(np.float64)
-    hits, either = Y.multiply(D), Y.maximum(D)
-    if average == "samples":
-        return weighted_mean(_share(row_sums(hits), row_sums(either)), sample_weight)
-    hits, either, support = (sample_weight @ entries for entries in (hits, either, Y))
-    if average == "micro":
-        return _share(hits.sum(), either.sum())
-    of_labels = _share(hits, either)
-    if average is None:
-        return of_labels
-    return weighted_mean(of_labels, support if average == "weighted" else np.ones(len(of_labels)))
+def _observed_decisions(Y_true, Y_pred, sample_weight):
+    """Return the true labels, the decisions and the missing labels as CSR, and the weights.
 
-
-def _share(part, whole):
-    """Return part / whole, NaN where there is no whole."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
-
-
-def _known_decisions(Y_true, Y_pred, sample_weight):
-    """Return truth, decisions and missing labels as CSR, and weights, for the rows that count.
-
-    Missing labels are 0 in truth and decisions. Such a pair is a true negative, which neither
-    precision nor recall, F1 and Jaccard count.
+    Rows without an observed entry and rows of weight 0 are left out. A missing label is 0 in both the true labels and
+    the decisions, which makes it a true negative: precision, recall, F1 and Jaccard do not count true negatives.
     """
     Y, D = as_csr(Y_true), as_csr(Y_pred)
     check_same_shape(Y, D)
     if np.isnan(D.data).any():
         raise ValueError(
-            "Y_pred holds NaN or masked entries; a decision is 0 or 1. Only entries of Y_true may be unknown."
+            "Y_pred contains NaN or masked entries, but every entry of Y_pred must be 0 or 1. Only Y_true may have "
+            "missing labels."
         )
     weight = row_weights(sample_weight, Y)
-    unknown = sparse.csr_array((np.isnan(Y.data), Y.indices, Y.indptr), shape=Y.shape)
-    (rows,) = np.nonzero((unknown.sum(axis=1) < Y.shape[1]) & (weight > 0))
-    Y, D, unknown = Y[rows], D[rows], unknown[rows]
+    missing = sparse.csr_array((np.isnan(Y.data), Y.indices, Y.indptr), shape=Y.shape)
+    (rows,) = np.nonzero((missing.sum(axis=1) < Y.shape[1]) & (weight > 0))
+    Y, D, missing = Y[rows], D[rows], missing[rows]
     Y.data = np.nan_to_num(Y.data).astype(np.uint8)
-    D = D - D.multiply(unknown)
+    D = D - D.multiply(missing)
     Y.eliminate_zeros()
     D.eliminate_zeros()
-    return Y, D, unknown, weight[rows]
+    return Y, D, missing, weight[rows]
 
 
 def _n_wrong(Y, D):

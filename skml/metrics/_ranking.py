@@ -1,6 +1,7 @@
-"""Scores of probabilities and rankings, over observed entries.
+"""Scores of probabilities and rankings, computed over the observed entries.
 
-Those that score row by row are done here, as scikit-learn's return only a mean over rows of equal width.
+Scores of single rows are implemented here, because scikit-learn's functions return the mean over rows only and
+require the same number of labels in each row.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from skml._targets._labels import format_some
 from skml._targets._matrix import row_blocks
 from skml._targets._types import Matrix
 from skml._targets._warnings import warn_once
-from skml.metrics._matrices import truth_and_scores, undefined, weighted_mean
+from skml.metrics._matrices import check_truth_and_scores, undefined_score, weighted_mean
 
 
 def roc_auc_score(
@@ -30,25 +31,25 @@ def roc_auc_score(
     sample_weight: ArrayLike | None = None,
     classes: ArrayLike | None = None,
 ) -> float | np.ndarray:
-    """Return the area under the ROC curve, label by label over the known rows.
+    """Return the area under the ROC curve, computed for each label over its observed entries.
 
     Parameters
     ----------
     Y_true, sample_weight : as in `precision_score`
     scores : array-like of shape (n_samples, n_labels)
-        Probabilities, or other values that are larger where a label is more likely.
+        Probabilities, or other values that are larger for more likely labels.
     average : {"macro", "micro"} or None, default="macro"
-        "macro" is the mean over labels, without those whose known rows hold only one class: a warning
-        names them. "micro" takes all observed entries as one problem. None returns one score for each label.
+        "macro" is the mean over the labels. Labels whose observed entries are all 0 or all 1 are skipped, and a
+        warning lists them. "micro" pools all observed entries into one problem. None returns one score per label.
     classes : sequence of length n_labels, default=None
-        Names of labels for the warning. None has their numbers.
+        Names of the labels for the warning. None uses the column numbers.
 
     Returns
     -------
     score : float or ndarray of shape (n_labels,)
-        NaN where it is not defined.
+        NaN where the score is undefined.
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from skml.metrics import roc_auc_score
@@ -56,7 +57,7 @@ def roc_auc_score(
     >>> roc_auc_score(Y, [[0.9, 0.1], [0.2, 0.3], [0.1, 0.4]], average=None)
     array([0.5, 0. ])
     """
-    return _over_labels(metrics.roc_auc_score, Y_true, scores, average, sample_weight, classes)
+    return _average_label_scores(metrics.roc_auc_score, Y_true, scores, average, sample_weight, classes)
 
 
 def average_precision_score(
@@ -67,14 +68,17 @@ def average_precision_score(
     sample_weight: ArrayLike | None = None,
     classes: ArrayLike | None = None,
 ) -> float | np.ndarray:
-    """Return the average precision, label by label over the known rows; as `roc_auc_score`."""
-    return _over_labels(metrics.average_precision_score, Y_true, scores, average, sample_weight, classes)
+    """Return the average precision, computed for each label over its observed entries.
+
+    The parameters and the return value are the same as in `roc_auc_score`.
+    """
+    return _average_label_scores(metrics.average_precision_score, Y_true, scores, average, sample_weight, classes)
 
 
 def label_ranking_average_precision_score(
     Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Return label ranking average precision over known labels.
+    """Return the label ranking average precision over the observed entries.
 
     Parameters
     ----------
@@ -83,19 +87,22 @@ def label_ranking_average_precision_score(
     Returns
     -------
     score : float
-        1 is best, also of a row without a true label, as in scikit-learn.
+        The mean over the rows with an observed entry. The best value is 1. A row without a true label scores 1, as in
+        scikit-learn.
     """
 
-    def of_rows(positive, known, scores):
-        share = _at_least(scores, positive) / _at_least(scores, known)
+    def score_rows(positive, observed, scores):
+        precision = _n_at_least(scores, positive) / _n_at_least(scores, observed)
         n_positive = positive.sum(axis=1)
-        return np.where(n_positive > 0, np.where(positive, share, 0).sum(axis=1) / n_positive, 1.0)
+        return np.where(n_positive > 0, np.where(positive, precision, 0).sum(axis=1) / n_positive, 1.0)
 
-    return _mean_over_rows(of_rows, Y_true, scores, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, scores, sample_weight)
 
 
 def coverage_error(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return how far down a row's ranking of its known labels the last true one is, 0 if there is none.
+    """Return the coverage error: the number of top-ranked labels needed to include all true labels of a row.
+
+    Only labels observed in the row are ranked.
 
     Parameters
     ----------
@@ -104,16 +111,19 @@ def coverage_error(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLik
     Returns
     -------
     error : float
+        The mean over the rows with an observed entry. A row without a true label scores 0.
     """
 
-    def of_rows(positive, known, scores):
-        return np.where(positive, _at_least(scores, known), 0).max(axis=1)
+    def score_rows(positive, observed, scores):
+        return np.where(positive, _n_at_least(scores, observed), 0).max(axis=1)
 
-    return _mean_over_rows(of_rows, Y_true, scores, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, scores, sample_weight)
 
 
 def label_ranking_loss(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of pairs of a true and a false known label of a row that are ranked wrong or equal.
+    """Return the ranking loss: the fraction of a row's pairs of a true and a false label that are ordered incorrectly.
+
+    Only labels observed in the row form pairs. A pair with equal scores counts as ordered incorrectly.
 
     Parameters
     ----------
@@ -122,57 +132,58 @@ def label_ranking_loss(Y_true: Matrix, scores: ArrayLike, *, sample_weight: Arra
     Returns
     -------
     loss : float
-        0 is best, also of a row without such pairs, as in scikit-learn.
+        The mean over the rows with an observed entry. The best value is 0. A row without such a pair scores 0, as in
+        scikit-learn.
     """
 
-    def of_rows(positive, known, scores):
-        wrong = np.where(positive, _at_least(scores, known) - _at_least(scores, positive), 0).sum(axis=1)
+    def score_rows(positive, observed, scores):
+        wrong = np.where(positive, _n_at_least(scores, observed) - _n_at_least(scores, positive), 0).sum(axis=1)
         n_positive = positive.sum(axis=1)
-        return wrong / np.maximum(n_positive * (known.sum(axis=1) - n_positive), 1)
+        return wrong / np.maximum(n_positive * (observed.sum(axis=1) - n_positive), 1)
 
-    return _mean_over_rows(of_rows, Y_true, scores, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, scores, sample_weight)
 
 
 def log_loss(Y_true: Matrix, proba: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the binary cross-entropy: the mean over a row's observed entries, then over rows.
+    """Return the binary cross-entropy, averaged over the observed entries of each row and then over the rows.
 
     Parameters
     ----------
     Y_true, sample_weight : as in `precision_score`
     proba : array-like of shape (n_samples, n_labels)
-        Clipped by the epsilon of float64, as scikit-learn does.
+        Probabilities. They are clipped by the machine epsilon of float64, as in scikit-learn.
 
     Returns
     -------
     loss : float
     """
 
-    def of_rows(positive, known, proba):
+    def score_rows(positive, observed, proba):
         epsilon = np.finfo(np.float64).eps
         proba = np.clip(proba, epsilon, 1 - epsilon)
         loss = -np.where(positive, np.log(proba), np.log1p(-proba))
-        return np.where(known, loss, 0).sum(axis=1) / known.sum(axis=1)
+        return np.where(observed, loss, 0).sum(axis=1) / observed.sum(axis=1)
 
-    return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
 
 def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of true labels among the k most probable known ones of a row.
+    """Return the precision at k: the fraction of true labels among a row's k most probable observed labels.
 
     Parameters
     ----------
     Y_true, sample_weight : as in `precision_score`
     proba : array-like of shape (n_samples, n_labels)
-        Of equal values the earlier label is first.
+        Probabilities or other scores. Among equal values, the label with the lower column number ranks first.
     k : int, default=5
-        A row with fewer known labels has all of them taken.
+        Number of labels selected in each row. In a row with fewer observed labels, all of them are selected.
 
     Returns
     -------
     score : float
-        The mean over rows with a known entry, those without a true label included (Bhatia et al., 2016).
+        The mean over the rows with an observed entry, including rows without a true label (Bhatia et al., 2016).
 
-    Dataset
+    Examples
     --------
     >>> from skml.metrics import precision_at_k
     >>> precision_at_k([[1, 0, 1], [0, 0, 1]], [[0.9, 0.8, 0.7], [0.3, 0.2, 0.9]], k=2)
@@ -180,14 +191,14 @@ def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weigh
     """
     check_scalar(k, "k", Integral, min_val=1)
 
-    def of_rows(positive, known, proba):
-        return _hits(positive, proba, k) / np.minimum(known.sum(axis=1), k)
+    def score_rows(positive, observed, proba):
+        return _n_true_in_top_k(positive, proba, k) / np.minimum(observed.sum(axis=1), k)
 
-    return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
 
 def recall_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the share of a row's true labels that are among its k most probable known ones.
+    """Return the recall at k: the fraction of a row's true labels that are among its k most probable observed labels.
 
     Parameters
     ----------
@@ -196,18 +207,18 @@ def recall_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: 
     Returns
     -------
     score : float
-        The mean over rows with a true label.
+        The mean over the rows with a true label.
     """
     check_scalar(k, "k", Integral, min_val=1)
 
-    def of_rows(positive, known, proba):
-        return _hits(positive, proba, k) / positive.sum(axis=1)
+    def score_rows(positive, observed, proba):
+        return _n_true_in_top_k(positive, proba, k) / positive.sum(axis=1)
 
-    return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
 
 def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
-    """Return the normalised discounted cumulative gain of the k most probable known labels of a row.
+    """Return the normalised discounted cumulative gain of the k most probable observed labels of a row.
 
     Parameters
     ----------
@@ -216,76 +227,79 @@ def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: Ar
     Returns
     -------
     score : float
-        The mean over rows with a true label: of the sum of 1 / log2(rank + 1) over the true labels among
-        the k, divided by the largest that it can be (Järvelin and Kekäläinen, 2002).
+        The mean over the rows with a true label. The gain of a row is the sum of 1 / log2(rank + 1) over the true
+        labels among its top k, divided by the largest possible sum (Järvelin and Kekäläinen, 2002).
     """
     check_scalar(k, "k", Integral, min_val=1)
 
-    def of_rows(positive, known, proba):
+    def score_rows(positive, observed, proba):
         order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
         discount = 1 / np.log2(np.arange(order.shape[1]) + 2)
         ideal = np.append(0, np.cumsum(discount))[np.minimum(positive.sum(axis=1), len(discount))]
         return np.take_along_axis(positive, order, axis=1) @ discount / ideal
 
-    return _mean_over_rows(of_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
 
-def _over_labels(score_func, Y_true, scores, average, sample_weight, classes):
-    """Return the score of each label over its known rows, their mean, or the score of all observed entries."""
+def _average_label_scores(score_func, Y_true, scores, average, sample_weight, classes):
+    """Compute a binary score for each label or for all observed entries, and average it as requested."""
     if average not in ("macro", "micro", None):
         raise ValueError(f"average must be 'macro', 'micro' or None; got {average!r}.")
-    Y, scores, weight = truth_and_scores(Y_true, scores, sample_weight)
+    Y, scores, weight = check_truth_and_scores(Y_true, scores, sample_weight)
     if average == "micro":
         weights = np.broadcast_to(weight[:, None], Y.shape)
-        of_labels = _of_known(score_func, Y.toarray().ravel(), scores.ravel(), weights.ravel())
-        return of_labels if of_labels == of_labels else undefined()
+        pooled = _score_observed(score_func, Y.toarray().ravel(), scores.ravel(), weights.ravel())
+        return undefined_score() if np.isnan(pooled) else pooled
     columns = Y.tocsc()
-    of_labels = np.array(
-        [_of_known(score_func, columns[:, [j]].toarray().ravel(), scores[:, j], weight) for j in range(Y.shape[1])]
+    label_scores = np.array(
+        [
+            _score_observed(score_func, columns[:, [j]].toarray().ravel(), scores[:, j], weight)
+            for j in range(Y.shape[1])
+        ]
     )
     if average is None:
-        return of_labels
-    skipped = np.flatnonzero(np.isnan(of_labels))
+        return label_scores
+    skipped = np.flatnonzero(np.isnan(label_scores))
     if skipped.size:
         names = [j if classes is None else classes[j] for j in skipped.tolist()]
         warn_once(
-            f"{score_func.__name__} skips labels of which the known rows do not hold both 0 and 1: "
-            f"{format_some(names, len(of_labels))}.",
+            f"{score_func.__name__} skips labels whose observed entries are not both 0 and 1: "
+            f"{format_some(names, len(label_scores))}.",
             UndefinedMetricWarning,
         )
-    return float(np.nanmean(of_labels)) if len(skipped) < len(of_labels) else np.nan
+    return float(np.nanmean(label_scores)) if len(skipped) < len(label_scores) else np.nan
 
 
-def _of_known(score_func, entries, scores, weight):
-    """Return a score of the observed entries of weight above 0, NaN if they are not both 0 and 1."""
-    known = ~np.isnan(entries) & (weight > 0)
-    entries = entries[known]
+def _score_observed(score_func, entries, scores, weight):
+    """Compute a binary score over the observed entries of positive weight; return NaN unless both 0 and 1 occur."""
+    observed = ~np.isnan(entries) & (weight > 0)
+    entries = entries[observed]
     if not entries.size or entries.min() == entries.max():
         return np.nan
-    return score_func(entries, scores[known], sample_weight=weight[known])
+    return score_func(entries, scores[observed], sample_weight=weight[observed])
 
 
-def _mean_over_rows(of_rows, Y_true, scores, sample_weight):
-    """Return the weighted mean of ``of_rows(positive, known, scores)``, NaN left out.
+def _mean_over_rows(score_rows, Y_true, scores, sample_weight):
+    """Return the weighted mean of ``score_rows(positive, observed, scores)`` over the rows, without NaN.
 
-    It is given blocks of rows, and as scores of missing labels -inf.
+    `score_rows` is called for blocks of rows. The scores of missing labels are -inf.
     """
-    Y, scores, weight = truth_and_scores(Y_true, scores, sample_weight)
+    Y, scores, weight = check_truth_and_scores(Y_true, scores, sample_weight)
     values = np.empty(Y.shape[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         for rows in row_blocks(*Y.shape):
             entries = Y[rows].toarray()
-            known = ~np.isnan(entries)
-            of_block = of_rows(entries == 1, known, np.where(known, scores[rows], -np.inf))
-            values[rows] = np.where(known.any(axis=1), of_block, np.nan)
+            observed = ~np.isnan(entries)
+            row_scores = score_rows(entries == 1, observed, np.where(observed, scores[rows], -np.inf))
+            values[rows] = np.where(observed.any(axis=1), row_scores, np.nan)
     return weighted_mean(values, weight)
 
 
-def _at_least(scores, among):
-    """Return for each entry how many of the entries of its row in `among` have a score at least as large."""
-    return rankdata(-np.where(among, scores, -np.inf), method="max", axis=1)
+def _n_at_least(scores, selected):
+    """Return, for each entry, the number of selected entries in its row with at least the same score."""
+    return rankdata(-np.where(selected, scores, -np.inf), method="max", axis=1)
 
 
-def _hits(positive, proba, k):
-    """Return the number of true labels among the k most probable of each row."""
+def _n_true_in_top_k(positive, proba, k):
+    """Return the number of true labels among the k most probable labels of each row."""
     return (positive & DecisionRule(0, k, k).decide(proba)).sum(axis=1)

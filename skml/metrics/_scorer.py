@@ -1,4 +1,4 @@
-"""Scorers for ``scoring=``, which take ``y`` in every form that the estimator takes."""
+"""Scorers for ``scoring=`` that accept ``y`` in every form that the estimator accepts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.metrics._scorer import _BaseScorer  # private: there is no public way to say that a callable is one score
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skml._dependencies import _BaseScorer
 from skml._targets._types import Matrix, Target
 from skml.metrics._classification import (
     accuracy_score,
@@ -35,7 +35,7 @@ from skml.metrics._ranking import (
 )
 from skml.model_selection._delegation import truth_and_responses
 
-# Rankings need no probabilities: of linear models the decision function serves as well.
+# A ranking score needs no probabilities, so it falls back to the decision function, for linear models.
 _RANKING = ("predict_proba", "decision_function")
 
 _AT_K = {"ndcg": ndcg_at_k, "precision": precision_at_k, "recall": recall_at_k}
@@ -44,7 +44,7 @@ _AVERAGED = {"f1": f1_score, "jaccard": jaccard_score, "precision": precision_sc
 
 _AREAS = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
 
-# Name -> function and further arguments of make_scorer.
+# Name -> score function and keyword arguments of make_scorer.
 _SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "accuracy": (accuracy_score, {}),
     "subset_accuracy": (accuracy_score, {}),
@@ -68,27 +68,27 @@ _SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
 
 
 def get_scorer(name: str) -> _Scorer:
-    """Return the scorer of a name, for ``scoring=`` or to be called as ``scorer(estimator, X, y)``.
+    """Return the scorer with the given name, to pass as ``scoring=`` or to call as ``scorer(estimator, X, y)``.
 
-    ``scoring="f1_micro"``, the name alone, means scikit-learn's own scorer. It takes no label sets: a search fits every
-    candidate and then reports NaN for each.
+    Pass ``scoring=get_scorer("f1_micro")`` to a search over label sets. The string in ``scoring="f1_micro"`` selects
+    scikit-learn's scorer, which does not support label sets: the search fits every candidate and reports NaN for each.
 
     Parameters
     ----------
     name : str
-        One of `get_scorer_names`; "precision_at_k", "recall_at_k" and "ndcg_at_k" with any number for k.
+        One of `get_scorer_names`. In "precision_at_k", "recall_at_k" and "ndcg_at_k", k may be any positive integer.
 
     Returns
     -------
     scorer : callable
-        As `make_scorer` returns it.
+        See `make_scorer`.
 
     Raises
     ------
     ValueError
-        If there is no such name.
+        If no scorer has this name.
 
-    Dataset
+    Examples
     --------
     >>> import numpy as np
     >>> from sklearn.neighbors import KNeighborsClassifier
@@ -107,24 +107,25 @@ def get_scorer(name: str) -> _Scorer:
         names = get_scorer_names()
         averages = [known for known in names if known.startswith(f"{name}_")]
         near = averages or difflib.get_close_matches(str(name), names, 1)
-        hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(
-            f"There is no scorer {name!r}{hint} Pass what get_scorer returns as scoring=: the name alone means "
-            f"scikit-learn's scorer, which gives NaN for label sets. The names are {', '.join(names)}."
+            f"get_scorer does not support the name {name!r}.{hint} Supported names are {', '.join(names)}. To score "
+            "label sets, pass scoring=get_scorer(...): a string selects scikit-learn's scorer, which returns NaN for "
+            "label sets."
         )
     score_func, options = _SCORERS[name]
     return make_scorer(score_func, **options)
 
 
 def get_scorer_names() -> list[str]:
-    """Return the names that `get_scorer` takes.
+    """Return the names that `get_scorer` accepts.
 
     Returns
     -------
     names : list of str
-        Of ``"..._at_k"`` those with 1, 3 and 5; others are taken as well.
+        The names ``"..._at_k"`` are listed for k = 1, 3 and 5, but `get_scorer` accepts every k.
 
-    Dataset
+    Examples
     --------
     >>> from skml.metrics import get_scorer_names
     >>> "f1_samples" in get_scorer_names()
@@ -140,32 +141,34 @@ def make_scorer(
     greater_is_better: bool = True,
     **kwargs: object,
 ) -> _Scorer:
-    """Make a scorer from a function of two matrices.
+    """Make a scorer from a score function of two matrices.
 
-    The scorer takes ``y`` in every form that the estimator takes. With one label per row there is one
-    column for each class, two for two classes. A label of ``y`` that the fitted estimator does not know
-    counts as one that it never predicts, as if an indicator had had a column for it; a warning names it.
+    The scorer accepts ``y`` in every form that the estimator accepts. Single-label ``y`` becomes an indicator with one
+    column per class, two for binary ``y``. A label of ``y`` that is not in the ``classes_`` of the estimator counts as
+    a label that is never predicted, and a warning lists it.
 
     Parameters
     ----------
     score_func : callable
-        ``score_func(Y_true, Y_pred, **kwargs)`` of 0/1 matrices of shape (n_samples, n_labels), dense or
-        CSR, or of ``Y_true`` and an array of probabilities. Missing labels of ``Y_true`` are NaN.
-        It is given ``sample_weight`` and ``classes``, the list of labels, if its signature names them.
+        Called as ``score_func(Y_true, Y_pred, **kwargs)``. ``Y_true`` is a 0/1 matrix of shape (n_samples, n_labels),
+        dense or CSR, with NaN for missing labels. ``Y_pred`` is a 0/1 matrix or an array of probabilities or scores of
+        the same shape. The keywords ``sample_weight`` and ``classes``, the list of labels, are passed if the signature
+        has them.
     response_method : str or sequence of str, default="predict"
-        "predict", "predict_proba" or "decision_function"; of several the first that the estimator has.
+        "predict", "predict_proba" or "decision_function". From a sequence, the first method that the estimator has is
+        used.
     greater_is_better : bool, default=True
-        False turns the sign of the score.
+        Whether larger values are better. If False, the scorer returns the negative of the score.
     **kwargs
-        Further arguments of `score_func`.
+        Additional keyword arguments of `score_func`.
 
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None)`` returns a float. With metadata routing
-        ``scorer.set_score_request(sample_weight=True)`` asks for weights, as for scikit-learn's.
+        ``scorer(estimator, X, y, sample_weight=None)`` returns a float. With metadata routing,
+        ``scorer.set_score_request(sample_weight=True)`` requests the weights, as for scikit-learn's scorers.
 
-    Dataset
+    Examples
     --------
     >>> from skml.metrics import f1_score, make_scorer
     >>> make_scorer(f1_score, average="samples", zero_division=1.0)
@@ -176,25 +179,28 @@ def make_scorer(
 
 
 class _Scorer(_BaseScorer):
-    """What `make_scorer` makes."""
+    """Scorer returned by `make_scorer`."""
 
     def __init__(self, score_func, response_methods, sign, kwargs):
         super().__init__(score_func, sign, kwargs, response_methods)
         self._weight_request = None
 
     def _score(self, method_caller, estimator, X, y, **kwargs):
-        # Of several scorers scikit-learn calls this; what they have in common it cannot keep for ours.
+        # scikit-learn calls this for several scorers. Its cache of responses in `method_caller` does not apply here.
         return self(estimator, X, y, **kwargs)
 
     def __call__(self, estimator: BaseEstimator, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
-        """Return the score of a fitted estimator on X and y."""
+        """Score the predictions of a fitted estimator for X against y."""
         Y, (responses,), classes = truth_and_responses(estimator, X, y, self._response_method)
         kwargs = dict(self._kwargs)
         names = inspect.signature(self._score_func).parameters
         if "classes" in names:
             kwargs.setdefault("classes", classes)
         if sample_weight is not None and "sample_weight" not in names:
-            raise ValueError(f"{self!r} takes no sample_weight.")
+            raise ValueError(
+                f"{self!r} does not accept sample_weight: its score function has no parameter of this name. Add the "
+                "parameter, or score without weights."
+            )
         if sample_weight is not None:
             kwargs["sample_weight"] = sample_weight
         return self._sign * self._score_func(Y, responses, **kwargs)
@@ -207,17 +213,17 @@ class _Scorer(_BaseScorer):
         return f"make_scorer({name}, response_method={methods!r}{sign}{kwargs})"
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> _Scorer:
-        """Say whether weights are wanted (True, False, None or another name), where metadata is routed."""
+        """Request sample weights for metadata routing: True, False, None or the name of another metadata."""
         self._weight_request = sample_weight
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """Return what `set_score_request` has asked for."""
+        """Return the metadata request that `set_score_request` sets."""
         request = MetadataRequest(owner=type(self).__name__)
         if self._accept_sample_weight():
             request.score.add_request(param="sample_weight", alias=self._weight_request)
         return request
 
     def _accept_sample_weight(self):
-        # scikit-learn's searches ask this, to hand on the weights of fit.
+        # scikit-learn's searches call this to decide whether to pass on the sample weights of fit.
         return "sample_weight" in inspect.signature(self._score_func).parameters

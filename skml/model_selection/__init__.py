@@ -1,4 +1,4 @@
-"""Splits that are stratified by label, and probabilities predicted out of fold, for every form of ``y``."""
+"""Splitters stratified by label, and out-of-fold probabilities, for every form of ``y``."""
 
 from skml.model_selection._split import MultiLabelStratifiedKFold, MultiLabelStratifiedShuffleSplit
 from skml.model_selection._validation import cross_val_predict_proba

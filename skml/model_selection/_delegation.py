@@ -1,4 +1,4 @@
-"""The truth and any estimator's answers as two matrices of one shape, whatever the form of either."""
+"""Conversion of targets, and of the responses of any classifier, to matrices with one column per label."""
 
 import numpy as np
 from scipy import sparse
@@ -9,19 +9,19 @@ from skml._targets._labels import as_labels, format_some, format_values, label_i
 from skml._targets._matrix import has_missing, to_dense
 from skml._targets._warnings import warn_once
 
-# Larger indicators reach a classifier as CSR, which few take: 256 MB as int64.
+# Sparse y with more entries (256 MB as dense int64) stays CSR, although few classifiers accept a sparse y.
 _MAX_DENSE_ENTRIES = 2**25
 
 
 def last_step(estimator):
-    """Return what a Pipeline ends in; any other estimator as it is."""
+    """Return the last step of a Pipeline, or the estimator itself if it is no Pipeline."""
     while hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]
     return estimator
 
 
 def find_fitted(estimator, *names):
-    """Return the estimator that has one of the fitted attributes, inside Pipelines and searches; None if none has."""
+    """Return the first estimator, searching Pipelines and meta-estimators, with one of the attributes, or None."""
     while estimator is not None and not any(hasattr(estimator, name) for name in names):
         inner = last_step(estimator)
         if inner is estimator:
@@ -31,102 +31,114 @@ def find_fitted(estimator, *names):
 
 
 def last_step_and_input(estimator, X, names=None):
-    """Return what a Pipeline ends in, in a search too, X as that gets it, and the names of its columns or None."""
+    """Return the innermost estimator of Pipelines and searches, the X that it receives, and the column names of X.
+
+    The names are None if a transformer has no names.
+    """
     if hasattr(estimator, "steps"):
         if len(estimator.steps) > 1:
-            X, names = estimator[:-1].transform(X), _names_out(estimator[:-1])
+            X, names = estimator[:-1].transform(X), _feature_names_out(estimator[:-1])
         return last_step_and_input(estimator.steps[-1][1], X, names)
     inner = getattr(estimator, "best_estimator_", getattr(estimator, "estimator_", None))
     return (estimator, X, names) if inner is None else last_step_and_input(inner, X, names)
 
 
-def _names_out(transformer):
+def _feature_names_out(transformer):
     try:
         return transformer.get_feature_names_out()
-    except AttributeError:  # one of the steps has no names to give
+    except AttributeError:  # a step does not implement get_feature_names_out
         return None
 
 
 def accepting_any_target(estimator):
-    """Return the estimator, or last step of a Pipeline, if it takes ``y`` in every form and ``classes``; else None."""
+    """Return the last step if it accepts ``y`` in every form and has a parameter ``classes``, else None."""
     estimator = last_step(estimator)
-    return estimator if getattr(estimator, "_accepts_any_target", False) else None
+    return estimator if getattr(estimator, "accepts_any_target", False) else None
 
 
 def truth_and_responses(estimator, X, y, *wanted):
-    """Return ``y`` and what a fitted estimator answers for ``X``.
+    """Return ``y`` and the responses of a fitted estimator for ``X`` as matrices with the same columns.
 
-    One label per row becomes one column per class, for two classes as well. A label of ``y`` that the
-    estimator does not know becomes a column of its own at the end, with decision 0 and a score below the
-    others (probability 0), and a warning names it.
+    Single-label ``y`` becomes an indicator with one column per class, also if it is binary. For each label of ``y``
+    that the estimator was not fitted with, a column is appended and a warning lists the label. In the responses, the
+    column contains the decision 0, the probability 0, or the lowest score.
 
     Parameters
     ----------
     estimator : fitted classifier
-        One that has a ``target_encoder_``, somewhere inside of it, reads ``y`` as in its fit. For any other
-        the columns of an indicator are its outputs by position, and label collections name its ``classes_``.
-    X : what the estimator predicts from
-    y : any form of target, n_samples in all
+        If it, or an estimator inside it, has a ``target_encoder_``, that reads ``y``. Otherwise the columns of an
+        indicator are matched to the outputs by position, and label collections by the names in ``classes_``.
+    X : input of the estimator
+    y : any form of target with n_samples rows
     *wanted : tuple of str
-        Names of methods, of which the first that the estimator has is called.
+        Alternative method names for each response. The first method that the estimator has is called.
 
     Returns
     -------
     Y : ndarray or csr_array of shape (n_samples, n_labels)
-        0 and 1, and NaN where ``y`` is unknown.
+        0 and 1, and NaN for missing labels.
     responses : list of ndarray or csr_array of shape (n_samples, n_labels)
-        For each of `wanted` the decisions of `predict`, or probabilities or scores.
+        For each of `wanted`, the decisions of `predict`, or probabilities or scores.
     classes : list of length n_labels
 
     Raises
     ------
     AttributeError
         If the estimator has none of the methods.
+    ValueError
+        If a response and ``y`` have different numbers of rows or labels.
     """
-    answers = [_answer(estimator, X, methods) for methods in wanted]
-    encoder = _encoder(estimator, y)
+    raw = [_call_first_method(estimator, X, methods) for methods in wanted]
+    encoder = _encoder_of(estimator, y)
     Y, unknown = _indicator(encoder, y)
     responses = [
-        _indicator(encoder, answer)[0] if method == "predict" else as_scores(answer, estimator)
-        for method, answer in answers
+        _indicator(encoder, response)[0] if method == "predict" else as_scores(response, estimator)
+        for method, response in raw
     ]
-    if any(response.shape != Y.shape for response in responses):
-        raise ValueError(f"y has the shape {Y.shape} as a matrix of labels, but the answers {responses[0].shape}.")
+    for (method, _), response in zip(raw, responses, strict=True):
+        if response.shape != Y.shape:
+            raise ValueError(
+                f"As an indicator, y has the shape {Y.shape}, but {method} of {type(estimator).__name__} returns the "
+                f"shape {response.shape}. Pass an X and a y with the same rows, and a y with the labels that the "
+                "estimator was fitted with."
+            )
     classes = encoder.classes_.tolist()
     if not unknown:
         return Y, responses, classes
     new = list(dict.fromkeys(label for row in unknown.values() for label in row))
     warn_once(
-        "y holds labels that the estimator does not know, which count as never predicted: "
-        f"{format_some(new, len(classes) + len(new))}. If they are only missing from a fold, pass classes=[...]."
+        "y contains labels that the estimator was not fitted with; they count as never predicted: "
+        f"{format_some(new, len(classes) + len(new))}. If only a training fold lacks them, pass classes=[...] to the "
+        "estimator."
     )
-    Y = _beside(Y, _cells_of(unknown, new, Y.shape[0]))
-    return Y, [_with_low(response, len(new)) for response in responses], classes + new
+    Y = _hstack(Y, _indicator_of(unknown, new, Y.shape[0]))
+    return Y, [_append_lowest(response, len(new)) for response in responses], classes + new
 
 
 def read_target(y, classes=None):
-    """Return ``y`` as a matrix of one column per label, and the labels, those of ``classes`` if given."""
+    """Return ``y`` as an indicator matrix, and the list of its labels, which is ``classes`` if given."""
     encoder = TargetEncoder(classes).fit(y)
-    encoder.transform(y)  # refuses labels that are not in classes
+    encoder.transform(y)  # raises for labels that are not in classes
     return _indicator(encoder, y)[0], encoder.classes_.tolist()
 
 
 def threshold_in_force(estimator, n_labels):
-    """Return the threshold of a fitted estimator for each label: 0.5 if it has none.
+    """Return the threshold of each label in a fitted estimator, 0.5 if the estimator has no thresholds.
 
     Parameters
     ----------
     estimator : fitted classifier
     n_labels : int
-        Labels that the estimator does not know, at the end, included.
+        Includes labels that the estimator was not fitted with, which come last.
 
     Returns
     -------
     ndarray of shape (n_labels,), float64
-        NaN where the most probable of several classes is predicted, and for labels that have none. For binary y, the
-        first class gets 1 minus the second's threshold.
+        NaN for multi-class y, where the most probable class is predicted, and for labels without a threshold. For
+        binary y, the threshold of the first class is 1 minus that of the second.
     """
-    holder = find_fitted(estimator, "best_threshold_", "threshold_")  # scikit-learn's tuner has the first one too
+    # scikit-learn's TunedThresholdClassifierCV has best_threshold_, too.
+    holder = find_fitted(estimator, "best_threshold_", "threshold_")
     value = 0.5 if holder is None else getattr(holder, "best_threshold_", getattr(holder, "threshold_", None))
     thresholds = np.full(n_labels, np.nan)
     thresholds[: np.size(value) if np.ndim(value) else None] = np.nan if value is None else value
@@ -135,55 +147,59 @@ def threshold_in_force(estimator, n_labels):
 
 
 def labels_of(estimator):
-    """Return the labels of a fitted estimator's outputs in the order of its columns: their numbers if it has none."""
+    """Return the labels of a fitted estimator in the order of its output columns, or column numbers without names."""
     holder = find_fitted(estimator, "target_encoder_")
     return as_labels(_output_names(estimator) if holder is None else holder.target_encoder_.classes_)
 
 
 def truth_of_label(estimator, y, label):
-    """Return the column of a label in ``y``, read as `truth_and_responses` does: int64, or floats with NaN."""
-    Y, _ = _indicator(_encoder(estimator, y), y)
+    """Return the column of a label in ``y``, read as in `truth_and_responses`: int64, or float64 with NaN."""
+    Y, _ = _indicator(_encoder_of(estimator, y), y)
     column = to_dense(Y[:, [label_index(label, labels_of(estimator))]]).ravel()
     return column.astype(np.float64 if np.isnan(column).any() else np.int64)
 
 
-def _answer(estimator, X, methods):
+def _call_first_method(estimator, X, methods):
     method = next((name for name in methods if hasattr(estimator, name)), None)
     if method is None:
-        raise AttributeError(f"{type(estimator).__name__} has none of the methods {', '.join(methods)}.")
+        raise AttributeError(
+            f"{type(estimator).__name__} has none of the methods {', '.join(methods)}. Use a classifier that has one."
+        )
     return method, getattr(estimator, method)(X)
 
 
-def as_scores(answers, estimator=None):
-    """Return what predict_proba or decision_function gives as one array of shape (n_samples, n_labels).
+def as_scores(responses, estimator=None):
+    """Return the output of predict_proba or decision_function as one array of shape (n_samples, n_labels).
 
     Parameters
     ----------
-    answers : ndarray of shape (n_samples,) or (n_samples, n_labels), or list of n_labels such arrays
-        A list (of forests, neighbours, MultiOutputClassifier) holds (n_samples, n_classes) for each label.
+    responses : ndarray of shape (n_samples,) or (n_samples, n_labels), or list of n_labels ndarrays
+        In a list (from forests, nearest neighbours or MultiOutputClassifier), the array of each label has the shape
+        (n_samples, n_classes).
     estimator : fitted classifier, default=None
-        Its ``classes_`` tell which column of an item of the list is that of 1; without them the last is.
+        In each array of a list, its ``classes_`` determine the column of class 1. Without ``classes_``, the last column
+        is taken.
 
     Returns
     -------
     scores : ndarray of shape (n_samples, n_labels)
     """
-    if isinstance(answers, list):
-        classes = getattr(estimator, "classes_", None) or [None] * len(answers)
-        return np.column_stack([_column_of_one(*pair) for pair in zip(answers, classes, strict=True)])
-    scores = np.asarray(answers)
+    if isinstance(responses, list):
+        classes = getattr(estimator, "classes_", None) or [None] * len(responses)
+        return np.column_stack([_positive_column(*pair) for pair in zip(responses, classes, strict=True)])
+    scores = np.asarray(responses)
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
-def _column_of_one(proba, classes):
+def _positive_column(proba, classes):
     if classes is None:
         return proba[:, -1]
     (column,) = np.nonzero(np.asarray(classes) == 1)
-    return proba[:, column[0]] if column.size else np.zeros(len(proba))  # a label that never occurred in fit
+    return proba[:, column[0]] if column.size else np.zeros(len(proba))  # the label had no positive in fit
 
 
-def _encoder(estimator, y):
-    """Return the encoder that the estimator was fitted with, or one made for y."""
+def _encoder_of(estimator, y):
+    """Return the target encoder of a fitted estimator, or a new one fitted to ``y`` if it has none."""
     holder = find_fitted(estimator, "target_encoder_")
     if holder is not None:
         return holder.target_encoder_
@@ -191,125 +207,136 @@ def _encoder(estimator, y):
 
 
 def _output_names(estimator):
-    """Return the labels of a fitted estimator's outputs: their numbers where it has classes for each; or None."""
+    """Return ``classes_``, or None without it; if it is a list with the classes of each output, the output numbers."""
     classes = getattr(estimator, "classes_", None)
     return range(len(classes)) if isinstance(classes, list) else classes
 
 
 def _indicator(encoder, y):
+    """Return ``y`` with one column per class, and the labels of each row that are not in the encoder's classes."""
     Y, unknown = encoder.transform_known(y)
     columns = encoder.class_columns(Y)
     if columns is not Y:
-        columns[list(unknown)] = 0  # of two classes one is the other's complement, but here it is neither
+        columns[list(unknown)] = 0  # in binary y, the row belongs to neither of the two classes
     return columns, unknown
 
 
-def _cells_of(unknown, labels, n_samples):
-    """Return the 0/1 matrix of the labels, given as row -> labels."""
+def _indicator_of(unknown, labels, n_samples):
+    """Return the indicator of `labels` as CSR; `unknown` maps row numbers to the labels of the row."""
     index = {label: j for j, label in enumerate(labels)}
     entries = [(i, index[label]) for i, row in unknown.items() for label in set(row)]
     rows, columns = zip(*entries, strict=True)
     return sparse.csr_array((np.ones(len(entries), np.uint8), (rows, columns)), shape=(n_samples, len(labels)))
 
 
-def _with_low(responses, n_new):
+def _append_lowest(responses, n_new):
+    """Append columns of the decision 0, or of the lowest score, or of the score 0 if that is lower."""
     if sparse.issparse(responses):
-        return _beside(responses, sparse.csr_array((responses.shape[0], n_new), dtype=responses.dtype))
-    low = min(0, responses.min())
-    return np.hstack([responses, np.full((len(responses), n_new), low, dtype=responses.dtype)])
+        return _hstack(responses, sparse.csr_array((responses.shape[0], n_new), dtype=responses.dtype))
+    lowest = min(0, responses.min())
+    return np.hstack([responses, np.full((len(responses), n_new), lowest, dtype=responses.dtype)])
 
 
-def _beside(left, right):
+def _hstack(left, right):
     if not sparse.issparse(left):
         return np.hstack([left, right.toarray()])
     return sparse.hstack([left, right], format="csr")
 
 
 def encoder_for(estimator, y, classes=None, is_fitted=False):
-    """Return a `TargetEncoder` fitted to ``y``, with the label space given, or that the estimator has or was told."""
-    own = getattr(accepting_any_target(estimator), "classes_" if is_fitted else "classes", None)
-    if classes is not None and own is not None and label_space(classes) != label_space(own):
-        raise ValueError(f"classes={classes!r} differs from the classes of the estimator, {own!r}.")
-    return TargetEncoder(own if classes is None else classes).fit(y)
-
-
-def check_names_of_prefit(estimator, encoder):
-    """Make sure that a fitted estimator's outputs are the labels of an encoder, where only names can tell."""
-    known, labels = _output_names(estimator), encoder.classes_.tolist()
-    if encoder.form_ == "collections" and known is not None and as_labels(known) != labels:
+    """Return a `TargetEncoder` fitted to ``y``, with the given classes or, by default, the classes of the estimator."""
+    estimator_classes = getattr(accepting_any_target(estimator), "classes_" if is_fitted else "classes", None)
+    if classes is None:
+        return TargetEncoder(estimator_classes).fit(y)
+    if estimator_classes is not None and label_space(classes) != label_space(estimator_classes):
         raise ValueError(
-            f"The fitted estimator has outputs for {format_values(as_labels(known))}, but y holds the labels {format_values(labels)}: "
-            "which column is which label cannot be told. Name the columns in their order with classes=[...], or pass y "
-            "as the indicator that the estimator was fitted to."
+            f"classes={classes!r} differs from the classes of the estimator, {estimator_classes!r}. Pass the same "
+            "classes in both places, or leave one of them at None."
+        )
+    return TargetEncoder(classes).fit(y)
+
+
+def check_prefit_labels(estimator, encoder):
+    """Raise a ValueError if label collections cannot be matched by name to the outputs of a fitted estimator."""
+    names, labels = _output_names(estimator), encoder.classes_.tolist()
+    if encoder.form_ == "collections" and names is not None and as_labels(names) != labels:
+        raise ValueError(
+            f"The fitted estimator has outputs for {format_values(as_labels(names))}, but y has the labels "
+            f"{format_values(labels)}, so that the columns cannot be matched to the labels. Name the columns in their "
+            "order with classes=[...], or pass y as the indicator that the estimator was fitted to."
         )
 
 
 def response_method(estimator):
-    """Return the method by which an estimator rates labels: "predict_proba" if it has that."""
+    """Return "predict_proba" if the estimator has this method, else "decision_function"."""
     return "predict_proba" if hasattr(estimator, "predict_proba") else "decision_function"
 
 
-def label_columns(answers, estimator, encoder, method="predict_proba"):
-    """Return what a fitted estimator's method gives with one column for each of the encoder's classes.
+def label_columns(responses, estimator, encoder, method="predict_proba"):
+    """Return the output of a fitted estimator's method with one column for each of the encoder's classes.
 
     Raises
     ------
     ValueError
-        If it has another number of columns, or the estimator knows other classes.
+        If the output has another number of columns, or the estimator was fitted with other classes.
     """
     labels = encoder.classes_.tolist()
     if not encoder.is_multilabel:
-        return _by_class(answers, estimator, labels, method)
-    if len(labels) == 1 and not _learns_columns(estimator):
-        return _by_class(answers, estimator, [0, 1], method)[:, 1:]
-    columns = as_scores(answers, estimator)
+        return _class_columns(responses, estimator, labels, method)
+    if len(labels) == 1 and not _accepts_single_column(estimator):
+        return _class_columns(responses, estimator, [0, 1], method)[:, 1:]
+    columns = as_scores(responses, estimator)
     if columns.shape[1] != len(labels):
         raise ValueError(
-            f"{method} of {type(estimator).__name__} has {columns.shape[1]} columns, but y has "
-            f"{len(labels)} labels. It must be a multi-label classifier, such as OneVsRestClassifier({estimator!r})."
+            f"{method} of {type(estimator).__name__} returns {columns.shape[1]} columns, but y has {len(labels)} "
+            f"labels. Use a multi-label classifier trained on these labels, such as OneVsRestClassifier({estimator!r})."
         )
     return columns
 
 
-def own_form_for(estimator, y, encoder):
-    """Return ``y`` as it is for an estimator that reads every form, else as `matrix_for` does."""
+def target_for_fit(estimator, y, encoder):
+    """Return ``y`` unchanged for an estimator that accepts every form, else as `target_for_folds` does."""
     if encoder.is_multilabel and accepting_any_target(estimator) is not None:
         return y
-    return matrix_for(estimator, y, encoder)
+    return target_for_folds(estimator, y, encoder)
 
 
-def matrix_for(estimator, y, encoder):
-    """Return ``y`` as a target from which each fold learns columns for the same labels."""
+def target_for_folds(estimator, y, encoder):
+    """Return ``y`` in a form that gives the same output columns in every fold."""
     if not encoder.is_multilabel:
         return np.asarray(y).ravel()
     Y = encoder.transform(y)
     if accepting_any_target(estimator) is not None:
-        return Y if Y.shape[1] > 1 else sparse.csr_array(Y)  # one dense column would be one label per row
+        return Y if Y.shape[1] > 1 else sparse.csr_array(Y)  # a dense column would be read as single-label y
     if has_missing(Y):
         raise ValueError(
-            f"y holds missing labels (NaN), from which {type(estimator).__name__} cannot learn. Fill them, "
-            "leave the rows out, or take KerasMultiLabelClassifier."
+            f"y contains missing labels (NaN), which {type(estimator).__name__} does not support. Impute them, remove "
+            "the rows, or use KerasMultiLabelClassifier, which supports missing labels."
         )
     Y = Y.astype(np.int64)
     if encoder.form_ == "sparse" and np.prod(Y.shape, dtype=float) > _MAX_DENSE_ENTRIES:
         return encoder.sparse_container_(Y)
     Y = to_dense(Y)
-    return Y if Y.shape[1] > 1 or _learns_columns(estimator) else Y.ravel()
+    return Y if Y.shape[1] > 1 or _accepts_single_column(estimator) else Y.ravel()
 
 
-def _learns_columns(estimator):
-    """Whether an estimator takes a single label as an indicator, not as a 1-D ``y`` of 0 and 1."""
+def _accepts_single_column(estimator):
+    """Return True if an estimator takes a single label as an indicator, False if as a 1-D ``y`` of 0 and 1."""
     if accepting_any_target(estimator) is not None:
         return True
     return not get_tags(last_step(estimator)).target_tags.single_output  # MultiOutputClassifier, ClassifierChain
 
 
-def _by_class(answers, estimator, classes, method):
-    """Return the columns of a classifier of single labels in the order of all classes."""
-    seen = estimator.classes_.tolist()
-    if not set(seen) <= set(classes):
-        raise ValueError(f"{type(estimator).__name__} knows the classes {seen!r}, but y has {classes!r}.")
-    never, always = (0, 1) if method == "predict_proba" else (-np.inf, np.inf)
-    columns = np.full((len(answers), len(classes)), never, dtype=answers.dtype)
-    columns[:, [classes.index(label) for label in seen]] = as_scores(answers) if len(seen) > 1 else always
+def _class_columns(responses, estimator, classes, method):
+    """Return the output of a single-label classifier in the order of `classes`, some of which it may lack."""
+    fitted_classes = estimator.classes_.tolist()
+    if not set(fitted_classes) <= set(classes):
+        raise ValueError(
+            f"{type(estimator).__name__} was fitted with the classes {fitted_classes!r}, but y has the classes "
+            f"{classes!r}. Pass a y with the classes of the fitted estimator."
+        )
+    lowest, highest = (0, 1) if method == "predict_proba" else (-np.inf, np.inf)
+    columns = np.full((len(responses), len(classes)), lowest, dtype=responses.dtype)
+    values = as_scores(responses) if len(fitted_classes) > 1 else highest
+    columns[:, [classes.index(label) for label in fitted_classes]] = values
     return columns

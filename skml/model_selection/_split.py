@@ -1,4 +1,4 @@
-"""Splits that are stratified by label, for every form of ``y``."""
+"""Splitters stratified by label, for every form of ``y``."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ from skml.model_selection._stratification import stratified_splits
 
 
 class MultiLabelStratifiedKFold(BaseCrossValidator):
-    """K folds in which each label occurs about equally often, for ``y`` in every form.
+    """K-fold cross-validator that stratifies by label, for ``y`` in every form.
 
-    Rows with rare labels are dealt out first, each to the fold that lacks its label most (Sechidis et
-    al., 2011), so folds differ in size by some rows. Rows are always shuffled.
+    Each label occurs about equally often in all folds. The rows of the rarest label are assigned first, each to the
+    fold that needs this label most (Sechidis et al., 2011). The sizes of the folds may therefore differ by a few rows.
+    Rows are always shuffled.
 
     Parameters
     ----------
     n_splits : int, default=5
+        Number of folds.
     random_state : int, RandomState instance or None, default=None
-        An int gives the same folds in each call.
+        Controls the shuffling. An int gives the same folds in each call.
 
     Notes
     -----
-    One label per row is left to scikit-learn's StratifiedKFold. A missing label (NaN) counts as 0. Labels need no
-    order, and rows without any label are drawn by chance.
-    Where stratification would take more than a few seconds (about 700 labels at 30,000 rows), and where it
-    leaves a part empty, the splits are drawn by chance.
+    Single-label (binary or multi-class) ``y`` is split by scikit-learn's `StratifiedKFold`. A missing label (NaN)
+    counts as 0. The labels need not be sortable. Rows without a label are assigned at random.
 
-    Dataset
+    The whole split is random if stratification would take more than a few seconds (about 700 labels with 30,000 rows),
+    or if it would leave a fold empty.
+
+    Examples
     --------
     >>> from skml.model_selection import MultiLabelStratifiedKFold
     >>> y = [{"a"}, {"a", "b"}, {"b"}, {"a"}, {"a", "b"}, {"b"}]
@@ -72,21 +75,25 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
 
 
 class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
-    """Random splits in two parts, in both of which each label has about the same share of rows.
+    """Random splitter into training and test rows that stratifies by label, for ``y`` in every form.
+
+    Each label occurs about equally often, relative to the number of rows, in both parts.
 
     Parameters
     ----------
     n_splits : int, default=10
+        Number of splits.
     test_size : float, int or None, default=0.1
-        Share, or number, of the rows in the test part; kept to within some rows. None is 0.1, as in scikit-learn.
+        Fraction (float) or number (int) of rows in the test part, which may differ from it by a few rows. None means
+        0.1, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
-        An int gives the same splits in each call.
+        Controls the splits. An int gives the same splits in each call.
 
     See Also
     --------
-    MultiLabelStratifiedKFold : The algorithm, and its limits, are the same.
+    MultiLabelStratifiedKFold : Cross-validator with the same algorithm and the same limits.
 
-    Dataset
+    Examples
     --------
     >>> from skml.model_selection import MultiLabelStratifiedShuffleSplit
     >>> y = [{"a"}, {"a", "b"}, {"b"}, {"a"}, {"a", "b"}, {"b"}]
@@ -107,7 +114,7 @@ class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
 
 
 def resolve_cv(cv, random_state=None):
-    """Return the splitter that ``cv`` means: None, an int, a float, a splitter or an iterable of splits."""
+    """Return the splitter for a parameter ``cv``: None, an int, a float, a splitter or an iterable of splits."""
     if cv is None or isinstance(cv, Integral):
         return MultiLabelStratifiedKFold(5 if cv is None else cv, random_state=random_state)
     if isinstance(cv, Real):

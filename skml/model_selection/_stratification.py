@@ -1,4 +1,4 @@
-"""Iterative stratification of rows by their labels (Sechidis et al., 2011), where it can be afforded."""
+"""Iterative stratification of rows by their labels (Sechidis et al., 2011), or random splits where that is too slow."""
 
 import numpy as np
 
@@ -6,23 +6,24 @@ from skml._keras._environment import check_installed
 from skml._targets._matrix import column_sums, to_dense
 from skml._targets._strata import strata_of
 
-# A holdout of fewer rows says less about when to stop than those rows teach.
+# Minimum number of rows of a holdout. Fewer rows are more useful as training data.
 _MIN_HOLDOUT = 10
 
-# Rows of a fold, at least.
+# Minimum number of rows of a fold.
 _MIN_FOLD = 4
 
-# Iterative stratification walks through all entries once for each label; and a row costs as much as so many steps.
+# Cost of iterative stratification: each row takes n_labels**2 steps, because its entries are read once per label, and a
+# constant number of further steps.
 _STEPS_PER_ROW = 40_000
 _STEPS_PER_SECOND = 2**32
 
-# What it may take: a fit of a second should not wait for it, a search that the user asked for may.
+# Time limits in seconds: inside `fit`, and for the public splitters.
 _FIT_SECONDS = 0.5
 _SEARCH_SECONDS = 4
 
 
 def folds(rows, Y, n_members, random_state):
-    """Return the fold of each row, which is the member that does not learn from it; stratified as `holdout` is.
+    """Assign each row to a fold, stratified as in `holdout`. The member with this number is not trained on the row.
 
     Parameters
     ----------
@@ -35,49 +36,49 @@ def folds(rows, Y, n_members, random_state):
     Returns
     -------
     ndarray of int, shape (n_samples,), or None
-        -1 for other rows. None if a fold would have fewer than 4 rows.
+        Fold numbers, -1 for rows that are not in `rows`. None if a fold would have fewer than 4 rows.
     """
     if n_members == 1 or len(rows) < _MIN_FOLD * n_members:
         return None
     fold = np.full(Y.shape[0], -1)
     if _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
         splitter = _splitter("MultilabelStratifiedKFold", n_splits=n_members, shuffle=True, random_state=random_state)
-        for j, (_, own) in enumerate(splitter.split(rows, _strata(Y[rows]))):
-            fold[rows[own]] = j
+        for j, (_, test) in enumerate(splitter.split(rows, _strata(Y[rows]))):
+            fold[rows[test]] = j
     else:
         fold[random_state.permutation(rows)] = np.arange(len(rows)) % n_members
     return fold
 
 
 def holdout(rows, Y, fraction, random_state):
-    """Split rows into those to train on and those to hold out.
+    """Split rows into training rows and a holdout.
 
-    The holdout is stratified by label (Sechidis et al., 2011), at random where Y is large. A label with a
-    positive keeps one in training.
+    The holdout is stratified by label (Sechidis et al., 2011), or random if Y is large. The training rows keep at least
+    one positive entry of each label that has any.
 
     Parameters
     ----------
     rows : ndarray of int
     Y : ndarray or csr_array of shape (n_samples, n_outputs)
     fraction : float
-        Share of the rows to hold out.
+        Fraction of the rows to hold out.
     random_state : numpy.random.RandomState
 
     Returns
     -------
     rows, held_out : ndarray of int32
-        The second is None if there would be fewer than 10.
+        `held_out` is None if it would have fewer than 10 rows.
     """
     n_held_out = int(len(rows) * fraction)
     if n_held_out < _MIN_HOLDOUT or n_held_out == len(rows):
         return rows, None
     is_held_out = np.zeros(Y.shape[0], dtype=bool)
-    is_held_out[_drawn(rows, Y, n_held_out, random_state)] = True
+    is_held_out[_draw_holdout(rows, Y, n_held_out, random_state)] = True
     is_held_out[_needed_in_training(rows, Y, is_held_out)] = False
     return rows[~is_held_out[rows]], rows[is_held_out[rows]]
 
 
-def _drawn(rows, Y, n_held_out, random_state):
+def _draw_holdout(rows, Y, n_held_out, random_state):
     if not _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
         return random_state.permutation(rows)[:n_held_out]
     params = {"n_splits": 1, "test_size": n_held_out, "random_state": random_state}
@@ -87,7 +88,7 @@ def _drawn(rows, Y, n_held_out, random_state):
 
 
 def _splitter(name, **params):
-    """Return a splitter of iterative-stratification."""
+    """Return a splitter of the package iterative-stratification."""
     check_installed("Stratification by label", "iterative-stratification")
     from iterstrat import ml_stratifiers
 
@@ -95,45 +96,45 @@ def _splitter(name, **params):
 
 
 def _is_affordable(n_samples, n_labels, seconds):
-    """Whether iterative stratification takes no longer than that."""
+    """Return True if the estimated time of iterative stratification is within the limit."""
     return n_samples * (n_labels**2 + _STEPS_PER_ROW) <= seconds * _STEPS_PER_SECOND
 
 
 def _strata(Y):
-    """Return the entries by which to stratify, dense and bool: of one label both sides; a missing label counts as 0."""
-    entries = to_dense(Y) == 1
+    """Return the columns to stratify by, dense and bool; a single label is stratified by its negatives, too."""
+    entries = to_dense(Y) == 1  # a missing label counts as 0
     return np.hstack([entries, ~entries]) if Y.shape[1] == 1 else entries
 
 
 def _needed_in_training(rows, Y, is_held_out):
-    """Return held out rows, one for each label that has its positives in them alone."""
-    part, held_out = Y[rows[~is_held_out[rows]]], rows[is_held_out[rows]]
-    (missing,) = np.nonzero((column_sums(part == 1) == 0) & (column_sums(Y[held_out] == 1) > 0))
-    columns = Y[held_out][:, missing] == 1
-    return held_out[np.unique(columns.argmax(axis=0))] if missing.size else held_out[:0]
+    """Return, for each label without a positive entry in the training rows, a held-out row that has the label."""
+    training, held_out = Y[rows[~is_held_out[rows]]], rows[is_held_out[rows]]
+    (labels,) = np.nonzero((column_sums(training == 1) == 0) & (column_sums(Y[held_out] == 1) > 0))
+    columns = Y[held_out][:, labels] == 1
+    return held_out[np.unique(columns.argmax(axis=0))] if labels.size else held_out[:0]
 
 
-def stratified_splits(y, params, by_label, by_class, by_chance):
-    """Return splits of the rows of ``y``, for every form of it.
+def stratified_splits(y, params, by_label, by_class, at_random):
+    """Split the rows of a target of any form into training and test rows.
 
     Parameters
     ----------
     y : any form of target
     params : dict
-        Of each of the splitters.
+        Constructor parameters of all three splitters.
     by_label : str
-        Name of a splitter of iterative-stratification.
+        Name of a splitter of the package iterative-stratification, for multi-label ``y``.
     by_class : splitter class
-        For one label per row.
-    by_chance : splitter class
-        Where stratification would take too long, or leaves a part empty.
+        For single-label ``y``.
+    at_random : splitter class
+        Used if stratification by label would take too long or would leave a part empty.
     """
     classes, Y = strata_of(y)
-    plain = by_chance(**params)
+    random_splitter = at_random(**params)
     if classes is not None:
         return by_class(**params).split(classes, classes)
     if not (Y.shape[1] and _is_affordable(*Y.shape, _SEARCH_SECONDS)):
-        return plain.split(np.zeros(Y.shape[0]))
+        return random_splitter.split(np.zeros(Y.shape[0]))
     entries = _strata(Y)
     splits = list(_splitter(by_label, **params).split(entries, entries))
-    return splits if all(len(train) and len(test) for train, test in splits) else plain.split(entries)
+    return splits if all(len(train) and len(test) for train, test in splits) else random_splitter.split(entries)

@@ -1,4 +1,4 @@
-"""Probabilities predicted out of fold, for every form of ``y``."""
+"""Out-of-fold probabilities, for every form of ``y``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, _num_samples
 
+from skml._dependencies import _check_method_params, _num_samples, _safe_indexing
 from skml._targets._types import Matrix, RandomState, Target
-from skml.model_selection._delegation import accepting_any_target, encoder_for, label_columns, matrix_for, own_form_for
+from skml.model_selection._delegation import (
+    accepting_any_target,
+    encoder_for,
+    label_columns,
+    target_for_fit,
+    target_for_folds,
+)
 from skml.model_selection._split import resolve_cv
 
-# Data for early stopping are the same in each fold, also if they happen to have as many rows as X.
-_NOT_SPLIT = ("X_val", "y_val")
+# Validation data are passed to each fold as a whole, even if they happen to have as many rows as X.
+_VALIDATION_DATA = ("X_val", "y_val")
 
 
 def cross_val_predict_proba(
@@ -30,48 +36,49 @@ def cross_val_predict_proba(
     params: dict[str, Any] | None = None,
     classes: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Predict for each row the probabilities of its labels, by a clone that was not trained on it.
+    """Predict out-of-fold probabilities, for each row by a clone that was not trained on it.
 
-    scikit-learn's ``cross_val_predict(method="predict_proba")`` reads each column of a multi-label ``y`` as a
-    problem of its own and takes no label sets.
+    Unlike scikit-learn's ``cross_val_predict(method="predict_proba")``, this function accepts label sets and always
+    returns a single array, also for forests.
 
     Parameters
     ----------
     estimator : classifier with `predict_proba`
-        Its `predict_proba` gives one array of shape (n_samples, n_labels), or a list of n_labels arrays as
-        those of forests and `MultiOutputClassifier`. A `KerasMultiLabelClassifier`, alone or as last step of a
-        Pipeline, gets ``y`` as a matrix and ``classes=``; any other gets an int64 indicator, and CSR if ``y``
-        is sparse and has more than 33 million entries.
+        `predict_proba` may return an array of shape (n_samples, n_labels) or, like forests and `MultiOutputClassifier`,
+        a list of n_labels arrays. A `KerasMultiLabelClassifier`, alone or as the last step of a Pipeline, receives
+        ``y`` as a matrix and all labels as its parameter `classes`. Other classifiers receive an int64 indicator, which
+        is CSR if ``y`` is sparse and has more than 33 million entries.
     X : array-like, DataFrame, sparse matrix or list of n_samples items
-    y : label collections, indicator, or one label per row, n_samples in all
+        Input of the estimator.
+    y : label collections, indicator or single-label target with n_samples rows
         As in `KerasMultiLabelClassifier.fit`.
     cv : int, float, splitter or iterable of (train, test), default=None
-        An int is the number of folds of `MultiLabelStratifiedKFold`, None means 5. Each row must be in
-        exactly one test fold.
+        Determines the folds. An int is the number of folds of `MultiLabelStratifiedKFold`; None means 5. Each row
+        must be in exactly one test fold.
     n_jobs : int, default=None
-        Folds to fit in parallel, as in scikit-learn.
+        Number of folds to fit in parallel, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
-        For the folds, if `cv` is an int or None.
+        Controls the folds if `cv` is an int or None.
     params : dict, default=None
-        Passed to `fit`, with the rows of the fold where it has n_samples of them (``X_val`` and ``y_val`` whole).
+        Parameters of `fit`. Values with n_samples rows are split like X, except for ``X_val`` and ``y_val``.
     classes : array-like of shape (n_labels,), default=None
-        The label space in the order of columns, for labels that cannot be sorted or may not occur. None takes the
-        parameter `classes` of a `KerasMultiLabelClassifier`, or the labels of ``y``.
+        The label space in the order of the columns. Needed for labels that cannot be sorted or that may not occur in
+        ``y``. None uses the parameter `classes` of a `KerasMultiLabelClassifier`, or the labels of ``y``.
 
     Returns
     -------
     proba : ndarray of shape (n_samples, n_labels)
-        Columns in the order of the indicator, of `classes`, or of the sorted labels. A label that does not occur in
-        the training rows of a fold has 0 there, unless the estimator says otherwise. For one label per row
-        (n_samples, n_classes).
+        The columns have the order of the indicator, of `classes`, or of the sorted labels. A label that the training
+        rows of a fold lack has the probability 0 in this fold, unless the estimator predicts another value. For
+        single-label ``y``, the shape is (n_samples, n_classes).
 
     Raises
     ------
     ValueError
-        If the test folds are no partition of the rows, ``y`` has no known form, or ``y`` holds unknown
-        entries (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
+        If a row is not in exactly one test fold, if the form of ``y`` is not supported, or if ``y`` has missing labels
+        (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
 
-    Dataset
+    Examples
     --------
     >>> from sklearn.neighbors import KNeighborsClassifier
     >>> from skml.model_selection import cross_val_predict_proba
@@ -84,58 +91,59 @@ def cross_val_predict_proba(
     X, y = indexable(X, y)
     encoder = encoder_for(estimator, y, classes)
     splits = list(resolve_cv(cv, random_state).split(X, y))
-    rows, proba = out_of_fold(estimator, X, y, encoder, splits, params or {}, n_jobs)
+    rows, proba = predict_out_of_fold(estimator, X, y, encoder, splits, params or {}, n_jobs)
     n_samples = _num_samples(X)
     if not np.array_equal(np.sort(rows), np.arange(n_samples)):
         raise ValueError(
-            f"cv must put each of the {n_samples} rows in exactly one test fold; got {len(np.unique(rows))} rows "
-            f"in {len(rows)} places. Take KFold or MultiLabelStratifiedKFold."
+            f"cv must put each of the {n_samples} rows in exactly one test fold; got {len(rows)} test rows, "
+            f"{len(np.unique(rows))} of them different. Use KFold or MultiLabelStratifiedKFold."
         )
     return proba[np.argsort(rows)]
 
 
-def out_of_fold(estimator, X, y, encoder, splits, params, n_jobs=None, method="predict_proba"):
-    """Fit a clone to the first part of each split and predict the second.
+def predict_out_of_fold(estimator, X, y, encoder, splits, params, n_jobs=None, method="predict_proba"):
+    """Fit a clone to the training rows of each split and predict the test rows.
 
     Returns
     -------
     rows : ndarray of int, shape (n_predicted,)
-        The second parts, one after the other.
-    answers : ndarray of shape (n_predicted, n_labels)
-        Those of the method, as `label_columns` returns them.
+        The test rows of all splits, concatenated.
+    responses : ndarray of shape (n_predicted, n_labels)
+        The output of the method for these rows, with columns as in `label_columns`.
     """
-    target = matrix_for(estimator, y, encoder)
-    answers = Parallel(n_jobs=n_jobs)(
+    target = target_for_folds(estimator, y, encoder)
+    responses = Parallel(n_jobs=n_jobs)(
         delayed(_fit_predict)(estimator, X, target, encoder, train, test, params, method) for train, test in splits
     )
-    return np.concatenate([test for _, test in splits]), np.concatenate(answers)
+    return np.concatenate([test for _, test in splits]), np.concatenate(responses)
 
 
-def fitted(estimator, X, y, encoder, params, rows=None):
-    """Return a clone that is fitted to ``y`` in the form that the estimator takes.
+def fit_clone(estimator, X, y, encoder, params, rows=None):
+    """Fit a clone to ``y``, or to some of its rows, in a form that the estimator accepts.
 
-    That is its own form for a `KerasMultiLabelClassifier`, else as in `out_of_fold`.
+    A `KerasMultiLabelClassifier` receives multi-label ``y`` unchanged. Other estimators receive the same form as in
+    `predict_out_of_fold`.
     """
-    return _fitted(estimator, X, own_form_for(estimator, y, encoder), encoder, params, rows)
+    return _fit_clone(estimator, X, target_for_fit(estimator, y, encoder), encoder, params, rows)
 
 
 def _fit_predict(estimator, X, target, encoder, train, test, params, method):
-    estimator = _fitted(estimator, X, target, encoder, params, train)
-    return columns_for(estimator, _safe_indexing(X, test), encoder, method)
+    estimator = _fit_clone(estimator, X, target, encoder, params, train)
+    return predict_columns(estimator, _safe_indexing(X, test), encoder, method)
 
 
-def columns_for(estimator, X, encoder, method):
-    """Return what a method of a fitted estimator answers, as `label_columns` does."""
+def predict_columns(estimator, X, encoder, method):
+    """Call a method of a fitted estimator and return its output with columns as in `label_columns`."""
     return label_columns(getattr(estimator, method)(X), estimator, encoder, method)
 
 
-def _fitted(estimator, X, target, encoder, params, rows=None):
+def _fit_clone(estimator, X, target, encoder, params, rows=None):
     estimator = clone(estimator)
     keras_classifier = accepting_any_target(estimator)
     if keras_classifier is not None:
-        keras_classifier.set_params(classes=encoder.classes_)  # also of labels that these rows lack
+        keras_classifier.set_params(classes=encoder.classes_)  # the rows of a fold may lack some of them
     if rows is None:
         return estimator.fit(X, target, **params)
-    whole = {name: value for name, value in params.items() if name.rpartition("__")[2] in _NOT_SPLIT}
+    whole = {name: value for name, value in params.items() if name.rpartition("__")[2] in _VALIDATION_DATA}
     params = _check_method_params(X, {name: params[name] for name in params if name not in whole}, rows) | whole
     return estimator.fit(_safe_indexing(X, rows), _safe_indexing(target, rows), **params)

@@ -6,7 +6,8 @@ import json
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skml._default_network._network import DenseNetwork, open_interval
+from skml._default_network._network import DenseNetwork
+from skml._inputs import open_interval
 from skml.onnx._dense_graph import proba_of_dense
 from skml.onnx._graph import OPSET, package
 
@@ -29,15 +30,15 @@ class ClassifierGraph:
     def __init__(self, estimator):
         check_is_fitted(estimator)
         inner = getattr(estimator, "estimator_", estimator)
-        if not getattr(inner, "_accepts_any_target", False):
+        if not getattr(inner, "accepts_any_target", False):
             raise ValueError(
                 "Only a KerasMultiLabelClassifier, a TunedThresholdMultiLabelClassifierCV directly around one, or a "
                 f"Pipeline that ends in either can be exported; got {type(inner).__name__}."
             )
-        self.network = inner._network
+        self.network = inner.trained_network()
         self.n_features = getattr(inner, "n_features_in_", None)
         self.encoder = estimator.target_encoder_
-        self.rule = estimator._rule()
+        self.rule = estimator.decision_rule()
         if inner.classes_.tolist() != self.encoder.classes_.tolist():
             raise ValueError(
                 f"The labels of {type(estimator).__name__} are not in the order of those of the estimator in it: fit "
@@ -80,7 +81,7 @@ class ClassifierGraph:
     @property
     def classes(self):
         """What ``labels`` holds for one label per row: strings or int64, positions of any others; None for 0/1."""
-        if not self.encoder.has_one_threshold:
+        if self.encoder.is_multilabel:
             return None
         classes = self.encoder.classes_
         if all(isinstance(label, str) for label in classes.tolist()):

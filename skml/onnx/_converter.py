@@ -22,7 +22,7 @@ def register_converter() -> None:
     ``options={TfidfVectorizer: {"tokenexp": skml.onnx.WORDS}}``, as `to_onnx` does. Lower case is that of a locale,
     "en_US" if the option ``locale`` does not say otherwise, which the machine that runs the graph must have.
 
-    Dataset
+    Examples
     --------
     >>> import skl2onnx, skml.onnx  # doctest: +SKIP
     >>> skml.onnx.register_converter()  # doctest: +SKIP

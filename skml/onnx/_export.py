@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skml._dependencies import _safe_indexing
 from skml._targets._matrix import to_dense
 from skml._targets._types import Matrix
 from skml.model_selection._delegation import last_step
@@ -90,7 +90,7 @@ def to_onnx(
     --------
     register_converter : For ``skl2onnx.to_onnx`` itself, and what goes wrong with texts there.
 
-    Dataset
+    Examples
     --------
     >>> import onnxruntime, skml.onnx  # doctest: +SKIP
     >>> model = skml.onnx.to_onnx(clf)  # doctest: +SKIP

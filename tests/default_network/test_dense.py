@@ -3,7 +3,8 @@ import pytest
 from scipy import sparse
 
 from skml import KerasMultiLabelClassifier
-from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_weights, log_odds, open_interval
+from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_weights, log_odds
+from skml._inputs import open_interval
 
 
 def network_of(widths, activation="relu", output_activation="sigmoid"):

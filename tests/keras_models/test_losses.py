@@ -18,6 +18,7 @@ from skml._keras_models._losses import (
     has_nan_support,
     named_loss,
 )
+from skml._targets._encoder import TargetKind
 
 NAN = np.nan
 
@@ -321,12 +322,12 @@ def test_bad_arguments_are_refused(name, arguments, message):
 
 
 def test_auto_loss_fits_the_problem():
-    several = auto_loss("multilabel-indicator", [1.0, 2.0], from_logits=True)
+    several = auto_loss(TargetKind.MULTILABEL, [1.0, 2.0], from_logits=True)
     assert type(several) is MultiLabelCrossentropy
     assert several.from_logits
     assert several.positive_weight.numpy().tolist() == [1, 2]
-    assert type(auto_loss("binary")) is MultiLabelCrossentropy
-    one = auto_loss("multiclass", from_logits=True)
+    assert type(auto_loss(TargetKind.BINARY)) is MultiLabelCrossentropy
+    one = auto_loss(TargetKind.MULTICLASS, from_logits=True)
     expected = keras.losses.CategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
     assert type(one) is type(expected)
     assert one.get_config() == expected.get_config()
@@ -334,7 +335,7 @@ def test_auto_loss_fits_the_problem():
 
 def test_nan_is_read_by_our_own_losses_only():
     assert all(has_nan_support(kind()) for kind in (MultiLabelCrossentropy, *NAMES.values()))
-    assert not any(map(has_nan_support, (auto_loss("multiclass"), "binary_crossentropy", keras.losses.hinge, None)))
+    assert not any(map(has_nan_support, (auto_loss(TargetKind.MULTICLASS), "binary_crossentropy", keras.losses.hinge, None)))
 
 
 def test_loss_is_the_weighted_cross_entropy():

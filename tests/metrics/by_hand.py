@@ -1,4 +1,4 @@
-"""Slow definitions of scores: of the observed entries of each row, of each label, or of all."""
+"""Slow reference implementations of the scores, over the observed entries of each row or label, or of all rows."""
 
 import numpy as np
 from sklearn import metrics as sk
@@ -7,10 +7,10 @@ from skml import metrics
 
 
 def rows(score):
-    """Return the mean over rows of a score of observed entries; None is left out."""
+    """Return a function for the mean over rows of a score of the observed entries; a score of None is left out."""
 
-    def mean(Y, other, known):
-        values = [score(Y[i, known[i]], other[i, known[i]]) for i in range(len(Y)) if known[i].any()]
+    def mean(Y, other, observed):
+        values = [score(Y[i, observed[i]], other[i, observed[i]]) for i in range(len(Y)) if observed[i].any()]
         values = [value for value in values if value is not None]
         return np.mean(values) if values else np.nan
 
@@ -18,16 +18,16 @@ def rows(score):
 
 
 def labels(score):
-    """Return the mean over labels of a score of observed entries."""
+    """Return a function for the mean over labels of a score of the observed entries."""
     transposed = rows(score)
-    return lambda Y, other, known: transposed(Y.T, other.T, known.T)
+    return lambda Y, other, observed: transposed(Y.T, other.T, observed.T)
 
 
 def entries(score):
-    """Return a score of all observed entries."""
+    """Return a function for a score of all observed entries together."""
 
-    def score_of_all(Y, other, known):
-        value = score(Y[known], other[known])
+    def score_of_all(Y, other, observed):
+        value = score(Y[observed], other[observed])
         return np.nan if value is None else value
 
     return score_of_all
@@ -41,14 +41,14 @@ def jaccard(y, d):
     return np.sum(y & d) / np.sum(y | d) if np.any(y | d) else 0.0
 
 
-def share_of_wrong_pairs(y, s):
+def fraction_of_wrong_pairs(y, s):
     pairs = [(s[a], s[b]) for a in np.flatnonzero(y) for b in np.flatnonzero(y == 0)]
     return np.mean([true <= false for true, false in pairs]) if pairs else 0.0
 
 
 def lrap(y, s):
-    shares = [np.mean(y[s >= s[j]]) for j in np.flatnonzero(y)]
-    return np.mean(shares) if shares else 1.0
+    precisions = [np.mean(y[s >= s[j]]) for j in np.flatnonzero(y)]
+    return np.mean(precisions) if precisions else 1.0
 
 
 def top_two(y, s):
@@ -66,8 +66,8 @@ def cross_entropy(y, p):
     return np.mean([-np.log(q) if true else -np.log(1 - q) for true, q in zip(y, p, strict=True)])
 
 
-def of_two_classes(score):
-    """Return an area under a curve, which both classes are needed for."""
+def both_classes(score):
+    """Return a score that is None unless y has both 0 and 1."""
     return lambda y, s: score(y, s) if 0 < np.mean(y) < 1 else None
 
 
@@ -85,7 +85,7 @@ BY_HAND = {
     "hamming": (metrics.hamming_loss, {}, entries(lambda y, d: np.mean(y != d))),
     "lrap": (metrics.label_ranking_average_precision_score, {}, rows(lrap)),
     "coverage": (metrics.coverage_error, {}, rows(lambda y, s: sum(s >= min(s[y == 1])) if any(y) else 0)),
-    "ranking loss": (metrics.label_ranking_loss, {}, rows(share_of_wrong_pairs)),
+    "ranking loss": (metrics.label_ranking_loss, {}, rows(fraction_of_wrong_pairs)),
     "log loss": (metrics.log_loss, {}, rows(cross_entropy)),
     "precision at 2": (metrics.precision_at_k, {"k": 2}, rows(lambda y, s: np.mean(top_two(y, s)))),
     "recall at 2": (
@@ -94,8 +94,8 @@ BY_HAND = {
         rows(lambda y, s: sum(top_two(y, s)) / sum(y) if any(y) else None),
     ),
     "ndcg at 2": (metrics.ndcg_at_k, {"k": 2}, rows(ndcg_at_two)),
-    "roc_auc micro": (metrics.roc_auc_score, {"average": "micro"}, entries(of_two_classes(sk.roc_auc_score))),
-    "roc_auc": (metrics.roc_auc_score, {}, labels(of_two_classes(sk.roc_auc_score))),
-    "average_precision": (metrics.average_precision_score, {}, labels(of_two_classes(sk.average_precision_score))),
+    "roc_auc micro": (metrics.roc_auc_score, {"average": "micro"}, entries(both_classes(sk.roc_auc_score))),
+    "roc_auc": (metrics.roc_auc_score, {}, labels(both_classes(sk.roc_auc_score))),
+    "average_precision": (metrics.average_precision_score, {}, labels(both_classes(sk.average_precision_score))),
 }
 FROM_DECISIONS = ("f1_micro", "f1_macro", "f1_samples", "recall_samples", "jaccard_macro", "accuracy", "hamming")

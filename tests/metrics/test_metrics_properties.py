@@ -1,4 +1,4 @@
-"""Scores of any small indicator with weights: scikit-learn's where all is known, else those of slow definitions."""
+"""Scores of random small indicators with weights, compared with scikit-learn or, with missing labels, `by_hand`."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ pytestmark = [
 
 @st.composite
 def problems(draw, entries=(0, 1), min_labels=2):
-    """Draw truth, scores with ties, decisions and weights, of which one is above 0."""
+    """Draw true labels, scores with ties, decisions and weights, at least one of which is positive."""
     shape = draw(st.tuples(st.integers(1, 8), st.integers(min_labels, 5)))
     Y = draw(arrays(float, shape, elements=st.sampled_from(entries)))
     scores = draw(arrays(int, shape, elements=st.integers(0, 10))) / 10
@@ -33,14 +33,14 @@ NAMES = ["f1_score", "precision_score", "recall_score", "jaccard_score"]
 
 @settings(max_examples=200)
 @given(problems(), st.sampled_from(NAMES), st.sampled_from(AVERAGES), st.sampled_from([0.0, 1.0]))
-def test_decisions_score_as_in_scikit_learn(problem, name, average, zero_division):
+def test_scores_of_decisions_equal_those_of_scikit_learn(problem, name, average, zero_division):
     Y, _, D, weight = problem
     kwargs = {"average": average, "zero_division": zero_division, "sample_weight": weight}
     np.testing.assert_allclose(getattr(metrics, name)(Y, D, **kwargs), getattr(sk, name)(Y, D, **kwargs))
 
 
 @given(problems())
-def test_other_scores_are_those_of_scikit_learn(problem):
+def test_other_scores_equal_those_of_scikit_learn(problem):
     Y, scores, D, weight = problem
     for name in ("accuracy_score", "hamming_loss"):
         expected = getattr(sk, name)(Y, D, sample_weight=weight)
@@ -52,12 +52,12 @@ def test_other_scores_are_those_of_scikit_learn(problem):
 
 @pytest.mark.parametrize("name", BY_HAND)
 @given(problem=problems(entries=(0, 1, np.nan), min_labels=1))
-def test_unknown_cells_count_nowhere_and_weights_are_repetitions(name, problem):
+def test_missing_labels_are_ignored_and_weights_equal_repetitions(name, problem):
     score_func, kwargs, by_hand = BY_HAND[name]
     Y, scores, D, weight = problem
     other = D if name in FROM_DECISIONS else scores
     rows = np.repeat(np.arange(len(Y)), weight)
-    known = ~np.isnan(Y[rows])
-    expected = by_hand(np.nan_to_num(Y).astype(int)[rows], other[rows], known) if known.any() else np.nan
+    observed = ~np.isnan(Y[rows])
+    expected = by_hand(np.nan_to_num(Y).astype(int)[rows], other[rows], observed) if observed.any() else np.nan
     actual = score_func(Y, other, sample_weight=weight, **kwargs)
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)

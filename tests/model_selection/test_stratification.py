@@ -10,7 +10,7 @@ RNG = np.random.RandomState
 
 @pytest.fixture
 def rare():
-    """200 rows, a label of 100, one of 20 and one of 3 positives."""
+    """An indicator of 200 rows and three labels with 100, 20 and 3 positives."""
     Y = np.zeros((200, 3), dtype=np.uint8)
     Y[::2, 0], Y[:20, 1], Y[:3, 2] = 1, 1, 1
     return Y
@@ -27,7 +27,7 @@ def test_a_holdout_is_stratified_by_label(container, rare):
 
 @pytest.mark.parametrize("seconds", [0, 10])
 def test_a_label_keeps_a_positive_in_training(seconds, rare, monkeypatch):
-    monkeypatch.setattr(_stratification, "_FIT_SECONDS", seconds)  # 0: at random
+    monkeypatch.setattr(_stratification, "_FIT_SECONDS", seconds)  # 0 makes the holdout random
     rare[1:3, 2] = 0
     for seed in range(40):
         rows, _ = holdout(np.arange(200), rare, 0.5, RNG(seed))
@@ -41,7 +41,7 @@ def test_small_holdouts_and_folds_are_not_made(rare):
 
 
 @pytest.mark.parametrize("seconds", [0, 10])
-def test_folds_hold_each_row_once(seconds, rare, monkeypatch):
+def test_each_row_is_in_one_fold(seconds, rare, monkeypatch):
     monkeypatch.setattr(_stratification, "_FIT_SECONDS", seconds)
     rows = np.arange(0, 200, 2)
     fold = folds(rows, rare, 5, RNG(0))

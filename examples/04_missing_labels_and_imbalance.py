@@ -1,10 +1,11 @@
-"""Lesson 4: cells that nobody has labelled, and labels that hardly occur.
+"""Lesson 4: missing labels and rare labels.
 
-Functions of yeast genes (Elisseeff and Weston, 2002), which the package ``river`` ships: 103 measurements, 14 classes
-of function. Run it with ``python examples/04_unknown_labels_and_imbalance.py``, or cell by cell.
+The data are yeast genes with 103 measurements and 14 classes of function (Elisseeff and Weston, 2002), from the package
+``river``. Run this lesson with ``python examples/04_missing_labels_and_imbalance.py``, or cell by cell in an editor or
+notebook.
 """
 
-# %% Data. Of the training rows we forget three of four cells, as if each gene had been tested for a few functions.
+# %% Data. We remove three in four entries of the training labels, as if each gene had been tested for a few functions.
 import numpy as np
 import pandas as pd
 from river.datasets import Yeast
@@ -14,32 +15,33 @@ genes = pd.read_csv(Yeast().path)
 Y = genes.filter(like="Class").astype(float)
 X = genes.drop(columns=Y.columns)
 X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.4, random_state=0)
-is_known = np.random.RandomState(0).uniform(size=Y_train.shape) < 0.25
-Y_partly = Y_train.where(is_known)
-print(f"{Y_partly.isna().to_numpy().mean():.0%} of {Y_partly.size} cells unknown; a row:", Y_partly.iloc[1].tolist())
+is_observed = np.random.RandomState(0).uniform(size=Y_train.shape) < 0.25
+Y_partly = Y_train.where(is_observed)
+print(f"{Y_partly.isna().to_numpy().mean():.0%} of {Y_partly.size} entries are missing; a row:")
+print(Y_partly.iloc[1].tolist())
 
-# %% NaN is unknown: it adds nothing to the loss, to weights, thresholds and scores. Filling in 0
-# teaches what is wrong: probabilities are a quarter of what they should be, and none reaches 0.5.
+# %% A NaN entry is a missing label. The loss, the class weights, the thresholds and the scores ignore it. Filling in 0
+# for the missing labels is wrong: the probabilities fall to a quarter of the correct ones, and none reaches 0.5.
 from skml import KerasMultiLabelClassifier
 from skml.metrics import average_precision_score, f1_score, roc_auc_score
 
 quick = KerasMultiLabelClassifier(hidden_layer_sizes=64, n_members=3, random_state=0)
-ways = {"all cells known": Y_train, "NaN": Y_partly, "filled with 0": Y_partly.fillna(0)}
+targets = {"nothing missing": Y_train, "NaN": Y_partly, "filled with 0": Y_partly.fillna(0)}
 rows = {}
-for name, y in ways.items():
+for name, y in targets.items():
     proba = quick.fit(X_train, y).predict_proba(X_test)
     rows[name] = {
         "ROC-AUC": roc_auc_score(Y_test, proba),
         "mean probability": proba.mean(),
         "micro-F1 at 0.5": f1_score(Y_test, proba >= 0.5, average="micro"),
     }
-rows["(truth)"] = {"mean probability": Y_test.to_numpy().mean()}
+rows["(true labels)"] = {"mean probability": Y_test.to_numpy().mean()}
 print(pd.DataFrame(rows).T.round(3).to_string(na_rep=""))
 
-# %% Rare labels: hardly any probability reaches 0.5. Weights and losses move probabilities; thresholds move decisions.
-# At 0.5, "balanced" and "asymmetric" find more of the rare labels, but their probabilities are no longer those of the
-# data. With a tuned threshold for each label, the default is as good: so tune thresholds first.
-print("rows of each label:", Y_train.sum().astype(int).tolist())
+# %% Rare labels seldom reach a probability of 0.5. Class weights and losses change the probabilities; thresholds change
+# the decisions only. At a threshold of 0.5, "balanced" and "asymmetric" find more of the rare labels, but their
+# probabilities are too high. With a tuned threshold for each label, the default is as good, so tune thresholds first.
+print("number of rows with each label:", Y_train.sum().astype(int).tolist())
 settings = {
     "default": {},
     'class_weight="balanced"': {"class_weight": "balanced"},
@@ -51,13 +53,13 @@ for name, params in settings.items():
     clf = KerasMultiLabelClassifier(hidden_layer_sizes=64, n_members=3, random_state=0, **params).fit(X_train, Y_train)
     proba = clf.predict_proba(X_test)
     macro_f1 = {}
-    for threshold in (0.5, "f1_micro", "f1_macro"):  # tuned on the out-of-fold probabilities, without another fit
+    for threshold in (0.5, "f1_micro", "f1_macro"):  # tuned on out-of-fold probabilities, without another fit
         macro_f1[f"macro-F1, {threshold}"] = f1_score(Y_test, clf.set_params(threshold=threshold).predict(X_test))
     ranking = {"mean AP": average_precision_score(Y_test, proba), "mean probability": proba.mean()}
     rows[name] = ranking | macro_f1
 print(pd.DataFrame(rows).T.round(3).to_string())
 
-# %% What the tuned thresholds do for each label.
+# %% The scores and the tuned threshold of each label.
 import matplotlib.pyplot as plt
 
 from skml.inspection import LabelReportDisplay
