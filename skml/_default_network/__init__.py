@@ -1,1 +1,1 @@
-"""Stage 2: the default network as NumPy arrays: its automatic settings, scaling, prediction and gradients."""
+"""Stage 2: the default network as NumPy arrays, with its automatic settings, scaling, prediction and gradients."""

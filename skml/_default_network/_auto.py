@@ -1,4 +1,4 @@
-"""How the default network starts and learns from X of each kind: what its "auto" parameters mean."""
+"""The default network's settings, architecture and dropout rates that replace its "auto" parameters."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -7,43 +7,44 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-# Sparse rows with a larger share of stored entries are trained as dense batches.
+# Sparse X with a larger fraction of stored values is trained in dense batches.
 _MAX_DENSITY = 0.1
 
-# A row of fewer stored values is short: what it says hangs on each of them.
+# A row with fewer stored values is short: each of its values matters.
 _SHORT_ROW = 20
 
-# Columns are full where the median of them has a value in so large a share of the rows.
-_FULL_COLUMN = 0.02
+# Features are frequent if the median column has a value in at least this fraction of the rows.
+_FREQUENT = 0.02
 
-# Fewer rows make too few updates for biases that start at 0 to learn what is true of an empty row.
+# With fewer rows there are too few updates to learn the output biases from 0.
 _FEW_ROWS = 4000
-_FEW_ROWS_OF_FULL_COLUMNS = 1000
+_FEW_ROWS_IF_FREQUENT = 1000
 
-# AdaptiveRates of dropout in training that sees rows a few times only, and not those that it does not learn from.
-_RATES_OF_FEW_EPOCHS = {"dropout": 0.1, "input_dropout": 0.0}
+# Dropout rates for `partial_fit`: few passes, no validation data.
+_PARTIAL_FIT_RATES = {"dropout": 0.1, "input_dropout": 0.0}
 
 
 @dataclass(frozen=True)
 class AutoSettings:
-    """How the default network starts and learns.
+    """Settings of the default network that depend on X.
 
     Parameters
     ----------
     widths : tuple of int
-        Units of a hidden layer, the most and, where members get too large, fewer.
+        Numbers of units of a hidden layer, in falling order. The first with which members are not too large is used,
+        otherwise the last.
     n_hidden : int
         Number of hidden layers.
     dropout, input_dropout : float
-        The largest rates.
+        The largest dropout rates.
     learning_rate : float
-        For batches of 16 rows; it grows with the root of the batch size.
+        Learning rate for batches of 16 rows; it is proportional to the square root of the batch size.
     output_scale : float
-        The kernel of the outputs starts at this share of its usual deviation.
+        Factor of the usual standard deviation of the initial output kernel.
     row_dropout : float, default=0.0
-        Share of the rows of a batch that are set to 0, so that the biases learn what is true of an empty row.
+        Fraction of the rows of a batch that are set to 0, so that the biases learn to predict an empty row.
     prior_bias : bool, default=False
-        Whether the biases of the outputs start at the base rates of the labels.
+        Whether the output biases start at the log-odds of the labels' base rates.
     is_sparse : bool, default=False
         Whether batches are sparse.
     """
@@ -59,10 +60,11 @@ class AutoSettings:
     is_sparse: bool = False
 
 
-# A small output kernel leaves nothing to be held_out_predictions: half of the updates do.
+# With a small output kernel half of the updates suffice, as training need not first unlearn random outputs.
 DENSE = AutoSettings((256, 128, 64), 2, dropout=0.5, input_dropout=0.3, learning_rate=1e-3, output_scale=0.1)
 
-# From biases of 0 a network learns, row by row, what speaks against a label, which base rates would leave unsaid.
+# With zero output biases the network has to learn negative evidence from the features; biases at the base rates would
+# hide it.
 SPARSE_LONG = AutoSettings(
     (256, 128, 64, 32),
     2,
@@ -78,7 +80,7 @@ SPARSE_LONG_FEW = replace(SPARSE_LONG, prior_bias=True)
 SPARSE_FREQUENT = replace(SPARSE_LONG, input_dropout=0.2)
 SPARSE_FREQUENT_FEW = replace(SPARSE_FREQUENT, prior_bias=True)
 
-# Short rows are learned in few epochs, in which biases would not get anywhere, and leave no value out.
+# Short rows are learned in a few epochs, too few to learn the biases from 0, and need each of their values.
 SPARSE_SHORT = AutoSettings(
     (128, 64, 32),
     1,
@@ -97,14 +99,14 @@ def auto_settings(params, X, weight=None):
     Parameters
     ----------
     params : dict
-        ``model`` and ``jit_compile`` of the estimator.
+        Parameters of the estimator; ``model`` and ``jit_compile`` are used.
     X : ndarray or CSR of shape (n_samples, n_features)
     weight : ndarray of shape (n_samples,), default=None
-        Rows of weight 0 say nothing.
+        Rows of weight 0 are ignored.
     """
     if params["model"] is not None:
         return None
-    if not sparse.issparse(X) or params["jit_compile"]:  # XLA takes no sparse batches
+    if not sparse.issparse(X) or params["jit_compile"]:  # XLA does not support sparse batches
         return DENSE
     X = X if weight is None else X[weight > 0]
     if not 0 < X.nnz <= _MAX_DENSITY * np.prod(X.shape, dtype=float):
@@ -112,23 +114,23 @@ def auto_settings(params, X, weight=None):
     if np.median(np.diff(X.indptr)) < _SHORT_ROW:
         return SPARSE_SHORT
     counts = np.bincount(X.indices)
-    if np.median(counts[counts > 0]) >= _FULL_COLUMN * X.shape[0]:
-        return SPARSE_FREQUENT_FEW if X.shape[0] < _FEW_ROWS_OF_FULL_COLUMNS else SPARSE_FREQUENT
+    if np.median(counts[counts > 0]) >= _FREQUENT * X.shape[0]:
+        return SPARSE_FREQUENT_FEW if X.shape[0] < _FEW_ROWS_IF_FREQUENT else SPARSE_FREQUENT
     return SPARSE_LONG_FEW if X.shape[0] < _FEW_ROWS else SPARSE_LONG
 
 
 @dataclass(frozen=True)
 class AdaptiveRates:
-    """AdaptiveRates of dropout, and what may move in training.
+    """Dropout rates and the learning rate, and which of them are adapted during training.
 
     Parameters
     ----------
-    values : dict of str -> float
-        ``dropout`` and ``input_dropout``, to start from.
+    values : dict of str to float
+        Initial values of ``dropout`` and ``input_dropout``.
     adaptive : tuple of str
-        Those of them that follow the loss in training.
+        Names of the dropout rates that are adapted to the loss.
     learning_rate : float or None
-        Where that of the optimizer starts, for batches of 16 rows, if it follows the loss.
+        Initial learning rate for batches of 16 rows if it is adapted to the loss; None if it is not.
     """
 
     values: dict
@@ -136,88 +138,95 @@ class AdaptiveRates:
     learning_rate: float | None
 
 
-def adaptive_rates(params, recipe, is_partial_fit=False):
-    """Return the `AdaptiveRates` that an estimator's parameters mean; None for a custom network.
+def adaptive_rates(params, settings, is_partial_fit=False):
+    """Return the `AdaptiveRates` for the parameters of an estimator; None for a custom network.
 
     Parameters
     ----------
     params : dict
         Parameters of the estimator.
-    recipe : AutoSettings or None
+    settings : AutoSettings or None
     is_partial_fit : bool, default=False
-        Whether training sees rows a few times only, and not those that it does not learn from.
+        Whether to train for one epoch without validation data, so that nothing can be adapted.
     """
-    if recipe is None:
+    if settings is None:
         return None
-    auto = _RATES_OF_FEW_EPOCHS if is_partial_fit else {name: getattr(recipe, name) for name in _RATES_OF_FEW_EPOCHS}
+    auto = _PARTIAL_FIT_RATES if is_partial_fit else {name: getattr(settings, name) for name in _PARTIAL_FIT_RATES}
     is_auto = [name for name in auto if isinstance(params[name], str)]
     values = {name: auto[name] if name in is_auto else params[name] for name in auto}
     is_set = params["learning_rate"] is not None or any(name.startswith("optimizer__") for name in params)
     follows = params["optimizer"] == "adam" and not is_set and not is_partial_fit
     adaptive = () if is_partial_fit else tuple(name for name in is_auto if values[name])
-    return AdaptiveRates(values, adaptive, recipe.learning_rate if follows else None)
+    return AdaptiveRates(values, adaptive, settings.learning_rate if follows else None)
 
 
-# Each update goes through all weights of all members; of five wide ones half as many.
+# Limit of the weights of all members, as each update touches all weights. Five members have at most half of it.
 _MAX_WEIGHTS = 16_000_000
 
-# Of sparse rows an update touches only the columns that they have: this is for memory, 128 MB.
+# Limit for sparse rows, because of memory (128 MB): an update touches only the columns that a batch contains.
 _MAX_SPARSE_WEIGHTS = 2**25
 
-# Wide layers cost too much beyond so many weights also then.
+# Limits for wide layers on sparse input, by width.
 _MAX_WIDE_WEIGHTS = {256: _MAX_WEIGHTS // 2, 128: 2**24}
 
-# Fewer rows than this do not fill the widest layers.
+# The widest layers are not used for fewer rows.
 _MIN_ROWS_OF_WIDEST = 300
 
 
 class Architecture(NamedTuple):
-    """Units of each hidden layer of a member, and the number of members."""
+    """Number of units of each hidden layer of a member, and number of members."""
 
     hidden: list
     n_members: int
 
 
-def auto_architecture(params, recipe, n_features, n_outputs, n_rows):
-    """Return the `Architecture` that an estimator's parameters mean.
+def auto_architecture(params, settings, n_features, n_outputs, n_rows):
+    """Return the `Architecture` for the parameters of an estimator.
 
     Parameters
     ----------
     params : dict
-        ``hidden_layer_sizes`` and ``n_members``.
-    recipe : AutoSettings
+        Parameters of the estimator; ``hidden_layer_sizes`` and ``n_members`` are used.
+    settings : AutoSettings
     n_features, n_outputs : int
     n_rows : float
-        How many rows of equal weight there are.
+        Effective number of rows.
+
+    Raises
+    ------
+    ValueError
+        If ``hidden_layer_sizes`` contains anything but positive integers.
     """
     hidden = params["hidden_layer_sizes"]
     if isinstance(hidden, str):
-        hidden = auto_hidden_layer_sizes(recipe, n_features, n_outputs, n_rows)
+        hidden = auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows)
     else:
         hidden = np.atleast_1d(hidden).tolist()
         if not all(isinstance(width, int) and width > 0 for width in hidden):
-            raise ValueError(f"hidden_layer_sizes must hold positive integers; got {params['hidden_layer_sizes']!r}.")
+            raise ValueError(
+                f'hidden_layer_sizes must be "auto" or positive integers; got {params["hidden_layer_sizes"]!r}.'
+            )
     n_members = params["n_members"]
     if n_members == "auto":
-        n_members = auto_members([n_features, *hidden, n_outputs], recipe.is_sparse)
+        n_members = auto_members([n_features, *hidden, n_outputs], settings.is_sparse)
     return Architecture(hidden, int(n_members))
 
 
-def auto_hidden_layer_sizes(recipe, n_features, n_outputs, n_rows):
-    """Return the widest hidden layers of a recipe of which five members have not too many weights.
+def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows):
+    """Return the widest hidden layers with which five members do not have too many weights.
 
-    The widest are left out for fewer than 300 rows. Dense members have at most 8 million weights; sparse ones as many
-    with 256 units, 16 million with 128 and 32 million with 64.
+    Five members have at most 8 million weights for dense input. For sparse input the limit is 8 million with 256
+    units, 16 million with 128 units and 32 million with fewer. Layers of 256 units need at least 300 rows.
     """
-    for width in [w for w in recipe.widths if w < 256 or n_rows >= _MIN_ROWS_OF_WIDEST]:
-        most = _MAX_WIDE_WEIGHTS.get(width, _MAX_SPARSE_WEIGHTS) if recipe.is_sparse else _MAX_WEIGHTS // 2
-        if 5 * _count_weights([n_features, *recipe.n_hidden * [width], n_outputs]) <= most:
+    for width in [w for w in settings.widths if w < 256 or n_rows >= _MIN_ROWS_OF_WIDEST]:
+        most = _MAX_WIDE_WEIGHTS.get(width, _MAX_SPARSE_WEIGHTS) if settings.is_sparse else _MAX_WEIGHTS // 2
+        if 5 * _count_weights([n_features, *settings.n_hidden * [width], n_outputs]) <= most:
             break
-    return recipe.n_hidden * [width]
+    return settings.n_hidden * [width]
 
 
 def auto_members(widths, is_sparse=False):
-    """Return 5 members, or as many as have at most 16 million weights, with sparse rows 32 million."""
+    """Return 5, or the largest number of members with at most 16 million weights (32 million for sparse rows)."""
     most = _MAX_SPARSE_WEIGHTS if is_sparse else _MAX_WEIGHTS
     return int(np.clip(most // _count_weights(widths), 1, 5))
 

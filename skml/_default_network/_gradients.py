@@ -1,4 +1,4 @@
-"""What each column of a row adds to the log-odds of an output of the default network: integrated gradients."""
+"""Contributions of the features of a row to the log-odds of an output of the default network."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,15 @@ from scipy.special import expit, log_expit, log_softmax, logsumexp, ndtr, softma
 from skml._default_network._network import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from skml._targets._matrix import to_dense
 
-# The contributions sum to the difference within this, or this share of it where that is above 1.
+# Largest error of the sum of the contributions: absolute, or relative to the difference if that is above 1.
 TOLERANCE = 0.01
 
-# Parts of the path from the baseline to the row, each of 16 points: twice as many until the sum is near enough. What
-# is left is due to the corners of "relu"; smooth activations need the first number only.
+# Number of parts of the path from the baseline to the row, with 16 points each. It is doubled until the error is small
+# enough. Errors come from the corners of "relu"; smooth activations need the first number only.
 _N_PARTS = (8, 16, 32, 64, 128)
 _PART = np.polynomial.legendre.leggauss(16)
 
-# Of each of ACTIVATIONS.
+# Derivative of each of ACTIVATIONS.
 DERIVATIVES = {
     "elu": lambda x: np.exp(np.minimum(x, 0)),
     "gelu": lambda x: ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
@@ -31,16 +31,16 @@ DERIVATIVES = {
 
 
 class Contributions(NamedTuple):
-    """What the columns of a row add to the log-odds of an output, compared with a baseline.
+    """Contributions of the columns of a row to the log-odds of an output, compared with a baseline.
 
     Parameters
     ----------
     columns : ndarray of int
-        Those that differ from the baseline.
+        The columns that differ from the baseline.
     values : ndarray of float64, of the same length
-        What each adds.
+        Contribution of each of these columns.
     log_odds, baseline_log_odds : float
-        Of the row and of the baseline.
+        Log-odds of the output for the row and for the baseline.
     """
 
     columns: np.ndarray
@@ -50,11 +50,12 @@ class Contributions(NamedTuple):
 
 
 def integrated_gradients(network, row, output):
-    """Return what the columns of a row add to the log-odds of an output.
+    """Return the contributions of the columns of a row to the log-odds of an output: integrated gradients.
 
-    That is their change from the baseline times the gradient of the log-odds, of the members' mean after calibration,
-    averaged over the straight path from the baseline to the row (Sundararajan et al., 2017). The baseline is the mean
-    row where the network subtracts one, else the row of zeros.
+    A contribution is the difference of a column from the baseline multiplied by the gradient of the log-odds, averaged
+    over the straight path from the baseline to the row (Sundararajan et al., 2017). The log-odds are those of the
+    calibrated mean of the members. The baseline is the mean row if the network subtracts it, otherwise the row of
+    zeros.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def integrated_gradients(network, row, output):
     difference = odds - baseline_odds
     for n_parts in _N_PARTS:
         points, weights = _quadrature(n_parts)
-        # The first layer is linear: all else takes place behind it, whatever the number of columns.
+        # As the first layer is linear, only the other layers are integrated; they do not depend on the number of columns.
         first = np.outer(points, change @ kernel) + network.weights[1]
         values = change * (kernel @ (weights @ _gradient(network, first, output)))
         if abs(values.sum() - difference) <= TOLERANCE * max(1, abs(difference)):
@@ -85,7 +86,7 @@ def integrated_gradients(network, row, output):
 
 
 def log_odds_of_output(network, row, output):
-    """Return the log-odds of an output for a row: of one class against the others, where it has a softmax."""
+    """Return the log-odds of an output for a row; with a softmax, of its class against all other classes."""
     scores = network.log_proba(row)[0].astype(np.float64)
     return float(
         scores[output] - (logsumexp(np.delete(scores, output)) if network.output_activation == "softmax" else 0)
@@ -93,44 +94,56 @@ def log_odds_of_output(network, row, output):
 
 
 def _quadrature(n_parts):
-    """Return points in (0, 1) and their weights, those of Gauss and Legendre in each of so many parts."""
+    """Return points in (0, 1) and their weights: Gauss-Legendre quadrature in each of `n_parts` equal parts."""
     points, weights = _PART
     points = np.arange(n_parts)[:, None] + (points + 1) / 2
     return points.ravel() / n_parts, np.tile(weights / 2, n_parts) / n_parts
 
 
 def _gradient(network, first, output):
-    """Return the gradient of the log-odds with respect to what the first layer gives, (n_points, n_members * units)."""
-    layers, logits, hidden = [], first.reshape(len(first), network.n_members, -1).swapaxes(0, 1), None
-    others = network.weights[2:]
-    if network.output_activation == "sigmoid" and others:  # of thousands of labels the others are not needed
-        others = [*others[:-2], *(weights[..., [output]] for weights in others[-2:])]
+    """Return the gradient of the log-odds with respect to the sums of the first layer.
+
+    Parameters
+    ----------
+    network : DenseNetwork
+    first : ndarray of shape (n_points, n_members * units)
+        Sums of the first layer.
+    output : int
+
+    Returns
+    -------
+    ndarray of shape (n_points, n_members * units)
+    """
+    logits, hidden = first.reshape(len(first), network.n_members, -1).swapaxes(0, 1), None
+    layers, passed = list(network.layers()), []
+    if network.output_activation == "sigmoid" and layers:  # the other outputs, possibly thousands, are not needed
+        kernel, bias, has_residual = layers[-1]
+        layers[-1] = kernel[..., [output]], bias[..., [output]], has_residual
         output = 0
-    others = [weights.astype(np.float64) for weights in others]
-    for kernel, bias in zip(others[::2], others[1::2], strict=True):
-        slope = DERIVATIVES[network.activation](logits)  # first: an activation may work in place
+    for kernel, bias, has_residual in layers:
+        kernel, bias = kernel.astype(np.float64), bias.astype(np.float64)
+        slope = DERIVATIVES[network.activation](logits)  # before the activation, which may change the logits in place
         outputs = ACTIVATIONS[network.activation](logits)
-        has_residual = hidden is not None and hidden.shape == outputs.shape
         hidden = outputs + hidden if has_residual else outputs
-        layers.append((slope, kernel, has_residual))
+        passed.append((slope, kernel, has_residual))
         logits = hidden @ kernel + bias[:, None]
-    link = _link_of_sigmoid if network.output_activation == "sigmoid" else _link_of_softmax
-    gradient, passed_on = link(logits, output, network.calibration.slope), 0
-    for slope, kernel, has_residual in reversed(layers):
-        of_hidden = gradient @ kernel.swapaxes(1, 2) + passed_on
-        gradient, passed_on = of_hidden * slope, of_hidden if has_residual else 0
+    gradient_of_output = _gradient_of_sigmoid if network.output_activation == "sigmoid" else _gradient_of_softmax
+    gradient, of_residual = gradient_of_output(logits, output, network.calibration.slope), 0
+    for slope, kernel, has_residual in reversed(passed):
+        of_hidden = gradient @ kernel.swapaxes(1, 2) + of_residual
+        gradient, of_residual = of_hidden * slope, of_hidden if has_residual else 0
     return gradient.swapaxes(0, 1).reshape(len(first), -1)
 
 
-def _link_of_sigmoid(logits, output, slope):
+def _gradient_of_sigmoid(logits, output, slope):
     """Return the gradient of the log-odds of the members' mean with respect to their logits."""
     z, gradient = logits[..., output], np.zeros_like(logits)
-    for_it, against_it = (softmax(log_expit(sign * z), axis=0) * expit(-sign * z) for sign in (1, -1))
-    gradient[..., output] = slope * (for_it + against_it)
+    of_log_yes, of_log_no = (softmax(log_expit(sign * z), axis=0) * expit(-sign * z) for sign in (1, -1))
+    gradient[..., output] = slope * (of_log_yes + of_log_no)
     return gradient
 
 
-def _link_of_softmax(logits, output, slope):
+def _gradient_of_softmax(logits, output, slope):
     """Return the gradient of the log-odds of one class of the members' mean with respect to their logits."""
     log_proba = log_softmax(logits, axis=-1)
     others = slope * logsumexp(log_proba, axis=0)

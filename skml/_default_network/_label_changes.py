@@ -1,4 +1,4 @@
-"""A trained default network whose outputs become those of another label space: arithmetic on arrays."""
+"""Changes of the labels of a trained default network."""
 
 from dataclasses import replace
 
@@ -7,19 +7,19 @@ import numpy as np
 from skml._decisions._calibration import NOT_CALIBRATED
 
 
-def with_labels(network, columns, base):
-    """Return a trained network with other outputs; it is not calibrated.
+def with_labels(network, columns, prior_log_odds):
+    """Return a trained network with other outputs, without calibration.
 
-    Earlier outputs keep their weights. New ones start from their base rates, whatever X is: their kernel is 0, which
-    the hidden layers, trained as they are, do not need to be drawn at random.
+    Previous outputs keep their weights. New outputs start at the base rates of their labels, independent of X: their
+    kernel is 0. It need not be random, as the hidden layers are trained already.
 
     Parameters
     ----------
     network : DenseNetwork
     columns : ndarray of int, shape (n_outputs,)
-        Where each output is now; -1 for a new one.
-    base : ndarray of shape (n_members, n_outputs)
-        Log-odds from which new outputs start.
+        The previous column of each output; -1 for a new output.
+    prior_log_odds : ndarray of shape (n_members, n_outputs)
+        Log-odds at which new outputs start.
 
     Returns
     -------
@@ -28,7 +28,8 @@ def with_labels(network, columns, base):
     *others, kernel, bias = network.weights
     n_before = network.widths[-1]
     kernel, kept = remap_outputs(kernel, columns, n_before), remap_outputs(bias, columns, n_before)
-    bias = np.where(columns < 0, base, kept.reshape(base.shape)).astype(bias.dtype).reshape(kept.shape)
+    bias = np.where(columns < 0, prior_log_odds, kept.reshape(prior_log_odds.shape)).astype(bias.dtype)
+    bias = bias.reshape(kept.shape)
     return replace(network, weights=[*others, kernel, bias], calibration=NOT_CALIBRATED)
 
 
@@ -38,13 +39,14 @@ def remap_outputs(array, columns, n_before, axis=-1, new=0.0):
     Parameters
     ----------
     array : ndarray
-        Has `n_before` outputs along `axis`, or those of one member after the other.
+        An array with `n_before` outputs along `axis`, or with the outputs of several members one after the other.
     columns : ndarray of int, shape (n_outputs,)
-        Where each output is now; -1 for a new one.
+        The previous column of each output; -1 for a new output.
     n_before : int
+        Previous number of outputs.
     axis : int, default=-1
     new : float, default=0.0
-        The value of new ones.
+        The value of new outputs.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The default network as arrays: the weights to start from, and the forward pass of the trained one."""
+"""The default network as NumPy arrays: initial weights and the forward pass."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -10,25 +10,26 @@ from scipy.special import erf, expit, log_expit, log_softmax, logsumexp, softmax
 from skml._decisions._calibration import NOT_CALIBRATED, Calibration, calibration_of
 from skml._targets._matrix import row_blocks
 
-# Inputs and outputs of a layer, in float64.
+# Bytes of an input and an output of a layer in float64.
 _ENTRY_BYTES = 16
 
-# Batches of more rows are multiplied in the dtype of the network.
+# Larger batches are multiplied in the dtype of the network.
 _MAX_EXACT_ROWS = 500
 
-# The members of batches of more rows are computed one after the other.
+# For larger batches the members are computed one after the other.
 _MAX_STACKED_ROWS = 32
 
-# A network whose weights in float64 are larger is cast at each call.
+# If the weights in float64 are larger, they are cast at each call and not kept.
 _MAX_KEPT_BYTES = 2**25
 
-# Offsets of so many standard deviations are subtracted in float64: float32 would leave less than 4 digits of the rest.
+# X is scaled in float64 if a column's mean exceeds this number of standard deviations: in float32 less than 4 digits
+# of the difference would be left.
 _MAX_OFFSET = 2**10
 
-# Standard deviation of a standard normal distribution that is cut off at 2.
+# Standard deviation of the standard normal distribution truncated at two standard deviations.
 _TRUNCATED_DEVIATION = 0.87962566103423978
 
-# Of the activation "selu" (Klambauer et al., 2017).
+# Constants of the activation "selu" (Klambauer et al., 2017).
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
@@ -51,33 +52,35 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class DenseNetwork:
-    """Fully connected networks, the members of an ensemble, as arrays.
+    """An ensemble of fully connected networks as arrays.
 
-    Up to 500 rows every product is taken in float64: in float32 BLAS rounds a row differently when
-    other rows stand beside it, and a prediction must not depend on its neighbours. The first layer of
-    sparse rows is summed row by row and needs no such care. More rows are multiplied in the dtype of the
-    network, twice as fast; those of a block whose values are too large for that in float64 again.
+    A residual connection adds the input of a hidden layer to its output if both have the same width.
+
+    Up to 500 rows are multiplied in float64, so that a prediction does not depend on the other rows of a batch: in
+    float32, BLAS rounds differently for other numbers of rows. The product of sparse rows and the first kernel is a sum
+    for each row, which needs no float64. More rows are multiplied in the dtype of the network, which is twice as fast;
+    a block of rows whose values are too large for that is multiplied again in float64.
 
     Parameters
     ----------
     weights : list of ndarray
-        Kernel and bias of each layer in turn. The first layer is that of all members side by side,
-        (n_features, n_members * units) and (n_members * units,); the others are stacked,
+        Kernels and biases of the layers in turn. The first layer has the units of all members side by side: shapes
+        (n_features, n_members * units) and (n_members * units,). The other layers are stacked: shapes
         (n_members, inputs, units) and (n_members, units).
     activation : str
         A key of ``ACTIVATIONS``, applied after every layer but the last.
     output_activation : {"sigmoid", "softmax"}
     n_members : int, default=1
     shift, scale : ndarray of shape (n_features,), default=None
-        A network gets ``(X - shift) * scale``; None leaves that out. Sparse rows have no shift.
+        The first layer gets ``(X - shift) * scale``; None omits the step. There is no shift for sparse rows.
     dropout, input_dropout : float, default=0.0
-        Not used here; for training that goes on.
+        Dropout rates, for training.
     sparse : bool, default=False
-        Whether it was trained on sparse rows; for training that goes on.
+        Whether batches are sparse in training.
     row_dropout : float, default=0.0
-        Share of the sparse rows that are set to 0 in training that goes on.
+        Fraction of the sparse rows that are set to 0 in training.
     calibration : Calibration, default=NOT_CALIBRATED
-        What the outputs go through at last; training goes on without it.
+        Applied to the outputs of the network. Training does not use it.
     """
 
     weights: list
@@ -99,8 +102,23 @@ class DenseNetwork:
 
     @property
     def widths(self):
-        """Units of each layer of a member, outputs included."""
+        """Number of units of each layer of a member, including the output layer."""
         return [bias.size // self.n_members for bias in self.weights[1::2]]
+
+    @property
+    def residuals(self):
+        """For each hidden layer, whether its input is added to its output."""
+        widths = self.widths[:-1]
+        return [layer > 0 and width == widths[layer - 1] for layer, width in enumerate(widths)]
+
+    def layers(self):
+        """Yield ``(kernel, bias, has_residual)`` for each layer after the first.
+
+        ``has_residual`` is true if the preceding layer, which is a hidden one, has a residual connection. A forward
+        pass is a loop over these layers: activate the sums of the preceding layer, add its residual connection,
+        multiply by the kernel.
+        """
+        yield from zip(self.weights[2::2], self.weights[3::2], self.residuals, strict=True)
 
     @property
     def dtype(self):
@@ -109,31 +127,31 @@ class DenseNetwork:
 
     @property
     def input_dtype(self):
-        """Floating dtype in which X is scaled: float64 where a column lies too far from 0 for that of the network."""
+        """Floating dtype in which X is scaled: float64 if a column is too far from 0 for the dtype of the network."""
         if self.shift is None or not np.any(np.abs(self.shift) * self.scale > _MAX_OFFSET):
             return self.dtype
         return np.dtype(np.float64)
 
     @property
     def architecture(self):
-        """What two networks have in common that differ in values only; hashable."""
+        """Hashable key; equal for networks that differ only in the values of weights, scaling and rates."""
         has_rates = (self.dropout > 0, self.input_dropout > 0, self.row_dropout)
         kinds = (self.activation, self.output_activation, self.n_members, self.scale is not None, *has_rates)
         return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name, self.input_dtype.name)
 
     def calibrated(self, Y, proba, how, sample_weight=None):
-        """Return the network with a calibration fitted to probabilities that it gave, and those as it gives them then.
+        """Return the network with a calibration fitted to its probabilities, and these probabilities calibrated.
 
         Parameters
         ----------
         Y, proba, how, sample_weight
-            As `calibration_of` takes them.
+            As in `calibration_of`.
         """
         calibration = calibration_of(Y, proba, how, self.output_activation, sample_weight)
         return replace(self, calibration=calibration), calibration.proba(proba, self.output_activation)
 
     def out_of_fold_proba(self, X, fold):
-        """Return the probabilities of each row by the member of its fold, by all where that is -1."""
+        """Return the probabilities of each row from the member of its fold; from all members if the fold is -1."""
         proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for j in np.unique(fold):
             network, rows = self if j < 0 else self.member(j), np.flatnonzero(fold == j)
@@ -142,24 +160,24 @@ class DenseNetwork:
         return proba
 
     def member(self, j):
-        """Return one member as a network of its own."""
+        """Return member j as a network with one member."""
         width = self.widths[0]
-        own = slice(j * width, (j + 1) * width)
-        first = [self.weights[0][:, own], self.weights[1][own]]
+        units = slice(j * width, (j + 1) * width)
+        first = [self.weights[0][:, units], self.weights[1][units]]
         return replace(self, weights=[*first, *(w[[j]] for w in self.weights[2:])], n_members=1)
 
     def proba(self, X):
-        """Return the probabilities of the output units, the members' mean, shape (n_samples, n_outputs)."""
+        """Return the probabilities of the output units, averaged over members, shape (n_samples, n_outputs)."""
         return self._joined(X, self._proba)
 
     def proba_blocks(self, X):
-        """Yield what `proba` returns, rows in turn."""
+        """Yield the probabilities of the output units for blocks of rows in turn."""
         for _, proba in self._blocks(X, self._proba):
             yield proba
 
     def log_proba(self, X):
         """Return log-odds of sigmoid units, or log-probabilities of softmax units."""
-        limit = np.finfo(self.dtype).max  # X of 1e38 is in its range, the logits may not be
+        limit = np.finfo(self.dtype).max  # the logits of X with values of 1e38 may be infinite in this dtype
         return self._joined(X, lambda logits: np.clip(self._log_proba(logits), -limit, limit))
 
     def _proba(self, logits):
@@ -187,7 +205,7 @@ class DenseNetwork:
         return outputs
 
     def _blocks(self, X, combine, rows=None):
-        """Yield slices of some rows, of all by default, and what `combine` makes of their logits."""
+        """Yield blocks of some rows (default: all) as slices, and the result of `combine` for their logits."""
         n_rows, is_sparse = X.shape[0] if rows is None else len(rows), issparse(X)
         widest = self.n_members * max(self.widths)
         blocks = row_blocks(n_rows, widest if is_sparse else max(widest, X.shape[1]), _ENTRY_BYTES)
@@ -197,7 +215,10 @@ class DenseNetwork:
             yield block, combine(self._finite_logits(part, layers)).astype(self.dtype, copy=False)
 
     def _layers(self, n_rows, is_sparse):
-        """Return the layers for so many rows; those in float64, which take longer to cast than a row, are kept."""
+        """Return the layers in the dtype for a number of rows, as `_cast_layers` does.
+
+        Layers in float64 are kept, as casting them takes longer than the prediction of a row.
+        """
         if n_rows > _MAX_EXACT_ROWS:
             dtype = np.promote_types(self.dtype, np.float32)
             return self._cast_layers(dtype, dtype, is_sparse)
@@ -205,22 +226,32 @@ class DenseNetwork:
         if is_sparse in kept:
             return kept[is_sparse]
         layers = self._cast_layers(self.dtype if is_sparse else np.float64, np.float64, is_sparse)
-        if sum(weight.nbytes for weight in layers if weight.dtype != self.dtype) <= _MAX_KEPT_BYTES:
+        kernel, bias, others = layers
+        weights = [kernel, bias, *(weight for *pair, _ in others for weight in pair)]
+        if sum(weight.nbytes for weight in weights if weight.dtype != self.dtype) <= _MAX_KEPT_BYTES:
             kept[is_sparse] = layers
         return layers
 
     def _cast_layers(self, first, dtype, is_sparse):
-        """Return the weights in a dtype, the first kernel in one of its own; those of one member are not stacked."""
-        kernel, bias, *others = self.weights
+        """Return the weights with the first kernel in the dtype `first` and the others in `dtype`.
+
+        Returns
+        -------
+        kernel, bias : ndarray
+            Of the first layer.
+        others : list of tuple (kernel, bias, has_residual)
+            The other layers, as from `layers`. They are not stacked if there is one member.
+        """
+        kernel, bias = self.weights[:2]
         if is_sparse and self.shift is not None:
-            first = dtype = np.float64  # what the shift takes away may be much larger than what is left
+            first = dtype = np.float64  # the shift may be much larger than the difference
             bias = bias - (self.shift * self.scale) @ kernel
-        first = [kernel.astype(first, copy=False), bias.astype(dtype, copy=False)]
-        others = [weight.astype(dtype, copy=False) for weight in others]
+        others = [(k.astype(dtype, copy=False), b.astype(dtype, copy=False), residual) for k, b, residual in self.layers()]
         if self.n_members == 1:
-            return [*first, *(weight[0] for weight in others)]
-        others[1::2] = [bias[:, None] for bias in others[1::2]]
-        return [*first, *others]
+            others = [(kernels[0], biases[0], has_residual) for kernels, biases, has_residual in others]
+        else:
+            others = [(kernels, biases[:, None], has_residual) for kernels, biases, has_residual in others]
+        return kernel.astype(first, copy=False), bias.astype(dtype, copy=False), others
 
     def _finite_logits(self, X, layers):
         if layers[0].dtype == np.float64:
@@ -232,8 +263,8 @@ class DenseNetwork:
         return self._logits(X, self._cast_layers(np.float64, np.float64, issparse(X)))
 
     def _logits(self, X, layers):
-        """Return the logits, shape (n_samples, n_outputs), after an axis of members if there are several."""
-        kernel, bias, *others = layers
+        """Return the logits, shape (n_samples, n_outputs), with an axis of members in front if there are several."""
+        kernel, bias, others = layers
         X = self.scaled(X, kernel.dtype)
         if self.n_members > 1 and X.shape[0] > _MAX_STACKED_ROWS:
             return np.stack(list(self._logits_in_turn(X, layers)))
@@ -244,44 +275,41 @@ class DenseNetwork:
         return self._after_first(sums, others)
 
     def _logits_in_turn(self, X, layers):
-        """Yield the logits of each member: what one hands from layer to layer stays in the processor's cache."""
-        kernel, bias, *others = layers
+        """Yield the logits of each member. One member at a time fits into the processor's cache."""
+        kernel, bias, others = layers
         all_sums, width = X @ kernel if issparse(X) else None, self.widths[0]
         for j in range(self.n_members):
-            own = slice(j * width, (j + 1) * width)
-            sums = X @ kernel[:, own] if all_sums is None else all_sums[:, own]
+            units = slice(j * width, (j + 1) * width)
+            sums = X @ kernel[:, units] if all_sums is None else all_sums[:, units]
             sums = sums.astype(bias.dtype, copy=False)
-            sums += bias[own]
-            yield self._after_first(sums, [weight[j] for weight in others])
+            sums += bias[units]
+            member = [(kernels[j], biases[j], has_residual) for kernels, biases, has_residual in others]
+            yield self._after_first(sums, member)
 
-    def _after_first(self, logits, layers):
+    def _after_first(self, sums, layers):
         """Return the logits from the sums of the first layer."""
         activate, hidden = ACTIVATIONS[self.activation], None
-        for kernel, bias in zip(layers[::2], layers[1::2], strict=True):
-            hidden = _with_residual(activate(logits), hidden)
-            logits = hidden @ kernel
-            logits += bias
-        return logits
+        for kernel, bias, has_residual in layers:
+            outputs = activate(sums)
+            hidden = outputs + hidden if has_residual else outputs
+            sums = hidden @ kernel
+            sums += bias
+        return sums
 
     def scaled(self, X, dtype):
-        """Return what the first kernel, of that dtype, is multiplied by: SciPy would cast a kernel to that of X."""
+        """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel."""
         if issparse(X):
             data = X.data.astype(dtype, copy=False)
             return _with_data(X, data if self.scale is None else data * self.scale.astype(dtype)[X.indices])
         if self.scale is not None:
-            X = X.astype(np.float64, copy=False)  # what is left of a column far from 0 has digits enough
+            X = X.astype(np.float64, copy=False)  # float32 may lack the digits for a column far from 0
             X = X * self.scale if self.shift is None else (X - self.shift) * self.scale
         return X.astype(dtype, copy=False)
 
     def __getstate__(self):
-        state = vars(self).copy()  # at once: another thread may predict first, and keep
+        state = vars(self).copy()  # copied first, as another thread that predicts may add the kept layers
         state.pop("_kept", None)
         return state
-
-
-def _with_residual(outputs, inputs):
-    """Return what a hidden layer passes on: its input is added where the widths agree."""
-    return outputs + inputs if inputs is not None and inputs.shape == outputs.shape else outputs
 
 
 def _log_odds_of_mean(logits):
@@ -301,7 +329,7 @@ def _log_of_mean(logits):
 
 
 def _with_data(X, data):
-    """Return CSR with other values at the same places."""
+    """Return CSR with other values at the same positions."""
     return csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
@@ -311,17 +339,17 @@ def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0):
     Parameters
     ----------
     widths : list of int
-        Features, units of each hidden layer, outputs.
+        Number of features, of units of each hidden layer, and of outputs.
     random_state : numpy.random.RandomState
     dtype : numpy dtype
     n_members : int, default=1
     output_scale : float, default=1.0
-        What the kernel of the outputs is multiplied by.
+        Factor of the kernel of the outputs.
 
     Returns
     -------
     list of ndarray
-        As `DenseNetwork` holds them.
+        Weights of a `DenseNetwork`.
     """
     generator = np.random.default_rng(random_state.randint(2**31 - 1))
     n_features, *units = widths
@@ -336,7 +364,7 @@ def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0):
 
 
 def _fill_with_truncated_normal(kernel, deviation, generator):
-    """Draw from a normal distribution within two deviations; `deviation` is what is left after that cut."""
+    """Draw from a normal distribution truncated at two standard deviations; `deviation` is that of the result."""
     flat = kernel.reshape(-1)
     generator.standard_normal(out=flat, dtype=kernel.dtype)
     (outside,) = np.nonzero(np.abs(flat) > 2)
@@ -352,10 +380,10 @@ def log_odds(proba):
 
 
 def log_proba_of_logits(logits, output_activation):
-    """Return what `DenseNetwork.log_proba` does from the logits of any network."""
+    """Return log-odds of sigmoid units, or log-probabilities of softmax units, from logits."""
     return logits if output_activation == "sigmoid" else log_softmax(logits, axis=1)
 
 
 def proba_of_logits(logits, output_activation):
-    """Return what `DenseNetwork.proba` does from the logits of any network."""
+    """Return the probabilities of sigmoid or softmax units from logits."""
     return expit(logits) if output_activation == "sigmoid" else softmax(logits, axis=-1)

@@ -1,4 +1,4 @@
-"""How the default network scales its input: weighted statistics of the training rows."""
+"""Scaling of the input of the default network by weighted statistics of the training rows."""
 
 import copy
 
@@ -8,18 +8,18 @@ from sklearn.preprocessing import StandardScaler
 
 from skml._targets._matrix import row_blocks, to_dense
 
-# Added to the variance of a column of range 1: it damps columns of few values that differ from the rest.
+# Added to the variance of a column of range 1. It limits the scale of columns in which few values differ.
 _DAMPING = 1e-3
 
-# What rounding a column's mean may leave of it, in its standard deviations.
+# Largest error of rounding a column's mean, in standard deviations of the column.
 _ROUNDING = 1e-3
 
-# Root mean square norm of a sparse row after scaling; tf-idf rows, of norm 1, move a network too little.
+# Root mean square norm of sparse rows after scaling. With a norm of 1, as in tf-idf, training is too slow.
 _SPARSE_NORM = 8.0
 
 
 def new_scaler(params, X):
-    """Return the scaler that an estimator's ``model`` and ``scale`` ask for, without statistics yet; None for none."""
+    """Return a new scaler for X; None for a custom network and for ``scale=None``."""
     if params["model"] is not None or params["scale"] is None:
         return None
     return SparseScaler() if sparse.issparse(X) else DenseScaler()
@@ -34,10 +34,10 @@ def updated_scaler(scaler, dataset, rows):
 
 
 class DenseScaler:
-    """Standardise columns: ``(x - shift) * scale``.
+    """Standardises columns: ``(x - shift) * scale``.
 
-    The variance is damped by a thousandth of the squared range of the column, in whatever unit that is, so that
-    a column of few values that differ from the rest is not blown up. A constant column becomes 0.
+    A thousandth of the squared range of the column is added to its variance, so that the scale of a column in which
+    few values differ is not too large. The result does not depend on the unit of a column. A constant column becomes 0.
     """
 
     def __init__(self):
@@ -45,7 +45,7 @@ class DenseScaler:
         self._lowest, self._highest = np.inf, -np.inf
 
     def update(self, X, rows, weight=None):
-        """Take in rows of X.
+        """Update the statistics with some rows of X.
 
         Parameters
         ----------
@@ -61,25 +61,28 @@ class DenseScaler:
 
     @property
     def shift(self):
-        """What is subtracted, shape (n_features,), float64; float32 holds them too, so that all subtract the same."""
+        """Subtracted from each column, shape (n_features,), float64.
+
+        The values are rounded to float32 where that is accurate enough, so that both dtypes subtract the same.
+        """
         rounded = self._statistics.mean_.astype(np.float32).astype(np.float64)
         is_close = np.abs(self._statistics.mean_ - rounded) * self.scale <= _ROUNDING
         return np.where(is_close, rounded, self._statistics.mean_)
 
     @property
     def scale(self):
-        """What the rest is multiplied by, shape (n_features,), float64."""
+        """Factor of each column after the shift, shape (n_features,), float64."""
         spread = self._highest - self._lowest
-        # Of a constant column the mean is off by rounding, and the variance too, which may fall below 0.
+        # The mean and variance of a constant column have rounding errors, and the variance may be negative.
         varies = spread > 0
         variance = np.maximum(self._statistics.var_, 0) + _DAMPING * spread**2
         return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0)
 
 
 class SparseScaler:
-    """Divide columns by their largest absolute value, where it exceeds 1, then all by one number.
+    """Divides columns by their largest absolute value if that is above 1, then multiplies all by a common factor.
 
-    That number makes the root mean square norm of the rows 8. Zeros stay zeros.
+    The factor makes the root mean square norm of the rows 8. Zeros remain zeros.
     """
 
     shift = None
@@ -88,7 +91,7 @@ class SparseScaler:
         self._largest = self._squares = self._total = 0.0
 
     def update(self, X, rows, weight=None):
-        """Take in rows of X.
+        """Update the statistics with some rows of X.
 
         Parameters
         ----------
@@ -105,7 +108,7 @@ class SparseScaler:
 
     @property
     def scale(self):
-        """What X is multiplied by, shape (n_features,), float64."""
+        """Factor of each column, shape (n_features,), float64."""
         by_column = 1 / np.maximum(self._largest, 1.0)
         mean_square = (self._squares * by_column**2).sum() / self._total
         return by_column * (_SPARSE_NORM / np.sqrt(mean_square) if mean_square > 0 else 1.0)

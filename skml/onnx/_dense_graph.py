@@ -44,16 +44,16 @@ def _scaled(graph, X, network, kind):
 
 def _logits(graph, X, network, kind):
     """Add the layers; the logits have an axis of members in front if there are several."""
-    kernel, bias, *others = [weight.astype(kind) for weight in network.weights]
-    logits, widths = graph.add("Add", graph.add("MatMul", X, kernel), bias), network.widths
+    kernel, bias = (weight.astype(kind) for weight in network.weights[:2])
+    logits = graph.add("Add", graph.add("MatMul", X, kernel), bias)
     if network.n_members > 1:
-        logits = graph.add("Reshape", logits, np.array([-1, network.n_members, widths[0]]))
+        logits = graph.add("Reshape", logits, np.array([-1, network.n_members, network.widths[0]]))
         logits = graph.add("Transpose", logits, perm=[1, 0, 2])
     hidden = None
-    for layer, (kernel, bias) in enumerate(zip(others[::2], others[1::2], strict=True)):
-        inputs, hidden = hidden, ACTIVATIONS[network.activation](graph, logits, kind)
-        if layer > 0 and widths[layer] == widths[layer - 1]:
-            hidden = graph.add("Add", hidden, inputs)
+    for kernel, bias, has_residual in network.layers():
+        outputs = ACTIVATIONS[network.activation](graph, logits, kind)
+        hidden = graph.add("Add", outputs, hidden) if has_residual else outputs
+        kernel, bias = kernel.astype(kind), bias.astype(kind)
         kernel, bias = (kernel[0], bias[0]) if network.n_members == 1 else (kernel, bias[:, None])
         logits = graph.add("Add", graph.add("MatMul", hidden, kernel), bias)
     return logits

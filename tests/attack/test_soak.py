@@ -55,7 +55,7 @@ POOLED = [
 ]
 # Custom classes are not kept in the pool, nor is what failed: each fit traces its graphs anew.
 ANEW = [
-    lambda: make(loss="focal").fit(X, Y).model_(X),
+    lambda: make(loss="focal").fit(X, Y).to_keras()(X),
     lambda: make(custom.network).fit(X, Y).predict(X),
     lambda: pickle.loads(pickle.dumps(make(custom.compiled_network).fit(X, Y))).predict(X),
     interrupted,

@@ -71,7 +71,7 @@ def X32(X):
 def with_network(clf, **changes):
     """Return an estimator whose network differs in some fields."""
     twin = copy.copy(clf)
-    twin._trained = dataclasses.replace(clf._trained, network=dataclasses.replace(clf._network, **changes))
+    twin._fitted = dataclasses.replace(clf._fitted, network=dataclasses.replace(clf.trained_network(), **changes))
     return twin
 
 
@@ -101,7 +101,7 @@ def test_every_head_calibrated_or_not(n_members, kind, X, X32, Y):
     }[kind]
     clf = tiny(n_members=n_members, epochs=2, calibrate=False).fit(X, y)
     assert_same(clf, X32)
-    offset = 0.0 if clf._network.output_activation == "softmax" else np.full(clf._network.widths[-1], 0.3)
+    offset = 0.0 if clf.trained_network().output_activation == "softmax" else np.full(clf.trained_network().widths[-1], 0.3)
     calibrated = with_network(clf, calibration=Calibration(2.5, offset))
     assert np.abs(calibrated.predict_proba(X) - clf.predict_proba(X)).max() > 0.05
     assert_same(calibrated, X32)
@@ -133,7 +133,7 @@ def test_large_values_stay_inside_the_open_interval(X32, Y):
 
 @pytest.mark.parametrize("activation", ["selu", "softplus"])
 def test_a_network_in_float64_is_one_in_the_graph(activation, small, X):
-    weights = [weight.astype(np.float64) for weight in small._network.weights]
+    weights = [weight.astype(np.float64) for weight in small.trained_network().weights]
     assert_same(with_network(small, weights=weights, activation=activation), X, tolerance=1e-14)
 
 
@@ -154,7 +154,7 @@ def test_a_network_in_float64_is_one_in_the_graph(activation, small, X):
 def test_every_rule(rule, fitted, X32):
     clf = pickle.loads(pickle.dumps(fitted)).set_params(**rule)
     _, labels = answers_of(skml.onnx.to_onnx(clf), X32)
-    np.testing.assert_array_equal(labels, clf._rule().decide(clf.predict_proba(X32)))
+    np.testing.assert_array_equal(labels, clf.decision_rule().decide(clf.predict_proba(X32)))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_every_rule(rule, fitted, X32):
 )
 def test_of_equal_probabilities_the_earlier_label_is_taken(rule, X32, Y):
     clf = tiny(classes=[0, 1, 2, 3], epochs=1, **rule).fit(X32, np.hstack([Y, Y[:, :1]]))
-    clf = with_network(clf, weights=[np.zeros_like(weight) for weight in clf._network.weights])
+    clf = with_network(clf, weights=[np.zeros_like(weight) for weight in clf.trained_network().weights])
     assert len(np.unique(clf.predict_proba(X32))) == 1
     assert_same(clf, X32)
 
@@ -202,7 +202,7 @@ def test_a_pipeline_of_texts(vectorizer, recwarn):
     assert not [w for w in recwarn if "exported graph" in str(w.message)]
     proba, labels = answers_of(model, np.array(texts, dtype=object))
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(labels, pipeline[-1]._rule().decide(pipeline.predict_proba(texts)))
+    np.testing.assert_array_equal(labels, pipeline[-1].decision_rule().decide(pipeline.predict_proba(texts)))
     assert json.loads(model.metadata_props[0].value) == ["cat", "dog", "école"]
 
 

@@ -109,7 +109,7 @@ def test_a_loss_that_a_grid_damaged_is_named(X, Y):
 @pytest.mark.parametrize("warm_start", [False, True])
 def test_optimizer_state_is_pickled_only_to_go_on(warm_start, X, Y):
     clf = make({"hidden_layer_sizes": (2000,), "warm_start": warm_start}).fit(X, Y)
-    weights = sum(w.nbytes for w in clf.model_.get_weights())
+    weights = sum(w.nbytes for w in clf.to_keras().get_weights())
     size = len(pickle.dumps(clf))
     assert size > 3 * weights if warm_start else size < 1.5 * weights
 
@@ -163,7 +163,7 @@ def test_a_network_that_cannot_be_rebuilt_is_refused_when_pickled(X, Y):
     clf = make({"model": lambda meta: Subclassed(3)}).fit(X, Y)
     assert clf.predict_proba(X).shape == (80, 3)
     with pytest.raises(TypeError, match=r"(?s)Subclassed cannot be copied or pickled.*get_config"):
-        pickle.dumps(clf._network)
+        pickle.dumps(clf.trained_network())
 
 
 def test_adapted_layers_keep_their_statistics(X, Y):
@@ -175,9 +175,9 @@ def test_adapted_layers_keep_their_statistics(X, Y):
     clf = make({"model": builder}).fit(X, Y)
     loaded = pickle.loads(pickle.dumps({"clf": clf.set_params(model=None)}))["clf"].set_params(model=custom.network)
     np.testing.assert_allclose(loaded.predict_proba(X), clf.set_params(model=custom.network).predict_proba(X))
-    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
-    assert np.abs(clf.model_.layers[0](X).numpy().mean(axis=0)).max() < 1e-5
-    assert np.abs(loaded.model_.layers[0](X).numpy().mean(axis=0)).max() < 1e-5
+    np.testing.assert_allclose(clf.predict_proba(X), clf.to_keras().predict(X, verbose=0), atol=1e-6)
+    assert np.abs(clf.to_keras().layers[0](X).numpy().mean(axis=0)).max() < 1e-5
+    assert np.abs(loaded.to_keras().layers[0](X).numpy().mean(axis=0)).max() < 1e-5
 
 
 def test_import_and_unpickling_and_display_need_no_tensorflow(X, label_sets, tmp_path, run_python):
@@ -190,7 +190,7 @@ clf.predict(np.zeros((2, 5))), clf.score(np.zeros((1, 5)), [{"a"}]), repr(clf), 
 from sklearn.base import clone
 clone(clf)
 print([name for name in ("keras", "tensorflow", "scikeras") if name in sys.modules])
-clf.model_
+clf.to_keras()
 print("keras" in sys.modules)
 """
     )

@@ -1,18 +1,26 @@
-"""What the README shows, runs."""
+"""Run the code of the README, and check the links and script names of all READMEs."""
 
 import re
 from pathlib import Path
 
 import matplotlib as mpl
+import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+READMES = [README, ROOT / "examples/README.md", ROOT / "examples/benchmarks/README.md"]
+
+
+def anchors(text):
+    """Return the anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_the_code_of_the_readme_runs():
     mpl.use("Agg")
     names = {}
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert len(blocks) == 2
     exec(blocks[0], names)
     clf = names["clf"]
@@ -22,8 +30,28 @@ def test_the_code_of_the_readme_runs():
     assert names["search"].best_score_ > 0.9
 
 
-def test_what_the_readme_names_is_there():
-    for path in re.findall(r"\]\(([\w/.]+)\)", README):
-        assert (ROOT / path).is_file(), path
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_of_the_readmes_resolve(readme):
+    for link in re.findall(r"\]\(([^)\s]+)\)", readme.read_text()):
+        if "://" not in link:
+            path, _, anchor = link.partition("#")
+            target = readme.parent / path if path else readme
+            assert target.is_file(), link
+            assert not anchor or anchor in anchors(target.read_text()), link
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_scripts_in_the_readmes_exist(readme):
     scripts = {path.name for path in ROOT.glob("examples/**/*.py")}
-    assert set(re.findall(r"`(\w+\.py)", README)) <= scripts | {"loader.py"}  # a user's
+    assert set(re.findall(r"(\w+\.py)\b", readme.read_text())) <= scripts | {"loader.py"}  # written by the user
+
+
+def test_all_lessons_are_in_the_readme():
+    lessons = {path.name for path in ROOT.glob("examples/[0-9]*.py")}
+    assert lessons <= set(re.findall(r"\]\(examples/(\w+\.py)\)", README.read_text()))
+
+
+def test_all_benchmarks_are_in_their_readme():
+    helpers = {"timing.py"}
+    scripts = {path.name for path in ROOT.glob("examples/benchmarks/*.py")}
+    assert scripts - helpers <= set(re.findall(r"(\w+\.py)\b", READMES[2].read_text()))

@@ -156,16 +156,16 @@ def from_older(clf):
 def test_a_state_that_holds_objects_still_loads(X, label_sets):
     clf = tiny(epochs=1, n_members=2, threshold="f1_macro", calibrate=True).fit(X, label_sets)
     loaded = from_older(clf)
-    assert isinstance(loaded._trained, TrainingResult)
+    assert isinstance(loaded._fitted.training, TrainingResult)
     assert_same(clf.predict(X), loaded.predict(X))
     assert loaded.tuned_threshold_ == clf.tuned_threshold_
 
 
 def test_training_goes_on_from_a_state_that_holds_objects(X, Y):
     clf = tiny(epochs=1, warm_start=True).fit(X, Y)
-    slots = clf._trained.slots
-    config = ast.literal_eval(slots.description.split(", ", 1)[1].removesuffix(")"))
-    slots.description = (keras.optimizers.Adam, config)
+    state = clf._fitted.training.optimizer_state
+    config = ast.literal_eval(state.cache_key.split(", ", 1)[1].removesuffix(")"))
+    state.cache_key = (keras.optimizers.Adam, config)
     loaded = from_older(clf)
     np.testing.assert_array_equal(loaded.fit(X, Y).predict_proba(X), clf.fit(X, Y).predict_proba(X))
     plain = tiny(epochs=1, warm_start=True).fit(X, Y).fit(X, Y)
@@ -173,7 +173,7 @@ def test_training_goes_on_from_a_state_that_holds_objects(X, Y):
 
 
 def test_a_copy_shares_the_arrays(fitted):
-    assert copy.copy(fitted)._network.weights[0] is fitted._network.weights[0]
+    assert copy.copy(fitted).trained_network().weights[0] is fitted.trained_network().weights[0]
 
 
 def test_tools_find_the_sources_and_the_description():

@@ -140,16 +140,16 @@ def test_grid_search_over_a_pipeline_equals_fitting_by_hand(X, Y):
 
 def test_grid_search_over_an_argument_of_the_builder_builds_networks_of_that_width(X, Y):
     def width(clf, X, y):
-        return clf.model_.layers[0].units
+        return clf.to_keras().layers[0].units
 
     search = GridSearchCV(small(model=build), {"model__units": [3, 6]}, scoring=width, cv=2).fit(X, Y)
     np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [3, 6])
-    assert search.best_estimator_.model_.layers[0].units == 6
+    assert search.best_estimator_.to_keras().layers[0].units == 6
 
 
 def test_grid_search_over_weight_decay_shrinks_the_weights(X, Y):
     def norm(clf, X, y):
-        return np.linalg.norm(clf.model_.trainable_weights[0].numpy())
+        return np.linalg.norm(clf.to_keras().trainable_weights[0].numpy())
 
     clf = small(optimizer="adamw", epochs=20)
     search = GridSearchCV(clf, {"optimizer__weight_decay": [0.0, 5.0]}, scoring=norm, cv=2).fit(X, Y)

@@ -71,8 +71,8 @@ def test_what_an_unknown_cell_would_have_been_does_not_matter(X, Y):
         clf = KerasMultiLabelClassifier(**params).fit(X, entries)
     untrained = KerasMultiLabelClassifier(**{**params, "learning_rate": 1e-30}).fit(X, Y)
     # The weights of the unit of label 2 are those that it started with.
-    np.testing.assert_array_equal(clf._network.weights[2][..., 2], untrained._network.weights[2][..., 2])
-    assert not np.array_equal(clf._network.weights[2][..., 1], untrained._network.weights[2][..., 1])
+    np.testing.assert_array_equal(clf.trained_network().weights[2][..., 2], untrained.trained_network().weights[2][..., 2])
+    assert not np.array_equal(clf.trained_network().weights[2][..., 1], untrained.trained_network().weights[2][..., 1])
 
 
 def test_sparse_dense_and_dataframe_train_alike(X, unknown):

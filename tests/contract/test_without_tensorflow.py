@@ -69,7 +69,7 @@ missing = {
     "fit": message_of(lambda: clf.fit(X, labels)),
     "fit of another": message_of(lambda: skml.KerasMultiLabelClassifier().fit(X, labels)),
     "partial_fit": message_of(lambda: clf.partial_fit(X, labels)),
-    "model_": message_of(lambda: clf.model_),
+    "to_keras": message_of(lambda: clf.to_keras()),
     "custom": message_of(lambda: joblib.load("custom.joblib")),
     "folds": message_of(lambda: [*model_selection.MultiLabelStratifiedKFold(2).split(X, labels)]),
 }
@@ -81,7 +81,7 @@ joblib.dump((answers, missing, seconds, megabytes), "answers.joblib")
 MISSING = {
     "fit": "Training needs tensorflow, scikeras and iterative-stratification, not installed here: "
     "pip install tensorflow scikeras iterative-stratification",
-    "model_": "model_ needs tensorflow, not installed here: pip install tensorflow",
+    "to_keras": "to_keras needs tensorflow, not installed here: pip install tensorflow",
     "custom": "A custom network, or a parameter that is an object of Keras, needs tensorflow, not installed here: "
     "pip install tensorflow",
     "folds": "Stratification by label needs iterative-stratification, not installed here: "

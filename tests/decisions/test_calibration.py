@@ -82,20 +82,20 @@ def test_the_network_calibrates_all_that_it_says(underfitted):
     plain = fitted[False].predict_proba(X).astype(np.float64)
     for how in ("auto", True):
         clf = fitted[how]
-        slope, offset = clf._network.calibration
+        slope, offset = clf.trained_network().calibration
         assert slope > 1.1
         expected = expit(slope * logit(plain) + offset)
         np.testing.assert_allclose(clf.predict_proba(X), expected, atol=1e-5)
         np.testing.assert_allclose(clf.decision_function(X), logit(expected), atol=1e-3)
-        np.testing.assert_allclose(clf.model_(X).numpy(), expected, atol=1e-5)
+        np.testing.assert_allclose(clf.to_keras()(X).numpy(), expected, atol=1e-5)
         assert log_loss(Y.ravel(), clf.oof_proba_.ravel()) < log_loss(Y.ravel(), fitted[False].oof_proba_.ravel())
 
 
 def test_training_goes_on_without_a_calibration(underfitted):
     X, Y, _ = underfitted
     clf = KerasMultiLabelClassifier(hidden_layer_sizes=16, epochs=2, random_state=0).fit(X, Y)
-    assert clf._network.calibration.changes
-    assert not clf.partial_fit(X, Y)._network.calibration.changes
+    assert clf.trained_network().calibration.changes
+    assert not clf.partial_fit(X, Y).trained_network().calibration.changes
 
 
 def test_what_cannot_be_calibrated_is_refused(underfitted):

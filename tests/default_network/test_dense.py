@@ -78,5 +78,5 @@ def test_initial_weights_are_he_normal_for_each_member():
 
 def test_the_default_network_is_rebuilt_in_keras(X, Y):
     clf = KerasMultiLabelClassifier(hidden_layer_sizes=(8, 6), n_members=1, epochs=3).fit(X, Y)
-    assert [layer.units for layer in clf.model_.layers if hasattr(layer, "units")] == [8, 6, 3]
-    np.testing.assert_allclose(clf.model_.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
+    assert [layer.units for layer in clf.to_keras().layers if hasattr(layer, "units")] == [8, 6, 3]
+    np.testing.assert_allclose(clf.to_keras().predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)

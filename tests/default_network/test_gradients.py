@@ -56,7 +56,7 @@ def test_the_gradient_is_that_of_tensorflow(X, label_sets):
     import tensorflow as tf
 
     clf = KerasMultiLabelClassifier(**SMALL, calibrate=True).fit(X, label_sets)
-    net, model = clf._network, clf.model_
+    net, model = clf.trained_network(), clf.to_keras()
     x = tf.Variable(X[:4].astype(np.float32))
     with tf.GradientTape() as tape:
         proba = model(x)[:, 2]
@@ -109,9 +109,9 @@ def test_sparse_rows_have_the_contributions_of_dense_ones():
 
 def test_a_network_stays_as_it_is(X, Y):
     clf = tiny(activation="tanh").fit(X, Y)  # in place
-    before = [weights.copy() for weights in clf._network.weights]
-    integrated_gradients(clf._network, X[:1], 0)
-    for weights, earlier in zip(clf._network.weights, before, strict=True):
+    before = [weights.copy() for weights in clf.trained_network().weights]
+    integrated_gradients(clf.trained_network(), X[:1], 0)
+    for weights, earlier in zip(clf.trained_network().weights, before, strict=True):
         np.testing.assert_array_equal(weights, earlier)
 
 

@@ -96,4 +96,4 @@ def test_partial_fit_takes_the_statistics_of_all_calls(X, Y):
     clf = tiny(n_members=2)
     for rows in (slice(0, 30), slice(30, 80)):
         clf.partial_fit(X[rows], Y[rows])
-    np.testing.assert_allclose(clf._network.shift, X.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(clf.trained_network().shift, X.mean(axis=0), rtol=1e-4)

@@ -156,11 +156,11 @@ def test_a_used_trace_gives_what_a_fresh_one_does(model, X, Y):
 def test_a_fit_changes_no_other_estimator(model, X, Y):
     first = tiny(model, epochs=3).fit(X, Y)
     before = first.predict_proba(X)
-    weights = first.model_.get_weights()
+    weights = first.to_keras().get_weights()
     second = tiny(model, epochs=5, random_state=1).fit(X, 1 - Y)
     second.predict_proba(X)
     np.testing.assert_array_equal(first.predict_proba(X), before)
-    for now, then in zip(first.model_.get_weights(), weights, strict=True):
+    for now, then in zip(first.to_keras().get_weights(), weights, strict=True):
         np.testing.assert_array_equal(now, then)
 
 
@@ -230,10 +230,10 @@ def test_frozen_variables_stay_frozen_and_do_not_mix(X, Y):
     free = KerasMultiLabelClassifier(build, epochs=2, random_state=0).fit(X, Y)
     clf = KerasMultiLabelClassifier(frozen, epochs=2, random_state=0).fit(X, Y)
     more = KerasMultiLabelClassifier(frozen, epochs=9, random_state=0).fit(X, Y)
-    np.testing.assert_array_equal(clf.model_.layers[0].kernel.numpy(), more.model_.layers[0].kernel.numpy())
-    assert np.abs(clf.model_.layers[0].kernel.numpy() - free.model_.layers[0].kernel.numpy()).max() > 1e-4
-    clf.model_.trainable = False
-    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+    np.testing.assert_array_equal(clf.to_keras().layers[0].kernel.numpy(), more.to_keras().layers[0].kernel.numpy())
+    assert np.abs(clf.to_keras().layers[0].kernel.numpy() - free.to_keras().layers[0].kernel.numpy()).max() > 1e-4
+    clf.to_keras().trainable = False
+    np.testing.assert_allclose(clf.predict_proba(X), clf.to_keras().predict(X, verbose=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
@@ -256,7 +256,7 @@ def test_a_network_of_ones_own_that_was_trained_under_a_strategy_predicts(X, Y):
 
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         clf = KerasMultiLabelClassifier(network, epochs=2, random_state=0).fit(X, Y)
-    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(clf.predict_proba(X), clf.to_keras().predict(X, verbose=0), atol=1e-6)
 
 
 def test_the_dtype_policy_of_keras_leaves_no_trace_behind(X, Y):
@@ -357,7 +357,7 @@ def test_xla_trains_to_the_same_weights(X, Y):
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 def test_other_networks_predict_as_keras_does_in_chunks(container, X, Y, monkeypatch):
     clf = KerasMultiLabelClassifier(build, epochs=2).fit(X, Y)
-    expected = clf.model_.predict(X, verbose=0)
+    expected = clf.to_keras().predict(X, verbose=0)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)
     monkeypatch.setattr(_predictor, "BLOCK_ENTRIES", 5 * 7)
     np.testing.assert_allclose(clf.predict_proba(container(X)), expected, atol=1e-6)

@@ -42,11 +42,11 @@ options["hidden_layer_sizes"] = (8, 8)
 
 def check(y, weight, **params):
     clf = KerasMultiLabelClassifier(**options | params).fit(X, y, weight)
-    alone = [variable.numpy() for variable in clf.model_.variables]
+    alone = [variable.numpy() for variable in clf.to_keras().variables]
     losses = clf.history_["loss"]
     with strategy.scope():
         clf.fit(X, y, weight)
-    for variable, value in zip(clf.model_.variables, alone, strict=True):
+    for variable, value in zip(clf.to_keras().variables, alone, strict=True):
         np.testing.assert_allclose(variable.numpy(), value, atol=1e-5)
     np.testing.assert_allclose(clf.history_["loss"], losses, rtol=1e-5)
 """

@@ -85,7 +85,7 @@ def test_it_gets_sparse_rows_as_they_are(X, Y):
 
 def test_normalization_adapts_to_the_training_rows(X, Y):
     clf = tiny(normalising, early_stopping=False).fit(3 * X + 7, Y)
-    layer = clf.model_.layers[0]
+    layer = clf.to_keras().layers[0]
     np.testing.assert_allclose(np.ravel(layer.mean), (3 * X + 7).mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(np.ravel(layer.variance), (3 * X).var(axis=0), rtol=1e-4)
 
@@ -97,14 +97,14 @@ def test_each_fold_of_a_search_sees_its_own_rows_after_the_steps_before(X, Y):
     expected = [StandardScaler().fit_transform(rows) for rows in [*halves, *halves, X]]
     for rows, there in zip(seen, expected, strict=True):
         np.testing.assert_array_equal(rows, there)
-    assert search.best_estimator_[-1].model_.layers[0].units in (2, 3)
+    assert search.best_estimator_[-1].to_keras().layers[0].units in (2, 3)
 
 
 @pytest.mark.parametrize("form", [list, np.array, lambda texts: np.array(texts, dtype=object)])
 def test_text_vectorization_adapts_to_texts(form, texts, label_sets):
     clf = tiny(reading, epochs=30, learning_rate=0.05).fit(form(texts), label_sets)
     assert clf.score(form(texts), label_sets) > 0.9
-    vocabulary = clf.model_.layers[1].get_vocabulary()
+    vocabulary = clf.to_keras().layers[1].get_vocabulary()
     assert {"apple", "bread", "cheese"} < set(vocabulary)
     assert len(vocabulary) == 1 + 80 + 4  # the unknown word, numbers and words
     seen.clear()
@@ -115,14 +115,14 @@ def test_text_vectorization_adapts_to_texts(form, texts, label_sets):
 
 def test_words_of_the_holdout_are_unknown(texts, label_sets):
     clf = tiny(reading, validation_fraction=0.25).fit(texts, label_sets)
-    assert len(clf.model_.layers[1].get_vocabulary()) == 1 + 60 + 4
+    assert len(clf.to_keras().layers[1].get_vocabulary()) == 1 + 60 + 4
 
 
 def test_what_was_adapted_stays_when_training_goes_on(texts, label_sets):
     clf = tiny(reading, early_stopping=False).fit(texts[:40], label_sets[:40])
-    vocabulary = clf.model_.layers[1].get_vocabulary()
+    vocabulary = clf.to_keras().layers[1].get_vocabulary()
     clf.partial_fit(texts[40:], label_sets[40:])
-    assert clf.model_.layers[1].get_vocabulary() == vocabulary
+    assert clf.to_keras().layers[1].get_vocabulary() == vocabulary
     assert len(seen) == 1
 
 

@@ -78,8 +78,8 @@ def compiled(meta):
 
 def test_a_compiled_model_keeps_what_is_left_at_its_default(X, Y):
     clf = KerasMultiLabelClassifier(compiled, **BASE).fit(X, Y)
-    assert type(clf.model_.optimizer) is keras.optimizers.SGD
-    assert clf.model_.loss == "mse"
+    assert type(clf.to_keras().optimizer) is keras.optimizers.SGD
+    assert clf.to_keras().loss == "mse"
     assert "mae" in clf.history_
     squares = np.mean((clf.predict_proba(X) - Y) ** 2)
     assert abs(squares - clf.history_["loss"][-1]) < 0.05
@@ -88,8 +88,8 @@ def test_a_compiled_model_keeps_what_is_left_at_its_default(X, Y):
 def test_our_parameters_win_where_they_are_given(X, Y):
     params = {"optimizer": "adagrad", "loss": "mae", "metrics": ["mse"], "learning_rate": 0.25}
     clf = KerasMultiLabelClassifier(compiled, **params, **BASE).fit(X, Y)
-    assert type(clf.model_.optimizer) is keras.optimizers.Adagrad
-    assert float(clf.model_.optimizer.learning_rate) == 0.25
+    assert type(clf.to_keras().optimizer) is keras.optimizers.Adagrad
+    assert float(clf.to_keras().optimizer.learning_rate) == 0.25
     assert set(clf.history_) == {"loss", "mse"}
 
 
@@ -100,7 +100,7 @@ def test_logits_get_our_sigmoid(X, Y):
         return model
 
     clf = KerasMultiLabelClassifier(logits, **BASE).fit(X, Y)
-    raw = clf.model_.predict(X, verbose=0)
+    raw = clf.to_keras().predict(X, verbose=0)
     np.testing.assert_allclose(clf.predict_proba(X), 1 / (1 + np.exp(-raw)), rtol=1e-5)
     np.testing.assert_allclose(clf.decision_function(X), raw, rtol=1e-5)
 
@@ -161,7 +161,7 @@ class Callable:
 @pytest.mark.parametrize("model", [Callable(), functools.partial(build, extra=1)])
 def test_any_callable_builds(model, X, Y):
     clf = KerasMultiLabelClassifier(model, model__units=4, **BASE).fit(X, Y)
-    assert clf.model_.layers[1].units == 4
+    assert clf.to_keras().layers[1].units == 4
 
 
 def test_each_fit_trains_a_copy_of_a_given_model(X, Y):
@@ -173,8 +173,8 @@ def test_each_fit_trains_a_copy_of_a_given_model(X, Y):
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
     assert not model.compiled
-    assert first.model_ is not model
-    gone = KerasMultiLabelClassifier(first.model_, **BASE).fit(X, Y)
+    assert first.to_keras() is not model
+    gone = KerasMultiLabelClassifier(first.to_keras(), **BASE).fit(X, Y)
     assert gone.history_["loss"][0] < first.history_["loss"][0]
 
 
@@ -182,7 +182,7 @@ def test_x_may_have_three_dimensions(Y):
     X = np.random.RandomState(0).randn(80, 4, 2)
     model = keras.Sequential([keras.layers.GRU(3), keras.layers.Dense(3, "sigmoid")])
     clf = KerasMultiLabelClassifier(model, **BASE).fit(X, Y)
-    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(clf.predict_proba(X), clf.to_keras().predict(X, verbose=0), atol=1e-6)
 
 
 def test_x_may_be_integers_for_an_embedding(Y):
@@ -194,7 +194,7 @@ def test_x_may_be_integers_for_an_embedding(Y):
         return keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(hidden))
 
     clf = KerasMultiLabelClassifier(builder, **BASE).fit(X, Y)
-    np.testing.assert_allclose(clf.predict_proba(X), clf.model_.predict(X, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(clf.predict_proba(X), clf.to_keras().predict(X, verbose=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("wrap", [list, np.array, lambda texts: np.array(texts, dtype=object)])
@@ -212,7 +212,7 @@ def test_x_may_be_text(wrap, tmp_path):
 
     clf = KerasMultiLabelClassifier(builder, epochs=60, learning_rate=0.1, random_state=0).fit(wrap(texts), y)
     assert clf.predict(wrap(["a dog", "a cat"])).tolist() == [("dog",), ("cat",)]
-    network = pickle.loads(pickle.dumps(clf._network))
+    network = pickle.loads(pickle.dumps(clf.trained_network()))
     np.testing.assert_allclose(network.proba(np.array(texts[:4])), clf.predict_proba(wrap(texts[:4])), atol=1e-6)
 
 
@@ -246,5 +246,5 @@ def test_lambdas_and_functions_of_the_user_train_and_travel(X, Y):
         return keras.Sequential([keras.Input((5,)), double, keras.layers.Dense(3, "sigmoid")])
 
     clf = KerasMultiLabelClassifier(builder, **BASE).fit(X, Y)
-    network = pickle.loads(pickle.dumps(clf._network))
-    np.testing.assert_array_equal(network.proba(X), clf._network.proba(X))
+    network = pickle.loads(pickle.dumps(clf.trained_network()))
+    np.testing.assert_array_equal(network.proba(X), clf.trained_network().proba(X))

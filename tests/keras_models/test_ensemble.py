@@ -67,7 +67,7 @@ def test_sparse_and_dense_rows_are_predicted_alike():
 def test_a_member_learns_nothing_from_its_own_fold(X, Y):
     changed = Y.copy()
     changed[::4] = 1 - changed[::4]  # fold 0, all its labels wrong
-    one, other = (KerasMultiLabelClassifier(**SMALL, early_stopping=False).fit(X, y)._network for y in (Y, changed))
+    one, other = (KerasMultiLabelClassifier(**SMALL, early_stopping=False).fit(X, y).trained_network() for y in (Y, changed))
     for j in range(4):
         same = [np.array_equal(a, b) for a, b in zip(one.member(j).weights, other.member(j).weights, strict=True)]
         assert all(same) if j == 0 else not any(same)
@@ -77,7 +77,7 @@ def test_a_member_learns_nothing_from_its_own_fold(X, Y):
 def test_out_of_fold_probabilities_are_those_of_the_member_that_did_not_see_the_row(X, Y):
     clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
     for j in range(4):
-        np.testing.assert_array_equal(clf.oof_proba_[j::4], clf._network.member(j).proba(X[j::4]))
+        np.testing.assert_array_equal(clf.oof_proba_[j::4], clf.trained_network().member(j).proba(X[j::4]))
 
 
 def test_training_watches_the_out_of_fold_loss_and_keeps_its_last_good_epoch(X, Y):
@@ -99,17 +99,17 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
 
     params = {**SMALL, "dropout": 0.0, "input_dropout": 0.0, "optimizer": "sgd", "batch_size": 128}
     clf = KerasMultiLabelClassifier(**params).partial_fit(X, Y)
-    start = clf._network
+    start = clf.trained_network()
     clf.partial_fit(X, Y)
     # The scaling goes on too, and a member alone must get the same.
     for j in range(4):
         alone = DenseNetwork(
-            start.member(j).weights, "relu", "sigmoid", shift=clf._network.shift, scale=clf._network.scale
+            start.member(j).weights, "relu", "sigmoid", shift=clf.trained_network().shift, scale=clf.trained_network().scale
         )
         model = rebuild(alone)
         model.compile(keras.optimizers.SGD(), "binary_crossentropy")
         model.fit(X, Y, batch_size=128, verbose=0)
-        trained = clf._network.member(j).weights
+        trained = clf.trained_network().member(j).weights
         for variable, weight in zip(model.trainable_variables, trained, strict=True):
             np.testing.assert_allclose(variable.numpy(), weight.reshape(variable.shape), atol=1e-6)
 
@@ -177,7 +177,7 @@ def test_there_are_no_folds_without_members_or_with_warm_start(change, X, Y):
 
 def test_few_rows_train_all_members_without_folds(X, Y):
     clf = KerasMultiLabelClassifier(**SMALL).fit(X[:15], Y[:15])
-    assert clf._network.n_members == 4
+    assert clf.trained_network().n_members == 4
     assert not hasattr(clf, "oof_proba_")
     assert clf.n_iter_ == 5
 
@@ -210,11 +210,11 @@ def test_sparse_rows_and_targets_train_alike(X, Y):
 def test_rows_sparse_enough_train_as_sparse_batches(Y):
     X = sparse.random_array((80, 300), density=0.005, rng=0, format="csr") + sparse.csr_array((80, 300))
     clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
-    assert clf._network.sparse
+    assert clf.trained_network().sparse
     X = X.tocoo()
     batch = tf.SparseTensor(np.column_stack([X.row, X.col]), X.data.astype("float32"), X.shape)
-    np.testing.assert_allclose(clf.predict_proba(X), clf.model_(tf.sparse.reorder(batch)), atol=1e-6)
-    assert not KerasMultiLabelClassifier(**SMALL).fit(sparse.csr_array(np.ones((80, 5))), Y)._network.sparse
+    np.testing.assert_allclose(clf.predict_proba(X), clf.to_keras()(tf.sparse.reorder(batch)), atol=1e-6)
+    assert not KerasMultiLabelClassifier(**SMALL).fit(sparse.csr_array(np.ones((80, 5))), Y).trained_network().sparse
 
 
 @pytest.mark.parametrize("rule", ["f1_micro", "f1_macro"])
@@ -289,7 +289,7 @@ def test_a_trained_ensemble_goes_on_with_its_members(X, Y):
     clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
     before = clf.n_iter_
     clf.partial_fit(X, Y)
-    assert (clf._network.n_members, clf.n_iter_) == (4, before + 1)
+    assert (clf.trained_network().n_members, clf.n_iter_) == (4, before + 1)
     assert not hasattr(clf, "oof_proba_")
     with pytest.raises(ValueError, match="n_members=4; training cannot go on with 2"):
         clf.set_params(n_members=2).partial_fit(X, Y)
@@ -299,7 +299,7 @@ def test_an_ensemble_is_saved_by_keras_and_comes_back(X, Y, tmp_path):
     import keras
 
     clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
-    clf.model_.save(tmp_path / "model.keras")
+    clf.to_keras().save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 

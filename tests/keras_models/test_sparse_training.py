@@ -103,13 +103,13 @@ def test_rare_and_frequent_columns_differ_in_how_far_they_move():
     X = sparse.hstack([X, sparse.csr_array((rng.uniform(size=(400, 1)) < 0.5).astype(np.float32))], format="csr")
     Y = np.stack([rare, X[:, [300]].toarray()[:, 0] > 0], axis=1).astype(int)
     clf = KerasMultiLabelClassifier(n_members=1, hidden_layer_sizes=8, epochs=3, early_stopping=False, random_state=0)
-    kernel = clf.fit(X, Y)._network.weights[0]
+    kernel = clf.fit(X, Y).trained_network().weights[0]
     before = (
         KerasMultiLabelClassifier(
             n_members=1, hidden_layer_sizes=8, epochs=1, learning_rate=1e-12, early_stopping=False, random_state=0
         )
         .fit(X, Y)
-        ._network.weights[0]
+        .trained_network().weights[0]
     )
     moved = np.abs(kernel - before).mean(axis=1)
     assert moved[300] > 3 * np.median(moved[:300])
@@ -138,7 +138,7 @@ def test_the_keras_model_and_the_arrays_agree_on_sparse_rows():
     X = rows_of(300, 1000, 8)
     Y = np.asarray(X @ np.random.RandomState(0).randn(1000, 3) > 0).astype(int)
     clf = KerasMultiLabelClassifier(epochs=2, random_state=0).fit(X, Y)
-    np.testing.assert_allclose(clf.model_.predict(X.toarray(), verbose=0), clf.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(clf.to_keras().predict(X.toarray(), verbose=0), clf.predict_proba(X), atol=1e-6)
     np.testing.assert_allclose(clf.predict_proba(X.toarray()), clf.predict_proba(X), atol=1e-6)
 
 

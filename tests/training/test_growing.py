@@ -204,7 +204,7 @@ def test_a_fit_with_folds_grows_with_all_that_it_leaves(X, Y4):
         clf.set_params(calibrate="auto").partial_fit(X, Y4, classes=range(4))
     assert not hasattr(clf, "oof_proba_")
     assert clf.predict(X).shape == (80, 4)
-    np.testing.assert_allclose(clf.model_.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(clf.to_keras().predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 
 
 def test_a_pickle_goes_on_as_if_it_had_not_been_one(X, Y4):

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from estimators import tiny
-from skml._training._dataset import _is_as_it_must_be
+from skml._inputs import _needs_no_check
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_names_of_columns_are_still_compared(X, Y):
 
 @pytest.mark.parametrize("form", [np.asarray, np.asfortranarray, sparse.csr_array, sparse.csr_matrix, np.float32])
 def test_plain_arrays_need_no_check_by_scikit_learn(form, clf, X):
-    assert _is_as_it_must_be(clf, form(X))
+    assert _needs_no_check(clf, form(X), np.float32)
     np.testing.assert_allclose(clf.predict_proba(form(X)), clf.predict_proba(X.tolist()), atol=1e-6)
 
 
@@ -80,10 +80,10 @@ def test_plain_arrays_need_no_check_by_scikit_learn(form, clf, X):
     ],
 )
 def test_other_forms_are_checked_by_scikit_learn(form, clf, X):
-    assert not _is_as_it_must_be(clf, form(X))
+    assert not _needs_no_check(clf, form(X), np.float32)
     np.testing.assert_allclose(clf.predict_proba(form(X)), clf.predict_proba(X), atol=1e-6)
 
 
 def test_large_values_are_looked_at_closely(clf, X):
-    assert not _is_as_it_must_be(clf, 1e25 * X)
+    assert not _needs_no_check(clf, 1e25 * X, np.float32)
     assert np.isfinite(clf.predict_proba(1e25 * X)).all()
