@@ -58,9 +58,9 @@ for kind in ("products", "sums"):
         print(f"{kind:9s} {name:40s} {scores['log-loss']:.3f}", flush=True)
 print(pd.DataFrame(rows).T.round(3).to_string())
 
-# %% If labels depend on sums of columns, the logistic regressions are slightly better and faster. If labels depend on
-# products, the network is worth its training time. The curves show the training: it stops when the out-of-fold loss no
-# longer improves.
+# %% If labels depend on sums of columns, the logistic regressions are slightly better. If labels depend on products,
+# the network is worth its training time. The curves show the training: it stops when the out-of-fold loss no longer
+# improves.
 from skml.inspection import TrainingCurveDisplay
 
 TrainingCurveDisplay.from_estimator(fitted["products", "KerasMultiLabelClassifier()"])

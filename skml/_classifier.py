@@ -19,16 +19,15 @@ from skml._dependencies import Interval, StrOptions, check_installed
 from skml._inputs import check_X, open_interval
 from skml._keras._environment import check_can_train
 from skml._keras._routed import RoutedParameters
-from skml._protocols import Network
 from skml._state import VersionedState, to_plain
 from skml._targets._encoder import TargetEncoder
 from skml._targets._forms import check_rows
-from skml._targets._types import InputMatrix, Matrix, RandomState, Target
 from skml._training._dataset import check_validation
 from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
+from skml._typing import InputMatrix, Matrix, Network, RandomState, Target
 from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
@@ -482,7 +481,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         >>> clf.to_keras().output_shape
         (None, 1)
         """
-        network = self.trained_network()
+        network: Any = self.trained_network()
         if not isinstance(network, DenseNetwork):
             return network.model
         check_installed("to_keras", "tensorflow")
@@ -546,8 +545,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         encoder = self._model_with("tuned_threshold_").encoder
         if not encoder.is_multilabel:
             raise AttributeError("tuned_threshold_ is only available for multi-label y.")
-        labels = encoder.threshold_labels
-        return dict(zip(labels, np.broadcast_to(self.threshold_, len(labels)).tolist(), strict=True))
+        labels, thresholds = encoder.threshold_labels, np.asarray(self.threshold_)
+        return dict(zip(labels, np.broadcast_to(thresholds, len(labels)).tolist(), strict=True))
 
     # For skml.metrics, model_selection, inspection and onnx, which must not read private attributes.
 

@@ -21,7 +21,7 @@ from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
 from skml._state import VersionedState
-from skml._targets._types import Matrix, RandomState, Target
+from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
     check_prefit_labels,

@@ -77,7 +77,7 @@ def integrated_gradients(network, row, output):
     difference = odds - baseline_odds
     for n_parts in _N_PARTS:
         points, weights = _quadrature(n_parts)
-        # As the first layer is linear, only the other layers are integrated; they do not depend on the number of columns.
+        # Only the layers after the first are integrated, as the first is linear; the number of columns does not matter.
         first = np.outer(points, change @ kernel) + network.weights[1]
         values = change * (kernel @ (weights @ _gradient(network, first, output)))
         if abs(values.sum() - difference) <= TOLERANCE * max(1, abs(difference)):

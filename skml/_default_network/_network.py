@@ -87,8 +87,8 @@ class DenseNetwork:
     activation: str
     output_activation: str
     n_members: int = 1
-    shift: np.ndarray = None
-    scale: np.ndarray = None
+    shift: np.ndarray | None = None
+    scale: np.ndarray | None = None
     dropout: float = 0.0
     input_dropout: float = 0.0
     sparse: bool = False
@@ -246,7 +246,9 @@ class DenseNetwork:
         if is_sparse and self.shift is not None:
             first = dtype = np.float64  # the shift may be much larger than the difference
             bias = bias - (self.shift * self.scale) @ kernel
-        others = [(k.astype(dtype, copy=False), b.astype(dtype, copy=False), residual) for k, b, residual in self.layers()]
+        others = [
+            (k.astype(dtype, copy=False), b.astype(dtype, copy=False), residual) for k, b, residual in self.layers()
+        ]
         if self.n_members == 1:
             others = [(kernels[0], biases[0], has_residual) for kernels, biases, has_residual in others]
         else:

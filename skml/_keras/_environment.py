@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 from skml._dependencies import check_installed
 from skml._keras._private import tensorflow_has_started
@@ -13,7 +14,7 @@ _TRAINING_PACKAGES = ("tensorflow", "scikeras", "iterative-stratification")
 # TensorFlow's threads do not survive a fork: a child process that used TensorFlow again would wait forever.
 _lost_threads = False
 
-_cache_clearers = []
+_cache_clearers: list[Callable[[], None]] = []
 
 
 def check_can_train():

@@ -10,6 +10,7 @@ from skml._keras_models._custom_network import KerasNetwork, check_outputs, has_
 from skml._keras_models._losses import MultiLabelCrossentropy
 from skml._keras_models._target_spec import check_loss
 from skml._targets._encoder import TargetKind
+from skml._typing import Trainable
 
 
 class CustomTrainable:
@@ -62,7 +63,7 @@ class CustomTrainable:
             variable.assign(value)
 
 
-def prepare_custom(params, router, X, rows, spec, seeds):
+def prepare_custom(params, router, X, rows, spec, seeds) -> Trainable:
     """Return a new custom network, compiled and tried on a few rows.
 
     Parameters
@@ -98,7 +99,7 @@ def prepare_custom(params, router, X, rows, spec, seeds):
     return trainable
 
 
-def resume_custom(network, params, router, spec):
+def resume_custom(network, params, router, spec) -> Trainable:
     """Return a trained custom network whose training is resumed, compiled anew."""
     if not isinstance(network, KerasNetwork):
         raise ValueError("model was changed after the first fit; training cannot go on with another network.")

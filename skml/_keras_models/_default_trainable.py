@@ -14,6 +14,7 @@ from skml._keras_models._custom_network import has_logits
 from skml._keras_models._ensemble import Ensemble, Replicated, build, build_compiled, load, set_rates
 from skml._keras_models._optimizer import slots_of_outputs, use_fused_adam
 from skml._keras_models._target_spec import check_loss, targets_for
+from skml._typing import Trainable
 
 
 class DefaultTrainable:
@@ -115,7 +116,9 @@ class DefaultTrainable:
         """Do nothing: no object of the previous fit was changed."""
 
 
-def prepare_default(params, router, X, spec, settings, architecture, scaler, rates, is_cross_fitted, seeds):
+def prepare_default(
+    params, router, X, spec, settings, architecture, scaler, rates, is_cross_fitted, seeds
+) -> Trainable:
     """Return the default network with new weights.
 
     Parameters
@@ -160,7 +163,7 @@ def prepare_default(params, router, X, spec, settings, architecture, scaler, rat
     return DefaultTrainable(network, compile_args, scaler, rates, seeds, is_cross_fitted=is_cross_fitted)
 
 
-def resume_default(network, params, router, spec, scaler, rates, seeds, first_epoch):
+def resume_default(network, params, router, spec, scaler, rates, seeds, first_epoch) -> Trainable:
     """Return a trained default network whose training is resumed.
 
     Raises

@@ -253,6 +253,16 @@ class TargetEncoder(BaseEstimator):
         return TargetKind(self.target_type_)
 
     @property
+    def is_sparse(self):
+        """Whether ``y`` was a sparse matrix."""
+        return self.form_ == "sparse"
+
+    @property
+    def has_label_sets(self):
+        """Whether ``y`` held label sets, that is, labels by name and not by column."""
+        return self.form_ == "collections"
+
+    @property
     def is_multilabel(self):
         """Whether a row may have any number of labels."""
         return self.kind is TargetKind.MULTILABEL

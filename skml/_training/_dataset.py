@@ -9,9 +9,9 @@ from sklearn.utils.validation import check_consistent_length
 
 from skml._targets._labels import format_some
 from skml._targets._matrix import column_sums, has_missing, missing_entries, to_dense
-from skml._targets._types import InputMatrix, TargetMatrix
 from skml._targets._warnings import warn_once
 from skml._targets._weights import check_sample_weight, effective_rows, without_missing_rows
+from skml._typing import InputMatrix, TargetMatrix
 
 
 @dataclass(frozen=True)

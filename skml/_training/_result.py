@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from skml._decisions._tuning import TunedThresholds
-from skml._protocols import Network, Scaler
 from skml._targets._encoder import TargetEncoder
 from skml._training._seeds import Seeds
+from skml._typing import Network, Scaler
 
 
 @dataclass

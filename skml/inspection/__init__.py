@@ -1,9 +1,8 @@
-"""Tables and displays of a fit: per label, per threshold, per epoch, per feature."""
+"""Tables and displays of fitted classifiers: by label, threshold, epoch and feature."""
 
 from skml.inspection._calibration_curve import CalibrationCurveDisplay
 from skml.inspection._explanation import LabelContributionsDisplay, label_contributions
 from skml.inspection._label_view import label_view
-from skml.inspection._prediction_sets import prediction_sets
 from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
 from skml.inspection._risk_coverage_curve import RiskCoverageCurveDisplay
 from skml.inspection._threshold_curve import ThresholdCurveDisplay
@@ -20,5 +19,4 @@ __all__ = [
     "label_probabilities",
     "label_report",
     "label_view",
-    "prediction_sets",
 ]

@@ -1,4 +1,4 @@
-"""How often labels are true where a probability says so."""
+"""Calibration curves (reliability diagrams) of all labels and of single labels."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ from sklearn.utils import check_scalar
 
 from skml._targets._labels import label_index
 from skml._targets._matrix import column_sums
-from skml._targets._types import Matrix, Target
-from skml.inspection._drawing import add_legend, panels, short
+from skml._typing import Matrix, Target
+from skml.inspection._drawing import add_legend, panel_axes, shorten
 from skml.inspection._report import check_probabilities
 from skml.model_selection._delegation import truth_and_responses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# So many labels have a panel, unless they are chosen.
+# Number of the most frequent labels that get a panel by default.
 _MAX_PANELS = 8
 
 
 class CalibrationCurveDisplay:
-    """Share of true entries against the predicted probability (reliability diagram), of all labels and of single ones.
+    """Calibration curves (reliability diagrams) of all labels together and of single labels.
 
-    Make it by `from_estimator` or `from_predictions`.
+    A calibration curve shows the fraction of true entries against the predicted probability. Create the display with
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     curves : dict of label -> ndarray of shape (3, n_points)
-        Of each bin of probabilities that is not empty: their mean, the share of entries that are true, and the number
-        of entries.
+        For each non-empty bin of probabilities, the mean probability, the fraction of true entries, and the number of
+        entries.
     micro : ndarray of shape (3, n_points), default=None
-        The same of all observed entries.
+        The same values for all observed entries together.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        The micro curve first, unless labels are chosen; then the labels.
+        The axes of the micro curve, unless labels are chosen, followed by those of the labels.
     figure_ : matplotlib Figure
 
     Notes
     -----
-    The bars are 95 % intervals of a share (Wilson, 1927), as if entries were independent: a curve that the diagonal
-    crosses within them may be calibrated.
+    The error bars are 95 % confidence intervals of a fraction (Wilson, 1927). They assume independent entries. If the
+    diagonal lies within the error bars, the data do not contradict calibration.
 
     Examples
     --------
@@ -83,10 +84,10 @@ class CalibrationCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier with predict_proba
-        X : what it predicts from
-            Rows that it was fitted to look better than new ones.
-        y : label collections, indicator, or one label per row, n_samples in all
+        estimator : fitted classifier with `predict_proba`
+        X : input of the estimator, n_samples rows
+            Use held-out rows: on training rows the curves look too good.
+        y : label collections, indicator or single-label target with n_samples rows
         labels, n_bins, strategy : as in `from_predictions`
         ax : as in `plot`
 
@@ -115,11 +116,12 @@ class CalibrationCurveDisplay:
         ----------
         y, proba, classes : as in `label_report`
         labels : list, default=None
-            The labels to draw, a panel for each. None draws the micro curve and the 8 most frequent labels.
+            The labels to draw, one panel each. None draws the micro curve and the 8 most frequent labels.
         n_bins : int, default=10
-            Bins of the probabilities.
+            Number of bins of the probabilities.
         strategy : {"uniform", "quantile"}, default="uniform"
-            Bins of one width, or of about as many entries each, as in `sklearn.calibration.calibration_curve`.
+            "uniform" makes bins of equal width, "quantile" bins with about the same number of entries, as in
+            `sklearn.calibration.calibration_curve`.
         ax : as in `plot`
 
         Returns
@@ -130,21 +132,21 @@ class CalibrationCurveDisplay:
         return cls(*_curves(Y, proba, known_labels, labels, n_bins, strategy)).plot(ax=ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> CalibrationCurveDisplay:
-        """Draw the curves, a panel for each.
+        """Draw the curves, one panel each.
 
         Parameters
         ----------
         ax : array-like of matplotlib Axes, default=None
-            One for each panel. None makes a figure.
+            One axes for each panel. None creates a new figure.
 
         Returns
         -------
         display : CalibrationCurveDisplay
         """
-        curves = [(short(label, 20), curve) for label, curve in self.curves.items()]
+        curves = [(shorten(label, 20), curve) for label, curve in self.curves.items()]
         if self.micro is not None:
             curves.insert(0, ("all labels", self.micro))
-        self.axes_ = panels(ax, len(curves), size=(2.9, 3))
+        self.axes_ = panel_axes(ax, len(curves), size=(2.9, 3))
         for panel, (title, curve) in zip(self.axes_, curves, strict=True):
             _plot_curve(panel, curve, title)
         add_legend(self.axes_[:1], ax is None)
@@ -153,30 +155,30 @@ class CalibrationCurveDisplay:
 
 
 def _plot_curve(ax, curve, title):
-    mean, share, n_entries = curve
-    positives = np.rint(share * n_entries).astype(int)
+    mean, fraction, n_entries = curve
+    positives = np.rint(fraction * n_entries).astype(int)
     pairs = zip(positives.tolist(), n_entries.astype(int).tolist(), strict=True)
     low, high = np.array([binomtest(k, n).proportion_ci(method="wilson") for k, n in pairs]).T
-    bars = np.maximum([share - low, high - share], 0)
+    bars = np.maximum([fraction - low, high - fraction], 0)
     ax.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1, label="calibrated")
-    ax.errorbar(mean, share, bars, marker="o", markersize=4, elinewidth=1, label="observed (95 % interval)")
-    ax.set(title=f"{title} ({positives.sum():,} true)", xlabel="predicted probability", ylabel="share that is true")
+    ax.errorbar(mean, fraction, bars, marker="o", markersize=4, elinewidth=1, label="observed (95 % interval)")
+    ax.set(title=f"{title} ({positives.sum():,} true)", xlabel="predicted probability", ylabel="fraction of true entries")
     ticks, limits = (0, 0.25, 0.5, 0.75, 1), (-0.03, 1.03)
     ax.set(xticks=ticks, yticks=ticks, xlim=limits, ylim=limits, aspect="equal")
 
 
 def _curves(Y, proba, labels, chosen, n_bins, strategy):
-    """Return what CalibrationCurveDisplay is made of."""
+    """Return the curves of labels, and the micro curve, which is None if labels are chosen."""
     if isinstance(chosen, str):
-        raise ValueError(f"labels must be a list of labels; got {chosen!r}. Write [{chosen!r}].")
+        raise ValueError(f"labels must be a list of labels; got {chosen!r}. Pass labels=[{chosen!r}].")
     check_scalar(n_bins, "n_bins", Integral, min_val=1)
     columns = sparse.csc_array(Y)
     support = column_sums(columns == 1)
     if chosen is None:
-        numbers = [j for j in np.argsort(-support, kind="stable")[:_MAX_PANELS].tolist() if support[j]]
+        drawn = [j for j in np.argsort(-support, kind="stable")[:_MAX_PANELS].tolist() if support[j]]
     else:
-        numbers = [label_index(label, labels) for label in chosen]
-    curves = {labels[j]: _curve(columns[:, [j]].toarray().ravel(), proba[:, j], n_bins, strategy) for j in numbers}
+        drawn = [label_index(label, labels) for label in chosen]
+    curves = {labels[j]: _curve(columns[:, [j]].toarray().ravel(), proba[:, j], n_bins, strategy) for j in drawn}
     if chosen is not None:
         return curves, None
     entries = Y.toarray() if sparse.issparse(Y) else Y
@@ -184,13 +186,17 @@ def _curves(Y, proba, labels, chosen, n_bins, strategy):
 
 
 def _curve(entries, proba, n_bins, strategy):
-    known = ~np.isnan(entries)
-    if not known.any():
-        raise ValueError("No entry of y is known: there is no curve to draw.")
-    entries, proba = entries[known], proba[known]
-    share, mean = calibration_curve(entries, proba, pos_label=1, n_bins=n_bins, strategy=strategy)
+    observed = ~np.isnan(entries)
+    if not observed.any():
+        raise ValueError(
+            "y has no observed entry for a curve: all are missing labels (NaN). Pass a y with entries that are 0 or 1, "
+            "or choose other labels."
+        )
+    entries, proba = entries[observed], proba[observed]
+    fraction, mean = calibration_curve(entries, proba, pos_label=1, n_bins=n_bins, strategy=strategy)
     edges = np.linspace(0, 1, n_bins + 1)
     if strategy == "quantile":
         edges = np.percentile(proba, 100 * edges)
-    n_entries = np.bincount(np.searchsorted(edges[1:-1], proba))  # as calibration_curve, which keeps them to itself
-    return np.stack([mean, share, n_entries[n_entries > 0]])
+    # calibration_curve bins in the same way, but does not return the number of entries of a bin.
+    n_entries = np.bincount(np.searchsorted(edges[1:-1], proba))
+    return np.stack([mean, fraction, n_entries[n_entries > 0]])

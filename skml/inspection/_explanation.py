@@ -1,4 +1,4 @@
-"""What speaks for and against a label in one row."""
+"""Contributions of the features of one row to the log-odds of a label."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._default_network._gradients import integrated_gradients
 from skml._default_network._network import DenseNetwork
+from skml._dependencies import import_optional
 from skml._targets._labels import label_index
 from skml._targets._matrix import to_dense
-from skml._targets._types import Matrix
-from skml.inspection._drawing import import_optional, new_axes, short
+from skml._typing import Matrix
+from skml.inspection._drawing import new_axes, shorten
 from skml.model_selection._delegation import last_step_and_input
 
 if TYPE_CHECKING:
@@ -24,43 +25,48 @@ if TYPE_CHECKING:
 
 
 def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | None = None) -> DataFrame:
-    """Return what speaks for and against a label in one row. Needs pandas, and no TensorFlow.
+    """Return each feature's contribution to the log-odds of a label for one row.
 
-    Each feature gets its share of the difference between the log-odds of the label for the row and for a baseline,
-    by integrated gradients (Sundararajan et al., 2017). For log-odds that are linear in X this is the coefficient
-    times the difference from the baseline.
+    A positive contribution raises the predicted probability of the label, a negative one lowers it. The contributions
+    divide the difference between the log-odds for the row and the log-odds for a baseline row among the features, by
+    integrated gradients (Sundararajan et al., 2017). If the log-odds are linear in X, a contribution is the coefficient
+    multiplied by the difference from the baseline. This function requires pandas, but not TensorFlow.
 
     Parameters
     ----------
-    estimator : fitted KerasMultiLabelClassifier with the default network
-        Also as last step of a Pipeline, whose other steps make the features, and in a search or a
-        `TunedThresholdMultiLabelClassifierCV`.
-    X : what the estimator predicts from, one row
-        ``X[:1]``, or for texts ``[text]``.
+    estimator : fitted `KerasMultiLabelClassifier` with the default network
+        Also in a search, in a `TunedThresholdMultiLabelClassifierCV`, or as the last step of a Pipeline. The other
+        steps of the Pipeline then define the features.
+    X : input of the estimator, one row
+        ``X[:1]``, or ``[text]`` for a text.
     label : object, default=None
         One of ``classes_``. None takes the most probable label of the row.
 
     Returns
     -------
     contributions : DataFrame
-        Indexed by ``feature``, with the columns ``value``, what the row holds there, and ``contribution`` to the
-        log-odds, from what speaks most for the label to what speaks most against it. Features as in the baseline
-        contribute nothing and are left out.
+        Has one row per feature, with the index ``feature`` and the columns ``value``, the value of the feature in X,
+        and ``contribution``, in log-odds. The largest contribution comes first. Features with the same value as in the
+        baseline contribute nothing and are left out.
 
     Raises
     ------
+    ImportError
+        If pandas is not installed.
     ValueError
-        If the estimator does not know the label, X is not one row, or the network is a custom one: then ask SHAP,
-        ``shap.Explainer(label_view(estimator, label).predict_proba, X)``.
+        If the label is not in ``classes_``, X is not a single row, or the estimator has no default network. SHAP
+        explains other networks: ``shap.Explainer(label_view(estimator, label).predict_proba, X)``.
 
     Notes
     -----
-    The baseline is the row of zeros for a network trained on sparse X or with ``scale=None``, and the mean row of its
-    training for one trained on dense X. The contributions sum to the difference within 0.01, or 1 % of it where that
-    is more. Log-odds are those of the ensemble's mean probability after calibration, as `decision_function` gives
-    them; for multi-class ``y``, ``log(p / (1 - p))`` of the class.
+    The baseline is the mean of the training rows if the network was trained on dense X, and a row of zeros if it was
+    trained on sparse X or with ``scale=None``. The contributions sum to the difference in log-odds, with an error of at
+    most 0.01 or 1 % of the difference, whichever is larger.
 
-    A contribution says what the network makes of a feature beside the others in the row, not what the label depends on.
+    The log-odds are those of the ensemble's mean probability after calibration, as `decision_function` returns them.
+    For multi-class ``y`` they are ``log(p / (1 - p))`` with the probability p of the class.
+
+    Contributions describe the prediction of the model for this row. They do not show causes of the label.
 
     Examples
     --------
@@ -74,30 +80,31 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
     >>> label_contributions(clf, X[1:2], "wet").index.tolist()
     ['rain', 'ice']
     """
-    return _explanation(estimator, X, label)[0]
+    return _explain(estimator, X, label)[0]
 
 
 class LabelContributionsDisplay:
-    """What speaks for and against a label in one row, as horizontal bars.
+    """Bar chart of each feature's contribution to the log-odds of a label for one row.
 
-    Make it by `from_estimator`.
+    Create it with `from_estimator`.
 
     Parameters
     ----------
     frame : DataFrame
-        What `label_contributions` returns.
+        The contributions, as returned by `label_contributions`.
     label : object
+        The label that is explained.
     log_odds : float
-        Of the label for the row.
+        Log-odds of the label for the row.
     baseline_log_odds : float
-        Of the label for the baseline.
+        Log-odds of the label for the baseline.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     bars_ : matplotlib BarContainer
-        One for each feature shown.
+        One horizontal bar for each feature shown.
 
     Examples
     --------
@@ -128,34 +135,34 @@ class LabelContributionsDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> LabelContributionsDisplay:
-        """Explain a prediction of a fitted estimator.
+        """Explain one prediction of a fitted estimator.
 
         Parameters
         ----------
         estimator, X, label : as in `label_contributions`
-        ax : matplotlib Axes, default=None
-        **kwargs
+        ax, **kwargs
             As in `plot`.
 
         Returns
         -------
         display : LabelContributionsDisplay
         """
-        return cls(*_explanation(estimator, X, label)).plot(ax=ax, **kwargs)
+        return cls(*_explain(estimator, X, label)).plot(ax=ax, **kwargs)
 
     def plot(
         self, ax: Axes | None = None, *, max_features: int = 20, show_values: bool = True
     ) -> LabelContributionsDisplay:
-        """Draw the bars, from what speaks most for the label to what speaks most against it.
+        """Draw the bars, the largest contribution first.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a figure that grows with the features.
+            None creates a new figure, whose height depends on the number of features.
         max_features : int, default=20
-            Features with a bar of their own, those with the largest contributions either way.
+            Maximum number of features with a bar. The features with the largest absolute contributions are shown. The
+            others are summed in a line of text.
         show_values : bool, default=True
-            Whether the value of a feature stands beside its name.
+            Whether to show the value of each feature next to its name.
 
         Returns
         -------
@@ -163,11 +170,11 @@ class LabelContributionsDisplay:
         """
         largest = np.argsort(-self.frame["contribution"].abs(), kind="stable")[:max_features]
         shown = self.frame.iloc[np.sort(largest)]
-        names = [short(name) for name in shown.index]
+        names = [shorten(name) for name in shown.index]
         if show_values:
             names = [f"{name} = {value:.3g}" for name, value in zip(names, shown["value"], strict=True)]
         sizes, rest = shown["contribution"], len(self.frame) - len(shown)
-        if rest:  # no bar: many small ones may sum to more than those that can be told apart
+        if rest:  # text instead of a bar, as the sum of many small contributions could exceed all single ones
             names.append(f"{rest:,} others: {self.frame['contribution'].sum() - sizes.sum():+.2f} in all")
         if ax is None:
             (ax,) = new_axes(1, size=(6.8, 1.3 + 0.27 * len(names)))
@@ -176,47 +183,51 @@ class LabelContributionsDisplay:
         ax.axvline(0, color="0.3", linewidth=0.8)
         ax.margins(x=0.12)
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
-        before, after = expit([self.baseline_log_odds, self.log_odds])
-        ax.set_title(f"{short(self.label)}: probability {before:.2f} → {after:.2f}")
+        baseline, row = expit([self.baseline_log_odds, self.log_odds])
+        ax.set_title(f"{shorten(self.label)}: probability {baseline:.2f} → {row:.2f}")
         ax.set_xlabel(f"contribution to the log-odds ({self.baseline_log_odds:+.2f} → {self.log_odds:+.2f})")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _explanation(estimator, X, label):
-    """Return what LabelContributionsDisplay is made of."""
-    pandas = import_optional("pandas")
+def _explain(estimator, X, label):
+    """Return the arguments of `LabelContributionsDisplay`."""
+    pandas = import_optional("pandas", "label_contributions")
     check_is_fitted(estimator)
     classifier, X, names = last_step_and_input(estimator, X)
     network = _default_network(classifier)
     row = classifier.validate_X(X)
     if row.shape[0] != 1:
-        raise ValueError(f"X must hold one row, the one to explain; got {row.shape[0]}. Pass X[:1], or [text].")
+        raise ValueError(
+            f"X must have exactly one row, the row to explain; got {row.shape[0]} rows. Pass X[:1], or [text] for a text."
+        )
     encoder = classifier.target_encoder_
     labels = encoder.classes_.tolist()
-    number = classifier.predict_proba(X).argmax() if label is None else label_index(label, labels)
-    output, sign = encoder.output_of_class(number)
-    columns, contributions, *odds = integrated_gradients(network, row, output)
-    values = to_dense(row)[0, columns]
+    column = classifier.predict_proba(X).argmax() if label is None else label_index(label, labels)
+    output, sign = encoder.output_of_class(column)
+    features, contributions, *log_odds = integrated_gradients(network, row, output)
+    values = to_dense(row)[0, features]
     frame = pandas.DataFrame(
         {"value": values, "contribution": sign * contributions},
-        index=pandas.Index(_names(classifier, names, columns), name="feature", tupleize_cols=False),
+        index=pandas.Index(_feature_names(classifier, names, features), name="feature", tupleize_cols=False),
     )
-    return frame.sort_values("contribution", ascending=False, kind="stable"), labels[number], *(sign * x for x in odds)
+    frame = frame.sort_values("contribution", ascending=False, kind="stable")
+    return frame, labels[column], *(sign * x for x in log_odds)
 
 
 def _default_network(classifier):
+    """Return the default network of a fitted classifier, or raise ValueError if it has none."""
     network = classifier.trained_network() if hasattr(classifier, "trained_network") else None
     if not isinstance(network, DenseNetwork):
         raise ValueError(
-            "label_contributions reads the arrays of KerasMultiLabelClassifier's default network; "
-            f"{type(classifier).__name__} has another one here. Ask SHAP instead: "
+            "label_contributions requires a KerasMultiLabelClassifier with the default network; got "
+            f"{type(classifier).__name__}{'' if network is None else ' with a custom network'}. Use SHAP instead: "
             "shap.Explainer(label_view(estimator, label).predict_proba, X)."
         )
     return network
 
 
-def _names(classifier, names, columns):
-    """Return the names of columns: those that a Pipeline makes, those seen in fit, or their numbers after "x"."""
+def _feature_names(classifier, names, columns):
+    """Return the names of columns from the Pipeline or from fit, otherwise "x" and the column number."""
     names = getattr(classifier, "feature_names_in_", None) if names is None else names
     return [f"x{j}" for j in columns] if names is None else np.asarray(names, dtype=object)[columns]

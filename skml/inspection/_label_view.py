@@ -1,4 +1,4 @@
-"""A fitted multi-label classifier, seen as the binary classifier of one label."""
+"""View of a fitted multi-label classifier as a binary classifier of one label."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable
 from skml._targets._labels import label_index
-from skml._targets._types import Matrix, Target
+from skml._typing import Matrix, Target
 from skml.model_selection._delegation import as_scores, labels_of, threshold_in_force, truth_of_label
 
 
 def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
-    """Return a fitted classifier as the binary classifier of one of its labels.
+    """Return a fitted classifier as a binary classifier of one of its labels.
 
-    It is for all that takes a binary classifier: scikit-learn's `CalibrationDisplay`, `RocCurveDisplay`,
-    `PrecisionRecallDisplay`, `DecisionBoundaryDisplay`, `permutation_importance`,
-    ``CalibratedClassifierCV(FrozenEstimator(view))``, ``shap.Explainer(view.predict_proba, X)``.
+    The view works with all tools for binary classifiers: scikit-learn's `CalibrationDisplay`, `RocCurveDisplay`,
+    `PrecisionRecallDisplay`, `DecisionBoundaryDisplay` and `permutation_importance`,
+    ``CalibratedClassifierCV(FrozenEstimator(view))``, and ``shap.Explainer(view.predict_proba, X)``.
 
     Parameters
     ----------
-    estimator : fitted classifier with predict_proba
+    estimator : fitted classifier with `predict_proba`
         `KerasMultiLabelClassifier`, `TunedThresholdMultiLabelClassifierCV` or any other multi-label classifier, also
-        in a Pipeline or search. It is not copied: ``set_params(threshold=...)`` on it acts at once.
+        in a Pipeline or search. It is not copied: the view follows changes such as ``set_params(threshold=...)``.
     label : object
-        One of ``classes_``; of a classifier that has classes for each output, the number of the output. With one
-        label per row, the class that is set against the others.
+        One of ``classes_``, or the number of the output if ``classes_`` is a list of classes for each output. For a
+        single-label classifier, the class that is compared with all others.
 
     Returns
     -------
     view : LabelView
-        With ``classes_`` 0 and 1, ``threshold_``, `predict_proba`, `decision_function` where the estimator has it,
-        `predict`, `score` and `target`. It is never fitted again, nor cloned.
+        Has ``classes_`` (0 and 1), ``threshold_``, `predict_proba`, `predict`, `score` and `target`, and
+        `decision_function` if the estimator has it. The view cannot be fitted, and `clone` returns the view itself.
 
     Raises
     ------
     ValueError
-        If the estimator does not know the label.
+        If the estimator has no such label.
     AttributeError
-        If it has no `predict_proba`.
+        If the estimator has no `predict_proba`.
     sklearn.exceptions.NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
 
     Examples
     --------
@@ -67,7 +67,10 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     """
     check_is_fitted(estimator)
     if not hasattr(estimator, "predict_proba"):
-        raise AttributeError(f"label_view needs probabilities, but {type(estimator).__name__} has no predict_proba.")
+        raise AttributeError(
+            f"label_view requires a classifier with predict_proba; {type(estimator).__name__} has no predict_proba. "
+            "Calibrate it with CalibratedClassifierCV to add predict_proba."
+        )
     label_index(label, labels_of(estimator))
     return LabelView(estimator, label)
 
@@ -77,25 +80,25 @@ def _has_decision_function(view):
 
 
 class LabelView(ClassifierMixin, BaseEstimator):
-    """A fitted multi-label classifier as the binary classifier of one label.
+    """Binary classifier of one label of a fitted multi-label classifier.
 
-    Make it by `label_view`.
+    Create it with `label_view`.
 
     Parameters
     ----------
-    estimator : fitted classifier with predict_proba
+    estimator : fitted classifier with `predict_proba`
     label : object
-        One of its labels.
+        One of the labels of the estimator.
 
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        0, and 1 for rows that have the label.
+        0 for rows without the label, 1 for rows with it.
     threshold_ : float
-        What the estimator predicts the label from, 0.5 if it has no threshold. NaN for multi-class ``y``, where the
-        most probable class is predicted.
+        Probability from which the estimator predicts the label, 0.5 if the estimator has no threshold. NaN for
+        multi-class ``y``, where the most probable class is predicted.
     n_features_in_, feature_names_in_
-        Those of the estimator, if it has them.
+        As in the estimator, if it has them.
     """
 
     def __init__(self, estimator, label):
@@ -104,22 +107,22 @@ class LabelView(ClassifierMixin, BaseEstimator):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Without and with the label."""
+        """0 for rows without the label, 1 for rows with it."""
         return np.array([0, 1])
 
     @property
     def threshold_(self) -> float:
-        """The threshold in force."""
+        """Probability from which the estimator predicts the label."""
         return float(threshold_in_force(self.estimator, len(labels_of(self.estimator)))[self._column])
 
     @property
     def n_features_in_(self):
-        """Number of columns of X in fit."""
+        """Number of columns of X in the fit of the estimator."""
         return self.estimator.n_features_in_
 
     @property
     def feature_names_in_(self):
-        """Names of the columns of X in fit."""
+        """Names of the columns of X in the fit of the estimator."""
         return self.estimator.feature_names_in_
 
     def predict_proba(self, X: Matrix) -> np.ndarray:
@@ -127,69 +130,70 @@ class LabelView(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : what the estimator predicts from
+        X : input of the estimator, n_samples rows
 
         Returns
         -------
         proba : ndarray of shape (n_samples, 2)
-            Without and with the label.
+            Probabilities of 0 (without the label) and of 1 (with it).
         """
         proba = self._scores(X, "predict_proba")[:, self._column]
         return np.column_stack([1 - proba, proba])
 
     @available_if(_has_decision_function)
     def decision_function(self, X: Matrix) -> np.ndarray:
-        """Return the estimator's score of the label.
+        """Return the score of the label from the estimator's `decision_function`.
 
         Parameters
         ----------
-        X : what the estimator predicts from
+        X : input of the estimator, n_samples rows
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Log-odds, if the estimator is `KerasMultiLabelClassifier`; for multi-class ``y`` log-probabilities.
+            For a `KerasMultiLabelClassifier` the log-odds of the label, or the log-probability of the class for
+            multi-class ``y``.
         """
         return self._scores(X, "decision_function")[:, self._column]
 
     def predict(self, X: Matrix) -> np.ndarray:
-        """Predict whether rows have the label: where its probability is at least its threshold.
+        """Predict 1 for rows in which the probability of the label is at least its threshold, and 0 for the others.
 
-        The estimator's `predict` says the same, unless it limits the labels of a row (``min_labels``, ``max_labels``,
-        "top_k"): that is a matter of all labels, and has no part here.
+        The result agrees with the estimator's `predict`, except that limits on the number of labels in a row
+        (``min_labels``, ``max_labels``, "top_k") are ignored, as they depend on all labels.
 
         Parameters
         ----------
-        X : what the estimator predicts from
+        X : input of the estimator, n_samples rows
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            0 and 1.
+            0 and 1, as int64.
         """
         proba, threshold = self._scores(X, "predict_proba"), self.threshold_
         rule = MostProbable() if np.isnan(threshold) else DecisionRule(threshold)
         return rule.decide(proba)[:, self._column].astype(np.int64)
 
     def target(self, y: Target) -> np.ndarray:
-        """Return which rows of ``y`` have the label, for all that compares with `predict` or `predict_proba`.
+        """Return the binary target of the label, to compare with `predict` and `predict_proba`.
 
         Parameters
         ----------
-        y : label collections, indicator, or one label per row, n_samples in all
-            As the estimator takes it in fit: `KerasMultiLabelClassifier` knows the columns of a DataFrame by their
-            names, others know columns by their position.
+        y : label collections, indicator or single-label target with n_samples rows
+            In a form that the estimator accepts in `fit`. `KerasMultiLabelClassifier` matches the columns of a
+            DataFrame by name, other estimators by position.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            0 and 1 as int64. If there are missing labels, float64 with NaN; leave such rows out, as scikit-learn takes
-            no NaN: ``known = ~np.isnan(view.target(y))``.
+            1 for rows with the label and 0 for the others, as int64. With missing labels, float64 with NaN.
+            scikit-learn does not accept NaN: select the rows ``observed = ~np.isnan(view.target(y))``.
         """
         return truth_of_label(self.estimator, y, self.label)
 
     def fit(self, X, y=None):
-        """Refuse to learn: it is the estimator that is fitted, and before it is looked at.
+        """Not supported: the wrapped estimator must already be fitted.
 
         Raises
         ------
@@ -197,8 +201,8 @@ class LabelView(ClassifierMixin, BaseEstimator):
             Always.
         """
         raise NotImplementedError(
-            "A LabelView shows one label of a fitted classifier and is never fitted: fit that classifier, and where "
-            "something fits what it is given, such as CalibratedClassifierCV, pass FrozenEstimator(view)."
+            "A LabelView cannot be fitted. Fit the classifier that it wraps instead. To pass the view to a tool that "
+            "calls fit, such as CalibratedClassifierCV, wrap it: FrozenEstimator(view)."
         )
 
     @property

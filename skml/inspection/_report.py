@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_scalar
 
 from skml._decisions._guarantees import NEVER
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, guarantee_in, resolve_threshold
-from skml._targets._types import Matrix, Target
+from skml._typing import Matrix, Target
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
     add_colorbar,

@@ -1,4 +1,4 @@
-"""What a guarantee of precision costs: the share of rows and of labels that are decided automatically."""
+"""Risk-coverage curves: the coverage that remains when precision is guaranteed at a target level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from skml._decisions._entries import entries_of
 from skml._decisions._rule import DecisionRule
 from skml._decisions._tuning import guaranteed_threshold
-from skml._targets._types import Matrix, Target
+from skml._typing import Matrix, Target
 from skml.inspection._drawing import add_legend, new_axes, panels
 from skml.inspection._report import check_probabilities
 from skml.model_selection._delegation import as_scores, find_fitted
@@ -21,31 +21,47 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-_LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
+_TARGET_LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 
-_STYLES = {"rows": ("rows with a label", "C0"), "labels": ("true labels", "C1")}
+# Key of a coverage in `curves` -> its text in the legend, and its color.
+_COVERAGES = {"rows": ("rows with a label", "C0"), "labels": ("true labels predicted", "C1")}
 
 
 class RiskCoverageCurveDisplay:
-    """What is decided automatically against the precision that is guaranteed, and the precision that is reached.
+    """Risk-coverage curve: coverage and reached precision against the target level of a precision guarantee.
 
-    Make it by `from_estimator` or `from_predictions`. Each guarantee is kept by ``threshold="precision>=..."`` or, with
-    `by_label`, ``"precision>=... by label"``; what gets no label is left to a person.
+    A threshold that guarantees precision leaves some labels unpredicted, for example for a person to decide. The
+    *coverage* is the fraction that is predicted. The *risk* is the fraction of predicted labels that are false, that is
+    1 minus the precision. The display shows how much coverage each target level costs.
+
+    Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     curves : dict of str -> dict
-        For "out of fold" and, with test rows, "test": ``rows``, the share of rows that get a label, ``labels``, the
-        share of true labels that are predicted, and ``precision``, the share of predicted labels that are true, NaN if
-        there are none: arrays of shape (n_levels,).
+        The curves on "out of fold" data and, with test rows, on "test" data. Each is a dict of arrays of shape
+        (n_levels,): ``rows``, the fraction of rows that get a label; ``labels``, the fraction of true labels that are
+        predicted; ``precision``, the fraction of predicted labels that are true, NaN if no label is predicted.
     levels : ndarray of shape (n_levels,)
-        The precision that is guaranteed.
+        The target levels: the guaranteed precisions.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes, shape (2,)
-        The shares, and the precision.
+        The axes of the coverage and of the precision.
     figure_ : matplotlib Figure
+
+    Notes
+    -----
+    Risk-coverage curves describe selective classification (El-Yaniv and Wiener, 2010), applied here to each label of a
+    row. The threshold of each target level is the one that ``threshold="precision>=..."`` or, with `by_label`,
+    ``"precision>=... by label"`` finds. It guarantees the target level with 95 % confidence. A label without such a
+    threshold is never predicted.
+
+    References
+    ----------
+    R. El-Yaniv and Y. Wiener (2010). On the foundations of noise-free selective classification. Journal of Machine
+    Learning Research 11, 1605-1641.
 
     Examples
     --------
@@ -70,18 +86,18 @@ class RiskCoverageCurveDisplay:
         y: Target,
         *,
         y_fit: Target,
-        levels: Sequence[float] = _LEVELS,
+        levels: Sequence[float] = _TARGET_LEVELS,
         by_label: bool = False,
         sample_weight: ArrayLike | None = None,
         ax: Axes | ArrayLike | None = None,
     ) -> RiskCoverageCurveDisplay:
-        """Find the thresholds from the out-of-fold probabilities of a fitted estimator, and try them on test rows.
+        """Find the thresholds on the out-of-fold probabilities of a fitted estimator, and apply them to test rows.
 
         Parameters
         ----------
-        estimator : fitted `KerasMultiLabelClassifier` with an ``oof_proba_``, also inside a Pipeline or search
+        estimator : fitted `KerasMultiLabelClassifier` with ``oof_proba_``, also inside a Pipeline or search
         X, y : test rows and their target
-        y_fit : the target of `fit`
+        y_fit : target that the estimator was fitted to
         levels, by_label, sample_weight, ax : as in `from_predictions`
 
         Returns
@@ -96,22 +112,25 @@ class RiskCoverageCurveDisplay:
         holder = find_fitted(estimator, "oof_proba_")
         if holder is None:
             raise ValueError(
-                f"{type(estimator).__name__} has no oof_proba_: fit KerasMultiLabelClassifier with n_members > 1, or "
-                "pass probabilities of rows that were not learned from to RiskCoverageCurveDisplay.from_predictions."
+                f"{type(estimator).__name__} has no oof_proba_. Fit a KerasMultiLabelClassifier with n_members > 1, or "
+                "pass probabilities of held-out rows to RiskCoverageCurveDisplay.from_predictions."
             )
         encoder = holder.target_encoder_
         if not encoder.threshold_labels:
-            raise ValueError("For multi-class y the most probable class is predicted: there is no threshold to find.")
+            raise ValueError(
+                "RiskCoverageCurveDisplay does not support multi-class y, where the most probable class is predicted "
+                "without a threshold. Use conformal prediction sets, for example those of MAPIE."
+            )
         proba, proba_test = (
             encoder.output_columns(p) for p in (holder.oof_proba_, as_scores(estimator.predict_proba(X), estimator))
         )
         Y_fit, Y = encoder.transform(y_fit), encoder.transform(y)
         for rows, y_name, n in ((Y_fit, "y_fit", len(proba)), (Y, "y", len(proba_test))):
             if rows.shape[0] != n:
-                of = "fit, whose target it is" if rows is Y_fit else "X"
-                raise ValueError(f"{y_name} must hold the {n} rows of {of}; got {rows.shape[0]}.")
+                rows_of = "the data that the estimator was fitted to" if rows is Y_fit else "X"
+                raise ValueError(f"{y_name} must have {n} rows, like {rows_of}; got {rows.shape[0]}.")
         data = {"out of fold": (Y_fit, proba), "test": (Y, proba_test)}
-        return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
+        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
 
     @classmethod
     def from_predictions(
@@ -122,28 +141,31 @@ class RiskCoverageCurveDisplay:
         y_test: Target | None = None,
         proba_test: ArrayLike | None = None,
         classes: ArrayLike | None = None,
-        levels: Sequence[float] = _LEVELS,
+        levels: Sequence[float] = _TARGET_LEVELS,
         by_label: bool = False,
         sample_weight: ArrayLike | None = None,
         ax: Axes | ArrayLike | None = None,
     ) -> RiskCoverageCurveDisplay:
-        """Find the thresholds from given probabilities, and try them on those of test rows.
+        """Find the thresholds on given probabilities, and apply them to the probabilities of test rows.
 
         Parameters
         ----------
-        y : label collections or indicator, n_samples in all
+        y : label collections or indicator with n_samples rows
         proba : array-like of shape (n_samples, n_labels)
-            Of rows that their classifier has not learned from.
+            Probabilities of held-out rows, which the classifier was not trained on. The thresholds are found on them.
         y_test, proba_test : as y and proba, default=None
+            Test rows, to which the thresholds are applied. None draws no test curve.
         classes : array-like of length n_labels, default=None
             The labels, in the order of the columns of `proba`. None takes them from `y`.
         levels : array-like of float in (0, 1), default=(0.5, 0.55, ..., 0.95, 0.98)
-            The precision to guarantee.
+            The target levels: the precisions to guarantee.
         by_label : bool, default=False
-            Whether each label has a threshold, and keeps the guarantee, of its own.
+            Whether to find one threshold per label and guarantee the precision of each label, instead of the
+            micro-averaged precision.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows that thresholds are found from.
+            Weights of the rows of `y`. Test rows have equal weights.
         ax : array-like of two matplotlib Axes, default=None
+            As in `plot`.
 
         Returns
         -------
@@ -153,64 +175,66 @@ class RiskCoverageCurveDisplay:
         data = {"out of fold": (Y, proba)}
         if y_test is not None:
             data["test"] = check_probabilities(y_test, proba_test, 0.5, labels)[:2]
-        return cls(*_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
+        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> RiskCoverageCurveDisplay:
-        """Draw the shares, and the precision reached against the one guaranteed.
+        """Draw the coverage and the reached precision against the target level.
 
         Parameters
         ----------
         ax : array-like of two matplotlib Axes, default=None
-            None makes a figure.
+            The axes of the coverage and of the precision. None creates a new figure.
 
         Returns
         -------
         display : RiskCoverageCurveDisplay
         """
         self.axes_ = new_axes(2, size=(4.8, 3.6)) if ax is None else panels(ax, 2)
-        shares, precision = self.axes_
+        coverage, precision = self.axes_
         for name, marker, line in (("out of fold", "o", "-"), ("test", "x", "--")):
             curve = self.curves.get(name)
             if curve is None:
                 continue
-            for key, (text, color) in _STYLES.items():
-                shares.plot(self.levels, curve[key], line, marker=marker, color=color, label=f"{text}, {name}")
+            for key, (text, color) in _COVERAGES.items():
+                coverage.plot(self.levels, curve[key], line, marker=marker, color=color, label=f"{text}, {name}")
             precision.plot(self.levels, curve["precision"], line, marker=marker, color="C2", label=name)
-        precision.plot(self.levels, self.levels, color="0.3", linewidth=1.2, label="guaranteed")
-        shares.set(title="decided automatically", xlabel="precision guaranteed", ylabel="share", ylim=(-0.03, 1.03))
-        precision.set(title="precision reached", xlabel="precision guaranteed")
-        add_legend([shares], ax is None)
+        precision.plot(self.levels, self.levels, color="0.3", linewidth=1.2, label="target level")
+        xlabel = "target level of precision"
+        coverage.set(title="coverage", xlabel=xlabel, ylabel="fraction", ylim=(-0.03, 1.03))
+        precision.set(title="precision reached (1 - risk)", xlabel=xlabel, ylabel="precision")
+        add_legend([coverage], ax is None)
         precision.legend(fontsize="small", loc="upper left")
         self.figure_ = self.axes_[0].figure
         return self
 
 
-def _curves(data, levels, by_label, sample_weight):
-    """Return what the display is made of: thresholds come from the first of the data."""
+def _risk_coverage_curves(data, levels, by_label, sample_weight):
+    """Return the curves of all data, with thresholds found on the out-of-fold data, and the levels as an array."""
     levels = np.asarray(levels, dtype=np.float64)
     if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
-        raise ValueError(f"levels must be numbers in (0, 1), such as [0.8, 0.9, 0.95]; got {levels.tolist()!r}.")
+        raise ValueError(
+            f"levels must be a list of numbers in (0, 1), such as [0.8, 0.9, 0.95]; got {levels.tolist()!r}."
+        )
     guarantees = [f"precision>={level}" + " by label" * by_label for level in levels.tolist()]
     thresholds = [guaranteed_threshold(*data["out of fold"], guarantee, sample_weight) for guarantee in guarantees]
     weights = {"out of fold": sample_weight}
-    return {name: _decided(*pair, thresholds, weights.get(name)) for name, pair in data.items()}, levels
+    return {name: _coverage_and_precision(*pair, thresholds, weights.get(name)) for name, pair in data.items()}, levels
 
 
-def _decided(Y, proba, thresholds, weight):
-    """Return the shares of rows and of true labels, and the precision, for each of the thresholds."""
+def _coverage_and_precision(Y, proba, thresholds, weight):
+    """Return the coverage of rows, the coverage of true labels and the precision, at each threshold."""
     entries = entries_of(Y, proba, weight)
     counts = np.zeros((len(thresholds), 3))
     n_true = 0.0
-    for truth, known, p, row_weight in entries.by_rows():
+    for truth, observed, p, row_weight in entries.by_rows():
         n_true += row_weight @ truth.sum(axis=1)
         for i, threshold in enumerate(thresholds):
-            decisions = DecisionRule(threshold).decide(p) & known
-            amounts = (decisions.any(axis=1), (decisions & truth).sum(axis=1), decisions.sum(axis=1))
-            counts[i] += [row_weight @ amount for amount in amounts]
-    with_labels, right, predicted = counts.T
-    share = np.divide(right, predicted, out=np.full(len(right), np.nan), where=predicted > 0)
+            predicted = DecisionRule(threshold).decide(p) & observed
+            by_row = (predicted.any(axis=1), (predicted & truth).sum(axis=1), predicted.sum(axis=1))
+            counts[i] += [row_weight @ count for count in by_row]
+    n_rows, n_right, n_predicted = counts.T
     return {
-        "rows": with_labels / entries.weight.sum(),
-        "labels": right / n_true if n_true else 0 * right,
-        "precision": share,
+        "rows": n_rows / entries.weight.sum(),
+        "labels": n_right / n_true if n_true else 0 * n_right,
+        "precision": np.divide(n_right, n_predicted, out=np.full(len(n_right), np.nan), where=n_predicted > 0),
     }

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import precision_recall_curve
 
 from skml._decisions._guarantees import NEVER
-from skml._targets._types import Matrix, Target
+from skml._typing import Matrix, Target
 from skml.inspection._drawing import add_colorbar, add_legend, draw_map, map_height, new_axes, panels, short
 from skml.inspection._report import check_probabilities
 from skml.model_selection._delegation import threshold_in_force, truth_and_responses

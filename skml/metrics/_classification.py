@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn import metrics
 
-from skml._targets._types import Matrix
+from skml._typing import Matrix
 from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined_score, weighted_mean
 
 

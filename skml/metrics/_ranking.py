@@ -18,8 +18,8 @@ from sklearn.utils import check_scalar
 from skml._decisions._rule import DecisionRule
 from skml._targets._labels import format_some
 from skml._targets._matrix import row_blocks
-from skml._targets._types import Matrix
 from skml._targets._warnings import warn_once
+from skml._typing import Matrix
 from skml.metrics._matrices import check_truth_and_scores, undefined_score, weighted_mean
 
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skml._dependencies import _BaseScorer
-from skml._targets._types import Matrix, Target
+from skml._typing import Matrix, Target
 from skml.metrics._classification import (
     accuracy_score,
     f1_score,

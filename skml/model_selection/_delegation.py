@@ -259,7 +259,7 @@ def encoder_for(estimator, y, classes=None, is_fitted=False):
 def check_prefit_labels(estimator, encoder):
     """Raise a ValueError if label collections cannot be matched by name to the outputs of a fitted estimator."""
     names, labels = _output_names(estimator), encoder.classes_.tolist()
-    if encoder.form_ == "collections" and names is not None and as_labels(names) != labels:
+    if encoder.has_label_sets and names is not None and as_labels(names) != labels:
         raise ValueError(
             f"The fitted estimator has outputs for {format_values(as_labels(names))}, but y has the labels "
             f"{format_values(labels)}, so that the columns cannot be matched to the labels. Name the columns in their "
@@ -314,7 +314,7 @@ def target_for_folds(estimator, y, encoder):
             "the rows, or use KerasMultiLabelClassifier, which supports missing labels."
         )
     Y = Y.astype(np.int64)
-    if encoder.form_ == "sparse" and np.prod(Y.shape, dtype=float) > _MAX_DENSE_ENTRIES:
+    if encoder.is_sparse and np.prod(Y.shape, dtype=float) > _MAX_DENSE_ENTRIES:
         return encoder.sparse_container_(Y)
     Y = to_dense(Y)
     return Y if Y.shape[1] > 1 or _accepts_single_column(estimator) else Y.ravel()

@@ -14,7 +14,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
-from skml._targets._types import RandomState
+from skml._typing import RandomState
 from skml.model_selection._stratification import stratified_splits
 
 

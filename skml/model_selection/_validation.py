@@ -11,7 +11,7 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from skml._dependencies import _check_method_params, _num_samples, _safe_indexing
-from skml._targets._types import Matrix, RandomState, Target
+from skml._typing import Matrix, RandomState, Target
 from skml.model_selection._delegation import (
     accepting_any_target,
     encoder_for,

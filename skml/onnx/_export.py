@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._dependencies import _safe_indexing
 from skml._targets._matrix import to_dense
-from skml._targets._types import Matrix
+from skml._typing import Matrix
 from skml.model_selection._delegation import last_step
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._converter import register_converter

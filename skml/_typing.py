@@ -1,13 +1,27 @@
-"""What rooms expect of objects that have several implementations."""
+"""Types of public signatures, and protocols of objects with several implementations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
 
-from skml._targets._types import InputMatrix
+# DataFrames of any library are array-like.
+Matrix: TypeAlias = ArrayLike | sparse.spmatrix | sparse.sparray
+
+# One label per row is array-like.
+Target: TypeAlias = Matrix | Sequence[Collection[Hashable]]
+
+RandomState: TypeAlias = int | np.random.RandomState | None
+
+# X as a network takes it.
+InputMatrix: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix
+
+# The label matrix: 0 and 1; a matrix of floats may contain NaN for missing labels.
+TargetMatrix: TypeAlias = np.ndarray | sparse.csr_array
 
 
 class Network(Protocol):
