@@ -1,24 +1,24 @@
 """Neural multi-label classification for scikit-learn users.
 
-- `skml.KerasMultiLabelClassifier` takes label sets, indicators or one label per row, trains a Keras network on them
-  and answers in kind; `skml.TunedThresholdMultiLabelClassifierCV` finds thresholds for any classifier.
+- `skml.KerasMultiLabelClassifier` trains a Keras network on label sets, indicators or single-label targets, and
+  predicts in the same form. `skml.TunedThresholdMultiLabelClassifierCV` tunes the thresholds of any classifier.
 - `skml.metrics`: scores and scorers.
-- `skml.model_selection`: stratified splits, and probabilities predicted out of fold.
-- `skml.inspection`: tables and displays; one label as a binary classifier; what speaks for and against a label.
-- `skml.onnx`: fitted classifiers and Pipelines as ONNX graphs.
+- `skml.model_selection`: stratified splits, and out-of-fold probabilities.
+- `skml.inspection`: reports and displays, explanations of a prediction, and a single label as a binary classifier.
+- `skml.onnx`: export of fitted classifiers and Pipelines as ONNX graphs.
 
-All read ``y`` in the same forms; only the score functions of `skml.metrics` take matrices of 0 and 1 alone, so use its
+All of them accept ``y`` in the same forms. Only the score functions of `skml.metrics` require 0/1 matrices; use its
 scorers for label sets. Importing this package imports neither Keras nor TensorFlow.
 
-A pickle or joblib file can run any code when it is loaded; load those alone that you trust. A file of skops cannot: it
-makes objects only of the types that its reader trusts. ``SKOPS_TRUSTED`` names those of this package that a Pipeline
-with the default network needs beside scikit-learn's::
+A pickle or joblib file can run any code when it is loaded, so load only files that you trust. A file of skops cannot: it
+creates only objects of trusted types. ``SKOPS_TRUSTED`` names the types of this package that a Pipeline with the default
+network needs, in addition to scikit-learn's::
 
     skops.io.dump(pipeline, "model.skops")
     pipeline = skops.io.load("model.skops", trusted=skml.SKOPS_TRUSTED)
     mlflow.sklearn.log_model(pipeline, name="model", skops_trusted_types=skml.SKOPS_TRUSTED)
 
-Custom networks, losses and callbacks consist of code, which loading runs: their types are not among them.
+Custom networks, losses and callbacks consist of code, which loading runs. Their types are not included.
 """
 
 from skml._classifier import KerasMultiLabelClassifier

@@ -1,4 +1,4 @@
-"""Fitted state as arrays, lists, dicts, strings and numbers, which a file can hold without naming code to run."""
+"""States of estimators in files: plain values, which name no code to run, and the versions that made them."""
 
 import functools
 import warnings
@@ -31,18 +31,18 @@ _CLASSES = (
     TunedThresholds,
 )
 
-# Only what is named here can be made from a state: never what a file names.
+# A state can create objects of these classes only, whatever a file names.
 _BY_NAME = {kind.__name__: kind for kind in _CLASSES}
 _CONTAINERS = {kind.__name__: kind for kind in (csr_array, csr_matrix)}
 
-# The key that tells such a dict from one of a user.
+# The key that distinguishes such a dict from a dict of the user.
 _KIND = "_skml"
 
 
 def to_plain(value):
-    """Return an object of this package as a dict of its class' name and its state, anything else as it is.
+    """Convert objects of the known classes, and dtypes, into dicts of a class name and a state.
 
-    A dtype is one as well. Custom networks, and what else is not of the known classes, stay objects.
+    Anything else, such as a custom network, is returned unchanged.
     """
     if isinstance(value, np.dtype):
         return {_KIND: "dtype", "state": value.str}
@@ -55,12 +55,12 @@ def to_plain(value):
 
 
 def from_plain(value):
-    """Undo `to_plain`.
+    """Restore the objects that `to_plain` converted.
 
     Raises
     ------
     ValueError
-        If a state is of a class that is not known.
+        If a state names an unknown class.
     """
     if not isinstance(value, dict) or value.keys() != {_KIND, "state"}:
         return value
@@ -71,7 +71,7 @@ def from_plain(value):
         return _CONTAINERS[state]
     if name not in _BY_NAME:
         raise ValueError(
-            f"The state of an estimator holds a {name!r}, which is unknown: the file is damaged, or newer."
+            f"The state of the estimator contains an unknown {name!r}: the file is damaged, or was made by a newer skml."
         )
     parts = {part: from_plain(plain) for part, plain in state.items()}
     kind = _BY_NAME[name]
@@ -86,13 +86,13 @@ _PACKAGES = ("numpy", "scikit-learn", "keras")
 
 
 class VersionWarning(InconsistentVersionWarning):
-    """An estimator was pickled with other versions than those at hand.
+    """An estimator was pickled with other versions than the installed ones.
 
     Parameters
     ----------
     estimator_name : str
     saved, current : dict of str to str
-        Name of a package -> version, of those that differ.
+        Versions of the packages whose versions differ, by name.
     """
 
     def __init__(self, estimator_name, saved, current):
@@ -103,7 +103,7 @@ class VersionWarning(InconsistentVersionWarning):
 
     def __str__(self):
         changes = [f"{name} {there} (here {self.current.get(name)})" for name, there in self.saved.items()]
-        text = f"{self.estimator_name} was pickled with {', '.join(changes)}. It may fail or predict otherwise."
+        text = f"{self.estimator_name} was pickled with {', '.join(changes)}. It may fail or give other predictions."
         here, there = (versions.get("skml") for versions in (self.current, self.saved))
         if here and there and parse_version(there) > parse_version(here):
             text += f" skml {there} is newer than the {here} that loads it: update skml."
@@ -111,7 +111,7 @@ class VersionWarning(InconsistentVersionWarning):
 
 
 class VersionedState:
-    """Mixin of estimators: their states are plain values and carry versions, and loading with others warns once."""
+    """Mixin of estimators: states are plain values with versions; loading with other versions warns once."""
 
     def __getstate__(self):
         state = {name: to_plain(value) for name, value in super().__getstate__().items()}
@@ -120,22 +120,22 @@ class VersionedState:
     def __setstate__(self, state):
         state = dict(state)
         saved, current = state.pop("_versions", {}), current_versions()
-        # What is not installed here does not matter: it raises where it is needed.
+        # A package that is not installed does not matter: it raises an error if it is needed.
         changed = {name: there for name, there in saved.items() if current.get(name) not in (there, None)}
         if changed:
-            # Before what may fail because of it.
+            # Before anything that may fail because of it.
             warnings.warn(VersionWarning(type(self).__name__, changed, current), stacklevel=2)
         super().__setstate__({name: from_plain(value) for name, value in state.items()})
 
 
 @functools.cache
 def current_versions():
-    """Return name -> version of the packages that a state depends on, without importing them."""
+    """Return the versions of the packages that a state depends on, without importing them."""
     return {"skml": __version__, **{name: _version_of(name) for name in _PACKAGES}}
 
 
 def _version_of(name):
     try:
         return version(name)
-    except PackageNotFoundError:  # such as a checkout on the path
+    except PackageNotFoundError:  # for instance a checkout on the path
         return None

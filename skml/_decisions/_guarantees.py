@@ -1,6 +1,7 @@
 """What a guarantee is: a measure that decisions reach, by name, such as "precision>=0.9"."""
 
 import difflib
+import functools
 import re
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ class Guarantee(NamedTuple):
         return f"{self.measure}>={self.level!r}" + " by label" * self.by_label
 
 
+@functools.cache  # a fit asks many times
 def parse_guarantee(text):
     """Return the `Guarantee` that a string makes, or None if it makes none.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from skml._dependencies import check_installed
 from skml._keras._private import tensorflow_has_started
 
-__all__ = ["check_can_run", "check_can_train", "check_installed", "clear_caches", "register_cache"]
+__all__ = ["check_can_load", "check_can_run", "check_can_train", "check_installed", "clear_caches", "register_cache"]
 
 _TRAINING_PACKAGES = ("tensorflow", "scikeras", "iterative-stratification")
 
@@ -15,6 +15,17 @@ _TRAINING_PACKAGES = ("tensorflow", "scikeras", "iterative-stratification")
 _lost_threads = False
 
 _cache_clearers: list[Callable[[], None]] = []
+
+
+def check_can_load():
+    """Check that pickles with Keras objects can be loaded.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If TensorFlow is not installed.
+    """
+    check_installed("A custom network, or a parameter that is a Keras object,", "tensorflow")
 
 
 def check_can_train():

@@ -127,17 +127,17 @@ class RoutedParameters(BaseEstimator):
     def __sklearn_clone__(self):
         # Keras objects are shared: deepcopy cannot copy all of them, and fit makes copies.
         shared = self._keras_params()
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self) | dict.fromkeys(shared))
-        twin = BaseEstimator.__sklearn_clone__(twin)
-        vars(twin).update(shared)
-        return twin
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self) | dict.fromkeys(shared))
+        copied = BaseEstimator.__sklearn_clone__(copied)
+        vars(copied).update(shared)
+        return copied
 
     def __copy__(self):
         # Keras objects are not packed, as scikit-learn's callbacks may copy the estimator after each epoch.
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self))
-        return twin
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
 
     def __getstate__(self):
         state = dict(super().__getstate__())

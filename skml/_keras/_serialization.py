@@ -14,10 +14,10 @@ import threading
 import warnings
 from pathlib import Path
 
-from skml._dependencies import check_installed
+from skml._keras._environment import check_can_load
 
-# Loading a pickle with a custom network or a Keras object imports this module.
-check_installed("A custom network, or a parameter that is a Keras object,", "tensorflow")
+# Loading a pickle with a Keras object imports this module.
+check_can_load()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -125,10 +125,10 @@ def copy_model(model, seed=0):
     TypeError
         If the model or a layer of a custom class cannot be restored from its ``get_config``.
     """
-    twin = _pack_model(model, with_seeds=False).unpack(seed)
-    for variable, original in zip(twin.variables, model.variables, strict=True):
+    copied = _pack_model(model, with_seeds=False).unpack(seed)
+    for variable, original in zip(copied.variables, model.variables, strict=True):
         variable.trainable = original.trainable
-    return twin
+    return copied
 
 
 def copy_callback(callback):
@@ -138,9 +138,9 @@ def copy_callback(callback):
     was passed; a copy of it might fail, or collect results that nobody sees.
     """
     if not are_keras([callback]):
-        twin = copy.copy(callback)
-        keras.callbacks.Callback.set_model(twin, None)
-        return twin
+        copied = copy.copy(callback)
+        keras.callbacks.Callback.set_model(copied, None)
+        return copied
     model = callback.model
     try:
         # The memo makes deepcopy skip the model of a previous fit.
@@ -303,26 +303,26 @@ def _checked_config(value):
     config = value.get_config()
     if not are_keras([value]):
         try:
-            twin = _restore_from_config(type(value), config, objects=custom_objects(value))
+            restored = _restore_from_config(type(value), config, objects=custom_objects(value))
         except TypeError as error:
             raise TypeError(
                 f"{type(value).__name__} cannot be restored from its get_config(): {error}. Define a get_config() that "
                 "returns all arguments of __init__."
             ) from error
-        _check_alike(twin, value)
+        _check_alike(restored, value)
     return config
 
 
-def _check_layers_alike(twin, model):
+def _check_layers_alike(restored, model):
     """Check that the layers of custom classes in a restored model equal those of the original."""
-    custom = [[layer for layer in all_layers(m) if not is_keras(type(layer))] for m in (twin, model)]
+    custom = [[layer for layer in all_layers(m) if not is_keras(type(layer))] for m in (restored, model)]
     for layer, original in zip(*custom, strict=True):
         _check_alike(layer, original)
 
 
-def _check_alike(twin, value, names=None):
+def _check_alike(restored_value, value, names=None):
     """Check that a restored object has the same public attributes as the original: all, or some by name."""
-    restored, original = _plain_attributes(twin), _plain_attributes(value)
+    restored, original = _plain_attributes(restored_value), _plain_attributes(value)
     lost = [key for key, text in original.items() if restored.get(key) != text and (names is None or key in names)]
     if lost:
         raise TypeError(f"{type(value).__name__}.get_config() does not return {lost}. Add them to its result.")

@@ -1,1 +1,6 @@
-"""Stage 2: what Keras trains: the default network as an ensemble, custom networks, layers, losses, optimizer."""
+"""Stage 2: networks in Keras, the default one and custom ones, with their layers, losses and optimizer."""
+
+from skml._keras._environment import check_can_load
+
+# Loading a pickle with a custom network imports this package.
+check_can_load()

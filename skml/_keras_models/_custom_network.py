@@ -1,5 +1,6 @@
 """A trained custom network."""
 
+import keras
 import numpy as np
 
 from skml._default_network._network import log_odds, log_proba_of_logits, proba_of_logits
@@ -11,7 +12,7 @@ from skml._keras._serialization import copy_model, pack, unpack
 
 
 def has_logits(loss):
-    """Whether a loss says that the outputs are logits."""
+    """Return whether a loss takes the outputs of a network for logits."""
     return bool(getattr(loss, "from_logits", False))
 
 
@@ -22,7 +23,7 @@ class KerasNetwork:
     ----------
     model : keras.Model
     output_activation : {"sigmoid", "softmax"}
-        What makes probabilities of logits.
+        The activation that converts logits to probabilities.
     logits : bool
         Whether the model's outputs are logits.
     """
@@ -36,17 +37,14 @@ class KerasNetwork:
     @property
     def dtype(self):
         """Floating dtype of the network."""
-        import keras  # not above: what says that it is not installed has to come first
-
         outputs = getattr(self.model, "outputs", None)
         return np.dtype(outputs[0].dtype if outputs else keras.config.floatx())
 
     def output_blocks(self, X):
-        """Yield the outputs of the model, shape (n_rows, n_outputs), of blocks of rows in turn."""
+        """Yield the outputs of the model for blocks of rows in turn, shape (n_rows, n_outputs)."""
         check_can_run()
         if self._predictor is None:
-            description = model_cache_key(self.model)
-            self._predictor = predictor(self.model, description, copy_model)
+            self._predictor = predictor(self.model, model_cache_key(self.model), copy_model)
         return self._predictor(self.model, X)
 
     def outputs(self, X):
@@ -54,7 +52,7 @@ class KerasNetwork:
         return _joined(self.output_blocks(X))
 
     def proba_blocks(self, X):
-        """Yield what `proba` returns, rows in turn."""
+        """Yield the probabilities of the output units for blocks of rows in turn."""
         for outputs in self.output_blocks(X):
             yield proba_of_logits(outputs, self.output_activation) if self.logits else check_outputs(outputs)
 
@@ -82,14 +80,16 @@ def _joined(blocks):
 
 
 def check_outputs(outputs):
-    """Return a network's outputs, after making sure that they are probabilities."""
+    """Return the outputs of a network, clipped to [0, 1], after a check that they are probabilities."""
     tolerance = 1e-6
     if np.isnan(outputs).any():
-        raise ValueError("The network's outputs are NaN. Are the values of X finite, and not too large for float32?")
+        raise ValueError(
+            "The network's outputs are NaN. Check that the values of X are finite and not too large for float32."
+        )
     if outputs.size and not (outputs.min() >= -tolerance and outputs.max() <= 1 + tolerance):
         low, high = outputs.min(), outputs.max()
         raise ValueError(
-            f"The network's outputs must be probabilities, but they lie in [{low:.3g}, {high:.3g}]. End it in "
-            'activation=meta["output_activation_"], or compile it with a loss that says from_logits=True.'
+            f"The network's outputs must be probabilities, but they range from {low:.3g} to {high:.3g}. Set "
+            'activation=meta["output_activation_"] in its last layer, or compile it with a loss with from_logits=True.'
         )
     return np.clip(outputs, 0, 1)

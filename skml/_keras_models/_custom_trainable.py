@@ -1,5 +1,7 @@
 """A custom network before training."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -10,7 +12,7 @@ from skml._keras_models._custom_network import KerasNetwork, check_outputs, has_
 from skml._keras_models._losses import MultiLabelCrossentropy
 from skml._keras_models._target_spec import check_loss
 from skml._targets._encoder import TargetKind
-from skml._typing import Trainable
+from skml._typing import Scaler, Trainable
 
 
 class CustomTrainable:
@@ -23,7 +25,8 @@ class CustomTrainable:
     output_activation : {"sigmoid", "softmax"}
     """
 
-    scaler = rates = None
+    scaler: Scaler | None = None
+    rates: Any = None
 
     def __init__(self, model, output_activation):
         self.compile_args = compile_args(model)

@@ -1,4 +1,4 @@
-"""The default network in Keras: a model whose members are trained on different rows."""
+"""The default network in Keras: a model with several members, which may be trained on different folds."""
 
 import functools
 
@@ -23,18 +23,18 @@ from skml._keras_models._layers import (
 
 @keras.saving.register_keras_serializable("skml")
 class Ensemble(keras.Model):
-    """A functional model that ends in `Average`; its members are trained on the same batches, or on other rows each.
+    """A functional model that ends in `Average`, whose members are trained on the same rows or on different ones.
 
-    Sample weights of shape (batch, n_members) say how much a row counts for each member; weights of
-    shape (batch,) are those of all. Members share no weights, and each is trained as it would be alone.
+    Sample weights of shape (batch, n_members) are weights for each member; weights of shape (batch,) are for all
+    members. Members share no weights, and each is trained as a single network would be.
     """
 
-    # Whether a row is evaluated by one member: the only member with non-zero weights, constant within a batch.
+    # Whether each row is evaluated by a single member: the only one with non-zero sample weights in the batch.
     cross_fitted = False
 
     @functools.cached_property
     def members(self):
-        """The model of the members' logits, shape (n_members, batch, n_outputs)."""
+        """A model that returns the logits of the members, shape (n_members, batch, n_outputs)."""
         return keras.Model(self.inputs, self._average.input)
 
     @property
@@ -42,12 +42,12 @@ class Ensemble(keras.Model):
         return self.layers[-1]
 
     def train_step(self, data):
-        """Update the weights from one batch; return the metrics so far."""
+        """Update the weights by one batch and return the metrics so far."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             logits = self.members(x, training=True)
             loss = self._loss_of_members(x, y, logits, weight)
-            # Of the mean over members each gets a share: this makes it what the member would get alone.
+            # The loss is a mean over members. Multiplied by their number, each gets the gradient of a single network.
             objective = self.optimizer.scale_loss(loss) * logits.shape[0]
         gradients = tape.gradient(objective, self.trainable_weights)
         self.optimizer.apply(gradients, self.trainable_weights)
@@ -55,7 +55,7 @@ class Ensemble(keras.Model):
         return self.compute_metrics(x, y, self._average(logits))
 
     def test_step(self, data):
-        """Evaluate one batch; return the metrics so far."""
+        """Evaluate one batch and return the metrics so far."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.cross_fitted:
             member = ops.argmax(weight[0])
@@ -64,7 +64,7 @@ class Ensemble(keras.Model):
         else:
             weight = weight if weight is None or len(weight.shape) == 1 else weight[:, 0]
             logits = _logits_of_mean(self.members(x, training=False), self._output_activation)
-        loss = self.compute_loss(x, y, self._as_the_loss_wants(logits), weight, training=False)
+        loss = self.compute_loss(x, y, self._outputs_for_loss(logits), weight, training=False)
         self._track(loss, ops.shape(y)[0] if weight is None else ops.sum(weight))
         return self.compute_metrics(x, y, probabilities(logits, self._output_activation))
 
@@ -75,7 +75,7 @@ class Ensemble(keras.Model):
     def _loss_of_members(self, x, y, logits, weight):
         """Return the mean loss of the members."""
         n_members, _, n_outputs = logits.shape
-        outputs = ops.reshape(self._as_the_loss_wants(logits), (-1, n_outputs))
+        outputs = ops.reshape(self._outputs_for_loss(logits), (-1, n_outputs))
         if weight is not None and len(weight.shape) == 1:
             weight = ops.tile(weight, (n_members,))
         elif weight is not None:
@@ -83,12 +83,12 @@ class Ensemble(keras.Model):
         y = ops.tile(y, (n_members, *[1] * (len(y.shape) - 1)))
         return self.compute_loss(x, y, outputs, weight, training=True) * share_of_replica(self.loss, y, weight)
 
-    def _as_the_loss_wants(self, logits):
-        """Return what the loss takes."""
+    def _outputs_for_loss(self, logits):
+        """Return logits or probabilities, as the loss requires."""
         return logits if getattr(self.loss, "from_logits", False) else probabilities(logits, self._output_activation)
 
     def _logits_of_member(self, x, j):
-        """Return the logits of member j alone, shape (batch, n_outputs), in inference."""
+        """Return the logits of member j in inference, shape (batch, n_outputs)."""
         for layer in self.layers:
             if isinstance(layer, Scaling):
                 x = layer(x)
@@ -106,7 +106,7 @@ class Ensemble(keras.Model):
         return first.activation(ops.matmul(x, ops.take(kernel, j, axis=1)) + bias[j])
 
     def _track(self, loss, weight):
-        # For the sum of gradients over replicas Keras divides a loss by their number; each records its whole one.
+        # Keras divides the loss by the number of replicas, whose gradients it sums. The metric gets the full loss.
         loss = loss * tf.distribute.get_strategy().num_replicas_in_sync
         for metric in self.metrics:
             if metric.name == "loss":
@@ -114,27 +114,27 @@ class Ensemble(keras.Model):
 
 
 def build_compiled(model, y, y_pred):
-    """Let loss and metrics make their variables; Keras' own fit would do so with weights of another shape."""
+    """Make loss and metrics create their variables; in ``keras.Model.fit`` they would get weights of another shape."""
     model.compute_loss(y=y, y_pred=y_pred)
     model.compute_metrics(None, y, y_pred)
     model.reset_metrics()
 
 
 def _logits_of_mean(logits, output_activation):
-    """Return logits of the members' mean probabilities."""
+    """Return the logits of the mean of the members' probabilities."""
     if output_activation == "softmax":
         return ops.logsumexp(ops.log_softmax(logits, axis=-1), axis=0)
     return ops.logsumexp(ops.log_sigmoid(logits), axis=0) - ops.logsumexp(ops.log_sigmoid(-logits), axis=0)
 
 
 def build(network, logits=False):
-    """Return a Keras model of the architecture of a `DenseNetwork`, uncompiled, with new weights.
+    """Return an uncompiled Keras model with the architecture of a `DenseNetwork` and new weights.
 
     Parameters
     ----------
     network : DenseNetwork
     logits : bool, default=False
-        Whether a network of one member ends before the sigmoid or softmax, as a loss with ``from_logits`` wants it.
+        Whether a network with one member returns logits, as required by a loss with ``from_logits=True``.
     """
     dtype = network.dtype.name
     inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=network.input_dtype.name)
@@ -150,7 +150,7 @@ def build(network, logits=False):
 
 
 def rebuild(network):
-    """Return a `DenseNetwork` as a Keras model with its weights, uncompiled."""
+    """Return a `DenseNetwork` as an uncompiled Keras model with its weights and calibration."""
     model = build(network)
     load(network, model)
     calibration = network.calibration
@@ -162,7 +162,7 @@ def rebuild(network):
 
 
 def load(network, model):
-    """Put the weights of a `DenseNetwork` into a model that `build` made for it."""
+    """Load the weights and scaling of a `DenseNetwork` into a model that `build` returned for it."""
     for layer in model.layers:
         if isinstance(layer, Scaling):
             layer.shift.assign(np.zeros(network.n_features) if network.shift is None else network.shift)
@@ -172,16 +172,12 @@ def load(network, model):
 
 
 def _plain_layers(network, hidden, output_activation):
-    """Return the outputs of one member."""
+    """Return the outputs of a network with one member."""
     (*widths, n_outputs), dtype = network.widths, network.dtype.name
-    before = None
-    for width in widths:
-        hidden = _dense(network, width, network.activation, is_first=before is None)(hidden)
-        hidden = _dropped(network, hidden)
-        if before is not None and before.shape == hidden.shape:
-            hidden = keras.layers.Add(dtype=dtype)([hidden, before])
-        before = hidden
-    return _dense(network, n_outputs, output_activation, is_first=before is None)(hidden)
+    for layer, (width, has_residual) in enumerate(zip(widths, network.residuals, strict=True)):
+        outputs = _dropped(network, _dense(network, width, network.activation, is_first=layer == 0)(hidden))
+        hidden = keras.layers.Add(dtype=dtype)([outputs, hidden]) if has_residual else outputs
+    return _dense(network, n_outputs, output_activation, is_first=not widths)(hidden)
 
 
 def _member_layers(network, inputs):
@@ -192,8 +188,7 @@ def _member_layers(network, inputs):
         return MemberSplit(k, dtype=dtype)(_dense(network, n_outputs, None, is_first=True)(inputs))
     first = _dense(network, widths[0], network.activation, is_first=True)(inputs)
     hidden = MemberSplit(k, dtype=dtype)(_dropped(network, first))
-    for width in widths[1:]:
-        has_residual = width == hidden.shape[-1]
+    for width, has_residual in zip(widths[1:], network.residuals[1:], strict=True):
         outputs = StackedDense(width, network.activation, has_residual, dtype=dtype)(hidden)
         outputs = _dropped(network, outputs)
         hidden = keras.layers.Add(dtype=dtype)([outputs, hidden]) if has_residual else outputs
@@ -201,7 +196,7 @@ def _member_layers(network, inputs):
 
 
 def _dense(network, units, activation, is_first):
-    """Return a Dense layer; the first layer is one of all members, and of sparse rows another class."""
+    """Return a dense layer. The first has the units of all members, and another class for sparse rows."""
     k, dtype = network.n_members if is_first else 1, network.dtype.name
     if is_first and network.sparse:
         return SparseInputDense(k, units, activation, dtype=dtype)
@@ -213,30 +208,30 @@ def _dropped(network, hidden):
 
 
 def set_rates(model, dropout, input_dropout):
-    """Set the rates of the dropout layers that a model has."""
+    """Set the rates of the dropout layers of a model."""
     for layer in model.layers:
         if isinstance(layer, Dropout):
             layer.rate.assign(input_dropout if layer.name == "input_dropout" else dropout)
 
 
 class Replicated(keras.Model):
-    """A functional model whose loss is the same, whether one replica reads a batch or several do."""
+    """A functional model whose loss does not depend on the number of replicas that share a batch."""
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return what this replica adds to the loss of a batch."""
+        """Return the contribution of this replica to the loss of a batch."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         return loss * share_of_replica(self.loss, y, sample_weight)
 
 
 def share_of_replica(loss, y, weight):
-    """Return the weight of this replica's rows, over the mean of all replicas'; part of a graph.
+    """Return the weight of the rows of this replica, relative to the mean of all replicas, inside a graph.
 
-    Keras averages over replicas, whatever their rows weigh.
+    It corrects the average over replicas in Keras, which ignores the weights of their rows.
     """
     replica = tf.distribute.get_replica_context()
     is_shared = replica is not None and replica.num_replicas_in_sync > 1
     if not is_shared or getattr(loss, "reduction", None) != "mean_with_sample_weight":
         return 1.0
-    own = tf.reduce_sum(tf.ones_like(y[:, 0]) if weight is None else weight)
-    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, own)
-    return tf.math.divide_no_nan(own * replica.num_replicas_in_sync, total)
+    here = tf.reduce_sum(tf.ones_like(y[:, 0]) if weight is None else weight)
+    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, here)
+    return tf.math.divide_no_nan(here * replica.num_replicas_in_sync, total)

@@ -1,4 +1,4 @@
-"""The layers of the default network in Keras."""
+"""Layers of the default network in Keras."""
 
 import keras
 import tensorflow as tf
@@ -9,12 +9,13 @@ from skml._keras._sparse_ops import product, used_columns
 
 @keras.saving.register_keras_serializable("skml")
 class Scaling(keras.layers.Layer):
-    """``(x - shift) * scale``, the values from outside; sparse rows have no shift.
+    """``(x - shift) * scale`` with values that are not trained; sparse rows are not shifted.
 
     Parameters
     ----------
     output_dtype : str
-        That of the layer is the one of the computation: of columns far from 0, float32 loses what scaling brings out.
+        The dtype of the outputs. The dtype of the layer is that of the computation: in float32, columns far from 0
+        would lose their digits.
     """
 
     def __init__(self, output_dtype, **kwargs):
@@ -22,7 +23,7 @@ class Scaling(keras.layers.Layer):
         self.output_dtype = output_dtype
 
     def build(self, input_shape):
-        """Make the two variables, which training leaves as they are."""
+        """Create the two variables, which are not trainable."""
         self.shift = self.add_weight(shape=input_shape[-1:], initializer="zeros", trainable=False, name="shift")
         self.scale = self.add_weight(shape=input_shape[-1:], initializer="ones", trainable=False, name="scale")
 
@@ -33,7 +34,7 @@ class Scaling(keras.layers.Layer):
         return ops.cast((inputs - self.shift) * self.scale, self.output_dtype)
 
     def compute_output_spec(self, inputs):
-        """Return the spec of the inputs, in the output's dtype."""
+        """Return the spec of the outputs: as that of the inputs, in the dtype of the outputs."""
         return keras.KerasTensor(inputs.shape, self.output_dtype, inputs.sparse)
 
     def get_config(self):
@@ -43,15 +44,15 @@ class Scaling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class Dropout(keras.layers.Layer):
-    """Dropout whose rate is a variable, of dense inputs or of the stored values of sparse ones.
+    """Dropout of dense inputs or of the stored values of sparse inputs, with a variable as its rate.
 
-    So the rate may change in the course of training, and one trace serves fits with other rates. It is rounded to
-    256ths: a random byte decides on each entry, which takes a fifth of the time of a random float.
+    The rate can change during training, and a traced graph can be used with other rates. It is rounded to multiples of
+    1/256: a random byte decides about each entry, which takes a fifth of the time of a random float.
 
     Parameters
     ----------
     rate : float
-        The rate to begin with.
+        The initial rate.
     """
 
     def __init__(self, rate, **kwargs):
@@ -60,12 +61,12 @@ class Dropout(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
-        """Make the variable that holds the rate."""
+        """Create the variable for the rate."""
         initializer = keras.initializers.Constant(self.initial_rate)
         self.rate = self.add_weight(shape=(), initializer=initializer, trainable=False, name="rate")
 
     def call(self, inputs, training=False):
-        """Return the inputs, in training with a share of their entries at 0 and the others larger."""
+        """Return the inputs; in training a fraction of the entries is set to 0 and the others are scaled up."""
         if not training:
             return inputs
         if isinstance(inputs, tf.SparseTensor):
@@ -92,14 +93,14 @@ class Dropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class RowDropout(keras.layers.Layer):
-    """Set all values of some sparse rows to 0 in training.
+    """Sets all values of some sparse rows to 0 in training.
 
-    So the biases learn what is true of a row without a value, which training data may never have.
+    The biases learn to predict a row without a stored value, which the training data may not contain.
 
     Parameters
     ----------
     share : float
-        Of the rows.
+        Fraction of the rows that are set to 0.
     """
 
     def __init__(self, share, **kwargs):
@@ -108,7 +109,7 @@ class RowDropout(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs, training=False):
-        """Return the rows, in training with a share of them emptied."""
+        """Return the rows; in training a fraction of them is set to 0."""
         if not training or not isinstance(inputs, tf.SparseTensor):
             return inputs
         seed = tf.cast(self.seed_generator.next(), tf.int64)
@@ -127,9 +128,10 @@ class RowDropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class SparseInputDense(keras.layers.Layer):
-    """A Dense layer of sparse rows, of all members side by side, that touches no more of its kernel than they do.
+    """A dense layer for sparse rows, with the units of all members side by side.
 
-    `FusedAdam` keeps one second moment for each unit of its kernel.
+    It reads and updates only the rows of its kernel that belong to used columns. `FusedAdam` keeps one second moment
+    for each unit of the kernel.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ class SparseInputDense(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
-        """Make the kernel, (features, n_members, units), and the bias, (n_members, units)."""
+        """Create the kernel, shape (features, n_members, units), and the bias, shape (n_members, units)."""
         shape = (self.n_members, self.units)
         self.kernel = self.add_weight(shape=(input_shape[-1], *shape), initializer="zeros", name="kernel")
         self.kernel.one_moment_per_unit = True
@@ -166,7 +168,7 @@ class SparseInputDense(keras.layers.Layer):
         return keras.KerasTensor((inputs.shape[0], self.n_members * self.units), inputs.dtype)
 
     def of_member(self, inputs, j):
-        """Return the outputs of member j alone for sparse rows, shape (batch, units)."""
+        """Return the outputs of member j for sparse rows, shape (batch, units)."""
         columns, inputs = used_columns(inputs)
         entries = tf.stack([columns, tf.fill(tf.shape(columns), tf.cast(j, columns.dtype))], axis=1)
         rows = tf.gather_nd(self.kernel.value, entries)
@@ -180,14 +182,14 @@ class SparseInputDense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class MemberSplit(keras.layers.Layer):
-    """Cut the columns of the first layer into those of each member: (batch, m * u) becomes (m, batch, u)."""
+    """Splits the units of the first layer by member: (batch, m * u) becomes (m, batch, u)."""
 
     def __init__(self, n_members, **kwargs):
         super().__init__(**kwargs)
         self.n_members = n_members
 
     def call(self, inputs):
-        """Return the inputs, members first."""
+        """Return the inputs with an axis of members in front."""
         width = inputs.shape[-1] // self.n_members
         return ops.transpose(ops.reshape(inputs, (-1, self.n_members, width)), (1, 0, 2))
 
@@ -198,7 +200,7 @@ class MemberSplit(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class StackedDense(keras.layers.Layer):
-    """A Dense layer of each member, as one batched product; its input is (n_members, batch, features)."""
+    """One dense layer for each member, computed as a batched product; the input is (n_members, batch, features)."""
 
     def __init__(self, units, activation=None, has_residual=False, **kwargs):
         super().__init__(**kwargs)
@@ -207,7 +209,7 @@ class StackedDense(keras.layers.Layer):
         self.has_residual = has_residual
 
     def build(self, input_shape):
-        """Make the kernel, (n_members, features, units), and the bias, (n_members, units)."""
+        """Create the kernel, shape (n_members, features, units), and the bias, shape (n_members, units)."""
         n_members, _, n_features = input_shape
         self.kernel = self.add_weight(shape=(n_members, n_features, self.units), initializer="zeros", name="kernel")
         self.bias = self.add_weight(shape=(n_members, self.units), initializer="zeros", name="bias")
@@ -221,7 +223,7 @@ class StackedDense(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def of_member(self, inputs, j):
-        """Return the outputs of member j alone, shape (batch, units)."""
+        """Return the outputs of member j, shape (batch, units)."""
         return self.activation(ops.matmul(inputs, self.kernel[j]) + self.bias[j])
 
     def get_config(self):
@@ -258,7 +260,7 @@ class Average(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class Calibrated(keras.layers.Layer):
-    """Probabilities calibrated by a slope and an offset of their log-odds, or a slope of classes' log-probabilities.
+    """Calibration of probabilities, by slope and offset of log-odds or, for a softmax, slope of log-probabilities.
 
     Parameters
     ----------

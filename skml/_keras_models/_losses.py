@@ -1,4 +1,4 @@
-"""Losses of multi-label problems that read an entry of NaN as unknown."""
+"""Multi-label losses that ignore missing labels (NaN)."""
 
 import inspect
 
@@ -10,17 +10,18 @@ from skml._targets._encoder import TargetKind
 
 
 class MultiLabelLoss(keras.losses.Loss):
-    """Base of our losses: a row's loss is the mean over its observed entries, then rows are averaged by their weights.
+    """Base class of multi-label losses.
 
-    An entry of `y_true` is 1, 0, or NaN for unknown: that adds nothing to the loss or to its gradient, and a row of
-    nothing else has loss 0. Half precision is computed in float32, where the smallest probabilities have room.
+    The loss of a row is the mean over its observed entries; rows are averaged by their weights. An entry of `y_true` is
+    1, 0, or NaN for a missing label. Missing labels add nothing to the loss or its gradient, and a row without an
+    observed entry has loss 0. Half precision is computed in float32, which can represent small probabilities.
 
     Parameters
     ----------
     positive_weight : array-like of shape (n_labels,), default=None
-        Weight of each label's positive entries; negative entries weigh 1.
+        Weight of each label's positive entries; negative entries have weight 1.
     from_logits : bool, default=False
-        Whether `y_pred` are logits, and not probabilities.
+        Whether `y_pred` contains logits instead of probabilities.
     name : str, default=None
     """
 
@@ -28,7 +29,7 @@ class MultiLabelLoss(keras.losses.Loss):
         dtype = keras.backend.result_type(keras.config.floatx(), "float32")
         super().__init__(name=name, reduction="mean_with_sample_weight", dtype=dtype)
         self.from_logits = bool(from_logits)
-        # A variable, so that a traced training step serves other weights too.
+        # A variable, so that a traced training step can be used with other weights.
         self.positive_weight = None
         if positive_weight is not None:
             self.positive_weight = keras.Variable(np.asarray(positive_weight), dtype=self.dtype, trainable=False)
@@ -37,17 +38,17 @@ class MultiLabelLoss(keras.losses.Loss):
         """Return the loss of each row, shape (batch_size,)."""
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = ops.cast(y_true, y_pred.dtype)
-        unknown = ops.isnan(y_true)
-        known = ops.cast(ops.logical_not(unknown), y_pred.dtype)
-        # Before any arithmetic, as 0 times NaN is NaN, in the gradient too.
-        y_true = ops.where(unknown, 0.0, y_true)
-        # Keras finds the logits behind a sigmoid again, so that this does not saturate.
+        is_missing = ops.isnan(y_true)
+        is_observed = ops.cast(ops.logical_not(is_missing), y_pred.dtype)
+        # NaN is replaced before any arithmetic, as 0 times NaN is NaN, also in the gradient.
+        y_true = ops.where(is_missing, 0.0, y_true)
+        # Keras uses the logits before a sigmoid, so that the loss does not saturate.
         crossentropy = ops.binary_crossentropy(y_true, y_pred, from_logits=self.from_logits)
         proba = ops.sigmoid(y_pred) if self.from_logits else y_pred
-        entries = self.entries(y_true, proba, crossentropy) * known
+        entries = self.entries(y_true, proba, crossentropy) * is_observed
         if self.positive_weight is not None:
             entries = entries * (1 + y_true * (ops.cast(self.positive_weight, y_pred.dtype) - 1))
-        return ops.sum(entries, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1)
+        return ops.sum(entries, axis=-1) / ops.maximum(ops.sum(is_observed, axis=-1), 1)
 
     def entries(self, y_true, proba, crossentropy):
         """Return the loss of each entry, from arrays of shape (batch_size, n_labels) without NaN."""
@@ -59,7 +60,7 @@ class MultiLabelLoss(keras.losses.Loss):
         return {"positive_weight": weight, "from_logits": self.from_logits, "name": self.name}
 
     def trace_config(self):
-        """Return what of the config a traced training step depends on."""
+        """Return the part of the config on which a traced training step depends."""
         config = self.get_config()
         del config["name"]
         return {**config, "positive_weight": self.positive_weight is not None}
@@ -67,14 +68,14 @@ class MultiLabelLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("skml")
 class MultiLabelCrossentropy(MultiLabelLoss):
-    """Binary cross-entropy, averaged over a row's known labels, then over rows by their weights.
+    """Binary cross-entropy, averaged over the observed labels of a row and then over rows by their weights.
 
     Parameters
     ----------
     positive_weight : array-like of shape (n_labels,), default=None
-        Weight of each label's positive entries; negative entries weigh 1.
+        Weight of each label's positive entries; negative entries have weight 1.
     from_logits : bool, default=False
-        Whether `y_pred` are logits, and not probabilities.
+        Whether `y_pred` contains logits instead of probabilities.
     name : str, default="multi_label_crossentropy"
     """
 
@@ -88,22 +89,23 @@ class MultiLabelCrossentropy(MultiLabelLoss):
 
 @keras.saving.register_keras_serializable("skml")
 class MultiLabelFocal(MultiLabelLoss):
-    """Focal loss: cross-entropy in which entries that are right already count little.
+    """Focal loss: cross-entropy that down-weights entries which are already predicted correctly.
 
-    With p_t the probability of what is true of an entry, its loss is ``(1 - p_t) ** gamma * -log(p_t)``. Names and
-    defaults are those of `keras.losses.BinaryFocalCrossentropy`.
+    If p_t is the predicted probability of an entry's true value, its loss is ``(1 - p_t) ** gamma * -log(p_t)``. Names
+    and defaults are those of `keras.losses.BinaryFocalCrossentropy`.
 
     Parameters
     ----------
     gamma : float, default=2.0
-        How much less easy entries count; 0 is the cross-entropy.
+        Larger values down-weight easy entries more; 0 is the cross-entropy.
     alpha : float in [0, 1], default=0.25
-        Weight of positive entries, with 1 - alpha for negative ones. Acts with `apply_class_balancing` only.
+        Weight of positive entries; negative entries have the weight 1 - alpha. Used if `apply_class_balancing` is true.
     apply_class_balancing : bool, default=False
+        Whether to weight entries by `alpha`.
     positive_weight : array-like of shape (n_labels,), default=None
         Weight of each label's positive entries, on top of `alpha`.
     from_logits : bool, default=False
-        Whether `y_pred` are logits, and not probabilities.
+        Whether `y_pred` contains logits instead of probabilities.
     name : str, default="multi_label_focal"
 
     References
@@ -135,31 +137,31 @@ class MultiLabelFocal(MultiLabelLoss):
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
-        own = {"gamma": self.gamma, "alpha": self.alpha, "apply_class_balancing": self.apply_class_balancing}
-        return {**own, **super().get_config()}
+        arguments = {"gamma": self.gamma, "alpha": self.alpha, "apply_class_balancing": self.apply_class_balancing}
+        return {**arguments, **super().get_config()}
 
 
 @keras.saving.register_keras_serializable("skml")
 class MultiLabelAsymmetric(MultiLabelLoss):
-    """Asymmetric loss: the focal loss with a larger exponent for negative entries, and none of the very easy ones.
+    """Asymmetric loss: focal loss with a larger exponent for negative entries, which ignores very easy negatives.
 
-    With p the probability of a label and ``p_m = max(p - clip, 0)``, a positive entry has the loss
-    ``(1 - p) ** gamma_positive * -log(p)`` and a negative one ``p_m ** gamma_negative * -log(1 - p_m)``. Defaults are
-    those of its authors. The gradient is that of this formula, with the part of its first factor, which some
-    implementations leave out.
+    If p is the predicted probability of a label and ``p_m = max(p - clip, 0)``, the loss of a positive entry is
+    ``(1 - p) ** gamma_positive * -log(p)``, and that of a negative entry is ``p_m ** gamma_negative * -log(1 - p_m)``.
+    The defaults are those of the authors. The gradient includes the derivative of the first factor, which some
+    implementations omit.
 
     Parameters
     ----------
     gamma_negative : float, default=4.0
-        How much less easy negative entries count.
+        Larger values down-weight easy negative entries more.
     gamma_positive : float, default=1.0
-        How much less easy positive entries count.
+        Larger values down-weight easy positive entries more.
     clip : float in [0, 1], default=0.05
-        Probability up to which a negative entry has no loss at all.
+        Negative entries with a predicted probability up to this value have loss 0.
     positive_weight : array-like of shape (n_labels,), default=None
-        Weight of each label's positive entries; negative entries weigh 1.
+        Weight of each label's positive entries; negative entries have weight 1.
     from_logits : bool, default=False
-        Whether `y_pred` are logits, and not probabilities.
+        Whether `y_pred` contains logits instead of probabilities.
     name : str, default="multi_label_asymmetric"
 
     References
@@ -186,7 +188,7 @@ class MultiLabelAsymmetric(MultiLabelLoss):
     def entries(self, y_true, proba, crossentropy):
         """Return the loss of each entry."""
         shifted = ops.relu(proba - self.clip)
-        # At least `clip` is left for the logarithm, so that it needs no logits.
+        # The argument of the logarithm is at least `clip`, so that logits are not needed.
         of_negative = -ops.log(ops.maximum(1 - shifted, keras.config.epsilon())) if self.clip else crossentropy
         positive = _power(1 - proba, self.gamma_positive) * crossentropy
         negative = _power(shifted, self.gamma_negative) * of_negative
@@ -194,22 +196,22 @@ class MultiLabelAsymmetric(MultiLabelLoss):
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
-        own = {"gamma_negative": self.gamma_negative, "gamma_positive": self.gamma_positive, "clip": self.clip}
-        return {**own, **super().get_config()}
+        arguments = {"gamma_negative": self.gamma_negative, "gamma_positive": self.gamma_positive, "clip": self.clip}
+        return {**arguments, **super().get_config()}
 
 
 NAMES: dict[str, type[MultiLabelLoss]] = {"focal": MultiLabelFocal, "asymmetric": MultiLabelAsymmetric}
-"""Losses that the estimator knows by name, next to those of Keras."""
+"""Losses that the estimator accepts by name, in addition to those of Keras."""
 
 
 def auto_loss(kind, positive_weight=None, from_logits=False):
-    """Return the loss of a problem: binary cross-entropy, or categorical for more than two classes.
+    """Return the default loss: binary cross-entropy, or categorical cross-entropy for multi-class y.
 
     Parameters
     ----------
     kind : TargetKind
     positive_weight : array-like of shape (n_labels,), default=None
-        Has no meaning with more than two classes.
+        Weight of each label's positive entries; ignored for multi-class y.
     from_logits : bool, default=False
 
     Returns
@@ -230,7 +232,7 @@ def named_loss(name, positive_weight=None, from_logits=False, **arguments):
     positive_weight : array-like of shape (n_labels,), default=None
     from_logits : bool, default=False
     **arguments
-        What else its class takes, such as ``gamma``.
+        Other arguments of the class, such as ``gamma``.
 
     Returns
     -------
@@ -239,34 +241,34 @@ def named_loss(name, positive_weight=None, from_logits=False, **arguments):
     Raises
     ------
     ValueError
-        If there is no such loss, or it does not take the arguments or their values.
+        If there is no such loss, or if an argument or its value is not accepted.
     """
     if name not in NAMES:
         raise ValueError(f"loss must be one of {list(NAMES)}; got {name!r}.")
     accepted = list(inspect.signature(NAMES[name]).parameters)
     unknown = [argument for argument in arguments if argument not in accepted]
     if unknown:
-        raise ValueError(f"loss={name!r} does not take {unknown[0]!r}; it takes: {', '.join(accepted)}.")
+        raise ValueError(f"loss={name!r} has no argument {unknown[0]!r}; its arguments are {', '.join(accepted)}.")
     return NAMES[name](positive_weight=positive_weight, from_logits=from_logits, **arguments)
 
 
 def has_nan_support(loss):
-    """Whether a loss reads NaN in `y_true` as unknown, and has a `positive_weight`."""
+    """Return whether a loss accepts NaN in `y_true` and has a `positive_weight`."""
     return isinstance(loss, MultiLabelLoss)
 
 
 def _power(base, exponent):
-    """Return ``base ** exponent`` for bases in [0, 1], with a finite slope at 0."""
+    """Return ``base ** exponent`` for bases in [0, 1], with a finite derivative at 0."""
     if exponent == 1:
         return base
     if exponent in (2, 4):
         return ops.square(_power(base, exponent / 2))
-    # The slope of pow is infinite at 0 for exponents below 1, and slow to compute for any.
+    # The derivative of pow is infinite at 0 for exponents below 1, and slow for all exponents.
     return ops.exp(exponent * ops.log(ops.maximum(base, keras.config.epsilon())))
 
 
 def _number(name, value, maximum=np.inf):
-    """Return a parameter as a float, after making sure that it is finite and lies in [0, maximum]."""
+    """Return a parameter as a float, after a check that it is finite and in [0, maximum]."""
     is_number = np.isscalar(value) and np.asarray(value).dtype.kind in "iuf" and np.isfinite(value)
     if not (is_number and 0 <= value <= maximum):
         accepted = "[0, inf)" if maximum == np.inf else f"[0, {maximum}]"

@@ -1,4 +1,4 @@
-"""Optimizers of the default network."""
+"""Optimizer of the default network, and optimizer states for other labels."""
 
 import keras
 import numpy as np
@@ -7,18 +7,19 @@ from keras import ops
 
 from skml._default_network._label_changes import remap_outputs
 from skml._keras._cache_keys import custom_objects
+from skml._keras._private import resource_handle, variable_index
 
 
 @keras.saving.register_keras_serializable("skml")
 class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam (Kingma and Ba, 2015) by TensorFlow's one operation for it, in place of a dozen.
+    """Adam (Kingma and Ba, 2015) as a single operation of TensorFlow, where Keras uses a dozen.
 
-    A kernel of `SparseInputDense` has one second moment for each unit (the idea of Adam-mini; Zhang et al., 2024), and
-    no first: then an update touches only the rows whose columns are in the batch.
+    A kernel of `SparseInputDense` has one second moment for each unit, as in Adam-mini (Zhang et al., 2024), and no
+    first moment, so that an update touches only the rows of columns that are in the batch.
     """
 
     def build(self, variables):
-        """Make the slots; a kernel of `SparseInputDense` has no first moment, and one second moment for each unit."""
+        """Create the moments of each variable."""
         if not self.built:
             keras.optimizers.Optimizer.build(self, variables)
             self._first, self._second = [], []
@@ -32,8 +33,8 @@ class FusedAdam(keras.optimizers.Adam):
                 )
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update a variable and its slots."""
-        i = self._get_variable_index(variable)
+        """Update a variable and its moments."""
+        i = variable_index(self, variable)
         step = ops.cast(self.iterations + 1, variable.dtype)
         if self._first[i] is None:
             self._update_rows(gradient, variable, self._second[i], learning_rate, step)
@@ -52,26 +53,26 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
     def _update_rows(self, gradient, variable, second, learning_rate, step):
-        """Update the rows that a gradient has, at the step size of their unit.
+        """Update the rows of a kernel that are in the gradient.
 
-        With a second moment for each weight, Adam moves the weights of a column with three values as fast as those of
-        one with a thousand, and learns rare columns by heart. The mean over all rows takes its place.
+        Adam gives rare features the same step size as frequent ones and overfits them. One second moment per unit,
+        averaged over all rows, avoids this.
         """
         if isinstance(gradient, tf.IndexedSlices):
             values, rows = gradient.values, gradient.indices
-        else:  # of dense batches, or added up over several
+        else:  # the gradient of dense batches, or accumulated over several batches
             values, rows = gradient, tf.range(variable.shape[0])
         square = ops.sum(ops.square(values), axis=0)
         second.assign(self.beta_2 * second + (1 - self.beta_2) * square)
         deviation = ops.sqrt(second / (1 - ops.power(ops.cast(self.beta_2, values.dtype), step)))
-        # The sum takes the place of the mean, which epsilon would outweigh where columns are many.
+        # The sum in place of the mean, which would be small compared with epsilon if there are many columns.
         scale = ops.cast(learning_rate, values.dtype) * np.sqrt(variable.shape[0]) / (deviation + self.epsilon)
-        updated = tf.gather(_variable(variable), rows) - values * scale  # ResourceScatterSub takes longer
+        updated = tf.gather(_variable(variable), rows) - values * scale  # ResourceScatterSub is slower
         tf.raw_ops.ResourceScatterUpdate(resource=_resource(variable), indices=rows, updates=updated)
 
 
 def use_fused_adam(optimizer):
-    """Return `FusedAdam` in place of Keras' Adam, and any other optimizer as it is."""
+    """Return a `FusedAdam` for an Adam of Keras; return any other optimizer unchanged."""
     is_plain = type(optimizer) is keras.optimizers.Adam and not optimizer.amsgrad
     if not is_plain or tf.distribute.has_strategy():
         return optimizer
@@ -79,34 +80,39 @@ def use_fused_adam(optimizer):
 
 
 def _rebuild_as(kind, optimizer):
-    """Return an optimizer of a class with the settings of another one, which may have a custom schedule."""
+    """Return an optimizer of class `kind` with the settings of another one, which may have a custom schedule."""
     with keras.saving.CustomObjectScope(custom_objects(optimizer)):
         return kind.from_config(optimizer.get_config())
 
 
 def slots_of_outputs(values, optimizer, variables, columns):
-    """Return the state of an optimizer for a network whose outputs became others; None if it must begin anew.
+    """Return the state of an optimizer for a network with other outputs; None if it cannot be continued.
 
-    Which slots have an axis of outputs, and what new ones start from, shows in a small twin of the optimizer: there
-    only such an axis has 3 elements.
+    A small copy of the optimizer, with 3 outputs and 2 elements along all other axes, shows which variables of the
+    optimizer have an axis of outputs, and their initial values.
 
     Parameters
     ----------
     values : list of ndarray
-        The state before.
+        The previous state.
     optimizer : keras.Optimizer
-        Built on `variables`.
+        An optimizer that was built on `variables`.
     variables : list of keras.Variable
-        Of the network by now; the kernel and bias of the outputs are the last two.
+        Variables of the network with other outputs. The last two are the kernel and bias of the outputs.
     columns : ndarray of int, shape (n_outputs,)
-        Where each output was before; -1 for a new one.
+        The previous column of each output; -1 for a new output.
+
+    Returns
+    -------
+    list of ndarray, or None
     """
-    if optimizer.use_ema:  # averages of weights, which for new ones would begin at 0
+    if optimizer.use_ema:  # it averages weights; for new outputs the average would start at 0
         return None
-    twin = _rebuild_as(type(optimizer), optimizer)
-    twin.build([*map(_small, variables[:-2]), *(_small(variable, n_outputs=3) for variable in variables[-2:])])
+    small_optimizer = _rebuild_as(type(optimizer), optimizer)
+    small_variables = [*map(_small, variables[:-2]), *(_small(variable, n_outputs=3) for variable in variables[-2:])]
+    small_optimizer.build(small_variables)
     state = []
-    for value, variable, small in zip(values, optimizer.variables, twin.variables, strict=True):
+    for value, variable, small in zip(values, optimizer.variables, small_optimizer.variables, strict=True):
         for axis in np.flatnonzero(np.equal(small.shape, 3)):
             n_before = value.shape[axis] * len(columns) // variable.shape[axis]
             value = remap_outputs(value, columns, n_before, axis, new=small.numpy().flat[0])
@@ -115,17 +121,17 @@ def slots_of_outputs(values, optimizer, variables, columns):
 
 
 def _small(variable, n_outputs=2):
-    """Return a variable of the same number of axes, all of 2 elements but the last."""
+    """Return a variable with the same number of axes, with 2 elements along all but the last axis."""
     small = keras.Variable(np.zeros([*[2] * (len(variable.shape) - 1), n_outputs]), dtype=variable.dtype)
     small.one_moment_per_unit = getattr(variable, "one_moment_per_unit", False)
     return small
 
 
 def _resource(variable):
-    """Return what a raw operation changes."""
-    return _variable(variable).handle
+    """Return the resource that a raw operation updates."""
+    return resource_handle(_variable(variable))
 
 
 def _variable(variable):
-    """Return TensorFlow's variable; Keras hands over its own, too."""
+    """Return the TensorFlow variable of a Keras variable; Keras passes both kinds to an optimizer."""
     return variable if isinstance(variable, tf.Variable) else variable.value

@@ -162,7 +162,7 @@ def _plot_curve(ax, curve, title):
     bars = np.maximum([fraction - low, high - fraction], 0)
     ax.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1, label="calibrated")
     ax.errorbar(mean, fraction, bars, marker="o", markersize=4, elinewidth=1, label="observed (95 % interval)")
-    ax.set(title=f"{title} ({positives.sum():,} true)", xlabel="predicted probability", ylabel="fraction of true entries")
+    ax.set(title=f"{title} ({positives.sum():,} true)", xlabel="predicted probability", ylabel="fraction of positives")
     ticks, limits = (0, 0.25, 0.5, 0.75, 1), (-0.03, 1.03)
     ax.set(xticks=ticks, yticks=ticks, xlim=limits, ylim=limits, aspect="equal")
 

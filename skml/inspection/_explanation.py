@@ -199,7 +199,7 @@ def _explain(estimator, X, label):
     row = classifier.validate_X(X)
     if row.shape[0] != 1:
         raise ValueError(
-            f"X must have exactly one row, the row to explain; got {row.shape[0]} rows. Pass X[:1], or [text] for a text."
+            f"X must have exactly 1 row, the row to explain; got {row.shape[0]} rows. Pass X[:1], or [text] for a text."
         )
     encoder = classifier.target_encoder_
     labels = encoder.classes_.tolist()

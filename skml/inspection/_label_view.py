@@ -69,7 +69,7 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     if not hasattr(estimator, "predict_proba"):
         raise AttributeError(
             f"label_view requires a classifier with predict_proba; {type(estimator).__name__} has no predict_proba. "
-            "Calibrate it with CalibratedClassifierCV to add predict_proba."
+            "Use a classifier with probabilities, such as OneVsRestClassifier(CalibratedClassifierCV(LinearSVC()))."
         )
     label_index(label, labels_of(estimator))
     return LabelView(estimator, label)

@@ -1,4 +1,4 @@
-"""The report of each label, as a table and as a heat map; the most probable labels of a row."""
+"""Report of each label as a table and as a heat map, and the most probable labels of each row."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sklearn.utils import check_array, check_scalar
 
 from skml._decisions._guarantees import NEVER
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, guarantee_in, resolve_threshold
+from skml._dependencies import import_optional
 from skml._typing import Matrix, Target
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
     add_colorbar,
-    draw_map,
-    import_optional,
-    map_height,
+    draw_heatmap,
+    heatmap_height,
     new_axes,
-    short,
+    shorten,
     write_values,
 )
 from skml.metrics._classification import f1_score, precision_score, recall_score
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-_SHADED = ["threshold", "precision", "recall", "f1", "average_precision"]
+# Columns of the report that the heat map shows.
+_HEATMAP_COLUMNS = ["threshold", "precision", "recall", "f1", "average_precision"]
 
 
 def label_probabilities(
@@ -49,27 +50,28 @@ def label_probabilities(
 ) -> list[list[tuple[Hashable, float]]]:
     """Return the most probable labels of each row with their probabilities.
 
-    ``label_probabilities(estimator, X)`` lets a fitted estimator predict them, ``label_probabilities(proba, classes)``
-    takes them as they are.
+    ``label_probabilities(estimator, X)`` predicts the probabilities with a fitted estimator.
+    ``label_probabilities(proba, classes)`` uses given probabilities.
 
     Parameters
     ----------
-    estimator : fitted classifier with predict_proba, or array-like of shape (n_samples, n_labels)
-        Or ``proba``, as `predict_proba` returns it.
-    X : what the estimator predicts from, or array-like of length n_labels
-        Or ``classes``, the labels in the order of the columns: ``clf.classes_``.
+    estimator : fitted classifier with `predict_proba`, or array-like of shape (n_samples, n_labels)
+        The classifier, or the probabilities ``proba`` in the form that `predict_proba` returns.
+    X : input of the estimator, or array-like of length n_labels
+        The rows to predict, or ``classes``: the labels in the order of the columns, for example ``clf.classes_``.
     k : int, default=3
-        Labels of each row; all of them if there are fewer.
+        Number of labels for each row. If there are fewer labels, all are returned.
 
     Returns
     -------
     rows : list of list of (label, float)
-        Python objects, the most probable label first; of equal ones the earlier in ``classes``.
+        For each row, labels and probabilities as Python objects, the most probable label first. Labels with equal
+        probabilities keep the order of ``classes``.
 
     Raises
     ------
     ValueError
-        If k is below 1, or ``classes`` is not as long as ``proba`` is wide.
+        If k is below 1, or the length of ``classes`` differs from the number of columns of ``proba``.
 
     Examples
     --------
@@ -84,7 +86,10 @@ def label_probabilities(
     proba = check_array(proba, input_name="proba")
     labels = classes.tolist() if hasattr(classes, "tolist") else list(classes)
     if len(labels) != proba.shape[1]:
-        raise ValueError(f"proba has {proba.shape[1]} columns, but classes names {len(labels)} labels.")
+        raise ValueError(
+            f"proba has {proba.shape[1]} columns, but classes has {len(labels)} labels. Pass one label per column, "
+            "such as clf.classes_."
+        )
     order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
     best = np.take_along_axis(proba, order, axis=1)
     return [
@@ -102,34 +107,46 @@ def label_report(
     threshold: float | Mapping[Any, float] | ArrayLike | None = None,
     classes: ArrayLike | None = None,
 ) -> DataFrame:
-    """Return for each label how often it occurs and how well it is predicted. Needs pandas.
+    """Return a table with the frequency and the scores of each label. Requires pandas.
 
-    ``label_report(estimator, X, y)`` is of what a fitted estimator predicts, ``label_report(y, proba)`` of given
-    probabilities.
+    ``label_report(estimator, X, y)`` scores the predictions of a fitted estimator. ``label_report(y, proba)`` scores
+    given probabilities.
 
     Parameters
     ----------
-    estimator : fitted classifier with predict_proba, or ``y``
-        Precision, recall and F1 are those of its `predict`.
-    X : what the estimator predicts from, or ``proba``, array-like of shape (n_samples, n_labels)
-    y : label collections, indicator, or one label per row, n_samples in all
-        NaN in an indicator is a missing label and counts nowhere.
+    estimator : fitted classifier with `predict_proba`, or ``y``
+        The classifier, whose `predict` determines precision, recall and F1; or the target ``y``.
+    X : input of the estimator with n_samples rows, or ``proba``, array-like of shape (n_samples, n_labels)
+    y : label collections, indicator or single-label target with n_samples rows
+        NaN in an indicator is a missing label and is ignored.
     threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=None
-        A label is predicted where its probability is at least its threshold. For given probabilities only, None is
-        0.5; an estimator has its own.
+        A label is predicted if its probability is at least its threshold. None means 0.5. Only accepted with ``proba``;
+        an estimator has thresholds.
     classes : array-like of length n_labels, default=None
-        The labels, in the order of the columns of ``proba``. For given probabilities only, None takes them from ``y``;
-        an estimator has its own.
+        The labels, in the order of the columns of ``proba``. None takes them from ``y``. Only accepted with ``proba``;
+        an estimator has labels.
 
     Returns
     -------
     report : DataFrame
-        Indexed by label, with the columns ``support`` (rows known to have it), ``threshold``,
-        ``precision``, ``recall``, ``f1`` and ``average_precision``; NaN where one is not defined. A label whose
-        threshold is 2 is never predicted. If the estimator guarantees a precision by label, or decides about one label
-        only, there are two more columns: ``guaranteed``, NaN for a label that is never predicted, and ``reached``. What
-        is guaranteed of all labels together is no guarantee for each: `skml.metrics.get_scorer` with "precision_micro" or
-        "recall_samples" says what is reached of it.
+        Has one row per label, with the columns ``support`` (number of rows that have the label), ``threshold``,
+        ``precision``, ``recall``, ``f1`` and ``average_precision``. An undefined score is NaN. A label with the
+        threshold 2 is never predicted. If the estimator guarantees precision by label, or precision or recall of a
+        single label, there are two more columns: ``guaranteed`` is the target level, NaN for a label that is never
+        predicted, and ``reached`` is the corresponding precision or recall.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    ValueError
+        If a parameter is not as described, or the shapes of ``y`` and ``proba`` differ.
+
+    Notes
+    -----
+    A guarantee for all labels together does not hold for each single label, so the report does not show it. The scorers
+    ``get_scorer("precision_micro")`` and ``get_scorer("recall_samples")`` of `skml.metrics` return the scores that
+    correspond to such a guarantee.
 
     Examples
     --------
@@ -140,34 +157,37 @@ def label_report(
     """
     if y is None:
         if hasattr(estimator, "predict_proba"):
-            raise ValueError("y is missing: label_report(estimator, X, y) compares predictions with it.")
+            raise ValueError("y is missing. Call label_report(estimator, X, y), or label_report(y, proba).")
         Y, proba, threshold, labels = check_probabilities(estimator, X, threshold, classes)
-        return _frame(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
+        return _report_table(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
     if threshold is not None or classes is not None:
-        raise ValueError("threshold and classes go with label_report(y, proba): an estimator has its own.")
+        raise ValueError(
+            "threshold and classes are only accepted by label_report(y, proba), as an estimator has thresholds and "
+            "labels. Leave them out, or pass estimator.predict_proba(X) as proba."
+        )
     Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
     threshold = threshold_in_force(estimator, len(labels))
-    return _frame(Y, proba, decisions, threshold, labels, guarantee_of(estimator, labels))
+    return _report_table(Y, proba, decisions, threshold, labels, _label_guarantees(estimator, labels))
 
 
 class LabelReportDisplay:
-    """The report of each label as a heat map.
+    """Heat map of the report of each label.
 
-    Make it by `from_estimator` or `from_predictions`.
+    Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     frame : DataFrame
-        What `label_report` returns.
+        The report, as returned by `label_report`.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     im_ : matplotlib AxesImage
-        The values drawn, NaN masked.
+        The heat map, a masked array with NaN masked.
     text_ : ndarray of Text, of the shape of the heat map, or None
-        The numbers; None with more than 40 labels.
+        The numbers in the cells. None if the heat map has more than 40 labels.
 
     Examples
     --------
@@ -185,21 +205,17 @@ class LabelReportDisplay:
     def from_estimator(
         cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: Axes | ArrayLike | None = None, **kwargs: Any
     ) -> LabelReportDisplay:
-        """Report on what a fitted estimator predicts.
+        """Draw the report of a fitted estimator.
 
         Parameters
         ----------
-        estimator : fitted classifier with predict_proba
-        X : what it predicts from
-        y : label collections, indicator, or one label per row, n_samples in all
-        ax : matplotlib Axes, default=None
-        **kwargs
+        estimator, X, y : as in `label_report`
+        ax, **kwargs
             As in `plot`.
 
         Returns
         -------
         display : LabelReportDisplay
-            Precision, recall and F1 are those of `predict`.
         """
         return cls(label_report(estimator, X, y)).plot(ax=ax, **kwargs)
 
@@ -214,13 +230,12 @@ class LabelReportDisplay:
         ax: Axes | ArrayLike | None = None,
         **kwargs: Any,
     ) -> LabelReportDisplay:
-        """Report on given probabilities.
+        """Draw the report of given probabilities.
 
         Parameters
         ----------
         y, proba, threshold, classes : as in `label_report`
-        ax : matplotlib Axes, default=None
-        **kwargs
+        ax, **kwargs
             As in `plot`.
 
         Returns
@@ -238,18 +253,21 @@ class LabelReportDisplay:
         cmap: Any = "viridis",
         colorbar: bool = True,
     ) -> LabelReportDisplay:
-        """Draw the heat map, a row for each label.
+        """Draw the heat map, one row per label.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a figure that grows with the labels.
+            None creates a new figure, whose height depends on the number of labels.
         sort_by : str, default="support"
-            Column of the report by which labels are sorted, the largest first. None keeps their order.
+            Column of the report by which the labels are sorted, the largest value first. None keeps their order.
         max_labels : int, default=None
-            Only the first so many labels are drawn. None draws all; of more than 80 only some are named.
+            Maximum number of labels to draw, from the top. None draws all labels. If there are more than 80, only some
+            of them are named.
         cmap : str or matplotlib Colormap, default="viridis"
+            Colormap of the heat map.
         colorbar : bool, default=True
+            Whether to draw a color bar.
 
         Returns
         -------
@@ -259,17 +277,17 @@ class LabelReportDisplay:
             raise ValueError(f"sort_by must be None or one of {list(self.frame)!r}; got {sort_by!r}.")
         frame = self.frame if sort_by is None else self.frame.sort_values(sort_by, ascending=False, kind="stable")
         frame = frame.iloc[:max_labels]
-        names = [f"{short(label)}  ({n:,})" for label, n in zip(frame.index, frame["support"], strict=True)]
-        values = np.ma.masked_invalid(frame[_SHADED].to_numpy(dtype=float))
+        names = [f"{shorten(label)}  ({n:,})" for label, n in zip(frame.index, frame["support"], strict=True)]
+        values = np.ma.masked_invalid(frame[_HEATMAP_COLUMNS].to_numpy(dtype=float))
         is_never = (values[:, 0] >= NEVER).filled(False)
         values[is_never, 0] = np.ma.masked
         if ax is None:
-            (ax,) = new_axes(1, size=(6.2 + 0.07 * max(map(len, names)), map_height(len(names))))
-        self.im_ = draw_map(ax, values, names, cmap)
+            (ax,) = new_axes(1, size=(6.2 + 0.07 * max(map(len, names)), heatmap_height(len(names))))
+        self.im_ = draw_heatmap(ax, values, names, cmap)
         ax.set_ylabel("label (rows that have it)")
-        ax.set_xticks(range(len(_SHADED)), [name.replace("_", "\n") for name in _SHADED])
+        ax.set_xticks(range(len(_HEATMAP_COLUMNS)), [name.replace("_", "\n") for name in _HEATMAP_COLUMNS])
         ax.xaxis.tick_top()
-        ax.axvline(0.5, color="white", linewidth=3)  # thresholds are no scores
+        ax.axvline(0.5, color="white", linewidth=3)  # separates the thresholds from the scores
         self.text_ = write_values(self.im_, values) if len(names) <= MAX_NAMED_ROWS else None
         if self.text_ is not None:
             for text in self.text_[is_never, 0]:
@@ -281,35 +299,37 @@ class LabelReportDisplay:
 
 
 def check_probabilities(y, proba, threshold, classes):
-    """Return truth as a matrix, probabilities, the threshold of each label, and the labels."""
+    """Return the label matrix, the probabilities, the threshold of each label, and the labels."""
     Y, labels = read_target(y, classes)
     try:
         proba = check_array(proba, input_name="proba")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"proba must be what predict_proba returns, shape (n_samples, n_labels): {error}") from error
+        raise ValueError(
+            f"proba must be an array of shape (n_samples, n_labels), as predict_proba returns it: {error}"
+        ) from error
     if proba.shape != Y.shape:
         raise ValueError(
-            f"y has the shape {Y.shape} as a matrix of labels, but proba {proba.shape}. If labels are missing from "
-            "this y, pass classes=clf.classes_."
+            f"As an indicator, y has the shape {Y.shape}, but proba has the shape {proba.shape}. Pass the same rows. "
+            "If some labels do not occur in this y, also pass classes=clf.classes_."
         )
     threshold = resolve_threshold(DEFAULT_THRESHOLD if threshold is None else threshold, labels)
     return Y, proba, np.broadcast_to(threshold, len(labels)), labels
 
 
-def guarantee_of(estimator, labels):
-    """Return the measure that a fitted estimator guarantees of single labels, and the values; None if it does not."""
+def _label_guarantees(estimator, labels):
+    """Return the measure that a fitted estimator guarantees for single labels and the target levels, or None."""
     holder = find_fitted(estimator, "best_threshold_", "threshold_")
     guarantee = guarantee_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
     if guarantee is None:
         return None
-    decided = holder.target_encoder_.threshold_labels  # of two classes the second
-    if not guarantee.by_label and len(decided) > 1:
+    with_threshold = holder.target_encoder_.threshold_labels  # for binary y, only the second class
+    if not guarantee.by_label and len(with_threshold) > 1:
         return None
-    return guarantee.measure, np.array([guarantee.level if label in decided else np.nan for label in labels])
+    return guarantee.measure, np.array([guarantee.level if label in with_threshold else np.nan for label in labels])
 
 
-def _frame(Y, proba, decisions, threshold, labels, guaranteed=None):
-    pandas = import_optional("pandas")
+def _report_table(Y, proba, decisions, threshold, labels, guaranteed=None):
+    pandas = import_optional("pandas", "label_report")
     ones = sparse.csc_array(sparse.csr_array(Y) == 1)
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
     columns = {

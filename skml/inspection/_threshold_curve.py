@@ -1,4 +1,4 @@
-"""Precision, recall and F1 against the threshold."""
+"""Curves of precision, recall and F1 against the threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from sklearn.metrics import precision_recall_curve
 
 from skml._decisions._guarantees import NEVER
 from skml._typing import Matrix, Target
-from skml.inspection._drawing import add_colorbar, add_legend, draw_map, map_height, new_axes, panels, short
+from skml.inspection._drawing import (
+    add_colorbar,
+    add_legend,
+    draw_heatmap,
+    heatmap_height,
+    new_axes,
+    panel_axes,
+    shorten,
+)
 from skml.inspection._report import check_probabilities
 from skml.model_selection._delegation import threshold_in_force, truth_and_responses
 
@@ -21,32 +29,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# Above this many labels their curves are one heat map.
+# With more labels, a heat map replaces the panels.
 _MAX_PANELS = 11
 
-# A curve keeps at most this many points.
+# Maximum number of points of a curve, without its end points.
 _MAX_POINTS = 1000
 
 
 class ThresholdCurveDisplay:
-    """Precision, recall and F1 against the threshold, with the threshold in force marked.
+    """Curves of precision, recall and F1 against the threshold, with the threshold in use marked.
 
-    Make it by `from_estimator` or `from_predictions`.
+    Create the display with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     curves : dict of label -> ndarray of shape (4, n_points)
-        Thresholds in ascending order, and precision, recall and F1 of ``proba >= threshold``: labels that
-        occur among their known rows, the most frequent first.
+        For each label, the thresholds in ascending order, and the precision, recall and F1 of ``proba >= threshold``.
+        The most frequent label comes first. Labels that never occur are left out.
     micro : ndarray of shape (4, n_points)
-        The same of all observed entries.
+        The same values for all observed entries together.
     threshold : dict of label -> float
-        The threshold in force.
+        The threshold in use for each label.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        The micro curve first, unless labels are chosen; then the labels, or their heat map.
+        The axes of the micro curve, unless labels are chosen, followed by those of the labels or of their heat map.
     figure_ : matplotlib Figure
 
     Examples
@@ -77,10 +85,10 @@ class ThresholdCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier with predict_proba
-            Its ``best_threshold_`` or ``threshold_`` is marked, 0.5 without one.
-        X : what it predicts from
-        y : label collections, indicator, or one label per row, n_samples in all
+        estimator : fitted classifier with `predict_proba`
+            The display marks its ``best_threshold_`` or ``threshold_``, or 0.5 if it has neither.
+        X : input of the estimator, n_samples rows
+        y : label collections, indicator or single-label target with n_samples rows
         labels, ax : as in `plot`
 
         Returns
@@ -123,34 +131,34 @@ class ThresholdCurveDisplay:
         Parameters
         ----------
         ax : array-like of matplotlib Axes, default=None
-            One for each panel. None makes a figure.
+            One axes for each panel. None creates a new figure.
         labels : list, default=None
-            The labels to draw, a panel for each. None draws the micro curve and all labels: a panel for
-            each of up to 11, the F1 of more as one heat map.
+            The labels to draw, one panel each. None draws the micro curve and all labels: up to 11 labels in one panel
+            each, more labels in a heat map of their F1.
 
         Returns
         -------
         display : ThresholdCurveDisplay
         """
         if isinstance(labels, str):
-            raise ValueError(f"labels must be a list of labels; got {labels!r}. Write [{labels!r}].")
-        unknown = [label for label in labels or [] if label not in self.curves]
-        if unknown:
-            raise ValueError(f"labels must occur in y, which holds {list(self.curves)!r}; got {unknown!r}.")
-        as_map = labels is None and len(self.curves) > _MAX_PANELS
-        chosen = [] if as_map else list(self.curves) if labels is None else labels
-        if as_map and ax is None:
-            axes = new_axes(2, widths=(1, 1.5), size=(4.4, map_height(len(self.curves))))
+            raise ValueError(f"labels must be a list of labels; got {labels!r}. Pass labels=[{labels!r}].")
+        without_curve = [label for label in labels or [] if label not in self.curves]
+        if without_curve:
+            raise ValueError(f"labels must occur in y, which contains {list(self.curves)!r}; got {without_curve!r}.")
+        as_heatmap = labels is None and len(self.curves) > _MAX_PANELS
+        chosen = [] if as_heatmap else list(self.curves) if labels is None else labels
+        if as_heatmap and ax is None:
+            axes = new_axes(2, widths=(1, 1.5), size=(4.4, heatmap_height(len(self.curves))))
             axes[0].set(box_aspect=0.8, anchor="N")
         else:
-            axes = panels(ax, len(chosen) + (labels is None) + as_map)
+            axes = panel_axes(ax, len(chosen) + (labels is None) + as_heatmap)
         rest = iter(axes)
         if labels is None:
             self._plot_curve(next(rest), self.micro, self.threshold, "all labels (micro)")
         for label in chosen:
-            self._plot_curve(next(rest), self.curves[label], [label], short(label))
-        if as_map:
-            self._plot_map(next(rest))
+            self._plot_curve(next(rest), self.curves[label], [label], shorten(label))
+        if as_heatmap:
+            self._plot_heatmap(next(rest))
         add_legend(axes, ax is None)
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
@@ -158,52 +166,54 @@ class ThresholdCurveDisplay:
     def _plot_curve(self, ax, curve, labels, title):
         styles = {"precision": "--", "recall": ":", "F1": "-"}
         for (name, style), values in zip(styles.items(), curve[1:], strict=True):
-            ax.plot(curve[0], values, style, label=name, drawstyle="steps-pre")  # a threshold takes its equals
+            ax.plot(curve[0], values, style, label=name, drawstyle="steps-pre")  # as proba >= threshold is predicted
         thresholds = sorted({self.threshold[label] for label in labels if not np.isnan(self.threshold[label])})
         if thresholds and thresholds[0] >= NEVER:
             title += ": never predicted"
         thresholds = [threshold for threshold in thresholds if threshold < NEVER]
         if len(thresholds) == 1:
-            ax.axvline(thresholds[0], color="0.3", linewidth=1.2, label="threshold in force")
+            ax.axvline(thresholds[0], color="0.3", linewidth=1.2, label="threshold in use")
         elif thresholds:
-            ax.plot(thresholds, np.zeros(len(thresholds)), "|", color="0.3", markersize=14, label="threshold in force")
+            ax.plot(thresholds, np.zeros(len(thresholds)), "|", color="0.3", markersize=14, label="threshold in use")
         ax.set(title=title, xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold")
 
-    def _plot_map(self, ax):
+    def _plot_heatmap(self, ax):
         grid = np.linspace(0, 1, 101)
         values = [curve[3][np.searchsorted(curve[0], grid)] for curve in self.curves.values()]
         n_rows = len(values)
-        image = draw_map(ax, values, [*map(short, self.curves)], "viridis", extent=(0, 1, n_rows - 0.5, -0.5))
+        image = draw_heatmap(ax, values, [*map(shorten, self.curves)], "viridis", extent=(0, 1, n_rows - 0.5, -0.5))
         thresholds = [self.threshold[label] for label in self.curves]
         ax.scatter(thresholds, range(n_rows), s=12, color="white", edgecolor="black", linewidth=0.8)
-        ax.set(title="F1 by label (dots: thresholds in force)", xlabel="threshold", xlim=(0, 1))
+        ax.set(title="F1 by label (dots: thresholds in use)", xlabel="threshold", xlim=(0, 1))
         add_colorbar(image, n_rows)
 
 
 def _curves(Y, proba, threshold, labels):
-    """Return what ThresholdCurveDisplay is made of."""
+    """Return the arguments of `ThresholdCurveDisplay`."""
     columns = sparse.csc_array(Y)
     entries = [columns[:, [j]].toarray().ravel() for j in range(len(labels))]
     support = np.array([np.sum(column == 1) for column in entries])
     order = [j for j in np.argsort(-support, kind="stable").tolist() if support[j]]
     if not order:
-        raise ValueError("No label occurs among the observed entries of y: there is no curve to draw.")
+        raise ValueError(
+            "No label occurs in y, so there is no curve to draw. Pass a y with at least one positive entry."
+        )
     curves = {labels[j]: _curve(entries[j], proba[:, j]) for j in order}
     micro = _curve(np.concatenate(entries), proba.ravel(order="F"))
     return curves, micro, {labels[j]: float(threshold[j]) for j in order}
 
 
 def _curve(entries, scores):
-    known = ~np.isnan(entries)
-    precision, recall, thresholds = precision_recall_curve(entries[known], scores[known])
+    observed = ~np.isnan(entries)
+    precision, recall, thresholds = precision_recall_curve(entries[observed], scores[observed])
     kept = np.arange(len(thresholds))
-    if len(kept) > _MAX_POINTS:  # half of them evenly among rows, half among thresholds
+    if len(kept) > _MAX_POINTS:  # keep half of the points evenly spaced by rank, and half by threshold
         half, last = _MAX_POINTS // 2, len(kept) - 1
         by_value = np.searchsorted(thresholds, np.linspace(0, 1, half)).clip(max=last)
         kept = np.union1d(np.linspace(0, last, half).astype(int), by_value)
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(2 * precision * recall / (precision + recall))
     curve = np.stack([thresholds, precision[:-1], recall[:-1], f1[:-1]])[:, kept]
-    # From 0, where all are predicted, to 1, where none is.
+    # Extend the curve to 0, where all entries are predicted, and to 1, where none is.
     start, end = [[0], *curve[1:, :1].tolist()], [[1], [np.nan], [0], [0]]
     return np.hstack([start, curve, end] if curve[0, -1] < 1 else [start, curve])

@@ -1,4 +1,4 @@
-"""The loss and the metrics of a fit against the epoch."""
+"""Training curves: loss and metrics of a fit against the epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skml.inspection._drawing import panels
+from skml.inspection._drawing import panel_axes
 from skml.model_selection._delegation import find_fitted
 
 if TYPE_CHECKING:
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class TrainingCurveDisplay:
-    """The loss and the metrics of a fit against the epoch.
+    """Training curves: loss and metrics of a fit against the epoch.
 
-    Make it by `from_estimator`.
+    Create the display with `from_estimator`.
 
     Parameters
     ----------
     history : dict of str -> list of float
-        For each epoch the loss, metrics and, as ``"val_..."``, their values on what early stopping watches.
+        The loss and the metrics of each epoch, and as ``"val_..."`` their values on the validation data.
     kept_epoch : int, default=None
-        The epoch, from 1, whose weights were kept. None marks the lowest ``val_loss``.
+        The epoch, counted from 1, whose weights were kept. None marks the epoch with the lowest ``val_loss``.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        One for the loss and for each metric.
+        The axes of the loss, followed by one axes for each metric.
     figure_ : matplotlib Figure
 
     Examples
@@ -51,9 +51,8 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator with a ``history_``, also inside a Pipeline or search
-        ax : array-like of matplotlib Axes, default=None
-            One for each panel. None makes a figure.
+        estimator : fitted estimator with ``history_``, also inside a Pipeline or search
+        ax : as in `plot`
 
         Returns
         -------
@@ -61,7 +60,10 @@ class TrainingCurveDisplay:
         """
         holder = find_fitted(estimator, "history_")
         if holder is None:
-            raise ValueError(f"{type(estimator).__name__} has no history_: fit it, and draw what trains in epochs.")
+            raise ValueError(
+                f"{type(estimator).__name__} has no history_. Fit it first; only estimators trained in epochs have "
+                "training curves."
+            )
         return cls(holder.history_, getattr(holder, "kept_epoch_", None)).plot(ax=ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> TrainingCurveDisplay:
@@ -70,15 +72,15 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : array-like of matplotlib Axes, default=None
-            One for each panel. None makes a figure.
+            One axes for each panel. None creates a new figure.
 
         Returns
         -------
         display : TrainingCurveDisplay
         """
         names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
-        names.sort(key=lambda name: name != "loss")  # Keras sorts by name
-        self.axes_ = panels(ax, len(names))
+        names.sort(key=lambda name: name != "loss")  # Keras sorts the names of the history
+        self.axes_ = panel_axes(ax, len(names))
         for panel, name in zip(self.axes_, names, strict=True):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
                 values = self.history.get(key, [])

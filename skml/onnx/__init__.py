@@ -1,4 +1,4 @@
-"""Toolbox: fitted classifiers as ONNX graphs, for programs without Python or scikit-learn."""
+"""Export of fitted classifiers to ONNX, for programs without Python or scikit-learn."""
 
 from skml.onnx._converter import register_converter
 from skml.onnx._export import WORDS, to_onnx

@@ -1,4 +1,4 @@
-"""A fitted classifier as nodes: its network, the probabilities of its classes, its decisions."""
+"""Nodes of a fitted classifier: its network, the probabilities of its classes, and its decisions."""
 
 import functools
 import json
@@ -8,12 +8,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
-from skml.onnx._dense_graph import proba_of_dense
-from skml.onnx._graph import OPSET, package
+from skml.onnx._dense_graph import add_dense_network
+from skml.onnx._graph import OPSET, import_package
 
 
 class ClassifierGraph:
-    """What a graph needs to know of a fitted classifier.
+    """A fitted classifier as the source of an ONNX graph.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class ClassifierGraph:
     Raises
     ------
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
     ValueError
-        If it is another estimator, or its threshold is a name without values.
+        If it is another estimator, or if its threshold is the name of a rule that was not tuned.
     """
 
     def __init__(self, estimator):
@@ -32,8 +32,8 @@ class ClassifierGraph:
         inner = getattr(estimator, "estimator_", estimator)
         if not getattr(inner, "accepts_any_target", False):
             raise ValueError(
-                "Only a KerasMultiLabelClassifier, a TunedThresholdMultiLabelClassifierCV directly around one, or a "
-                f"Pipeline that ends in either can be exported; got {type(inner).__name__}."
+                "The export to ONNX supports KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV directly "
+                f"around one, and Pipelines that end in either; got {type(inner).__name__}."
             )
         self.network = inner.trained_network()
         self.n_features = getattr(inner, "n_features_in_", None)
@@ -41,17 +41,17 @@ class ClassifierGraph:
         self.rule = estimator.decision_rule()
         if inner.classes_.tolist() != self.encoder.classes_.tolist():
             raise ValueError(
-                f"The labels of {type(estimator).__name__} are not in the order of those of the estimator in it: fit "
-                "both with the same classes."
+                f"{type(estimator).__name__} and its inner estimator have labels in different orders. Fit both with the "
+                "same classes=[...]."
             )
 
     @functools.cached_property
-    def custom(self):
-        """A custom network as a graph; None for the default one."""
+    def custom_graph(self):
+        """A custom network as ``onnx.GraphProto``, None for the default network."""
         if isinstance(self.network, DenseNetwork):
             return None
         for name in ("tensorflow", "tf2onnx"):
-            package(name)
+            import_package(name)
         from skml.onnx._custom_graph import keras_graph
 
         return keras_graph(self.network, self.n_features, OPSET)
@@ -62,17 +62,17 @@ class ClassifierGraph:
         return np.promote_types(self.network.dtype, np.float32)
 
     def input_type(self, feeds=None):
-        """Return dtype and shape of X: of rows that are given, else those by which the network loses nothing."""
-        if self.custom is not None:
-            kind = self.custom.input[0].type.tensor_type
-            shape = [size.dim_value or None for size in kind.shape.dim]
-            return package("onnx").helper.tensor_dtype_to_np_dtype(kind.elem_type), [None, *shape[1:]]
+        """Return the dtype and shape of the input: at least the precision of the network and of the rows in `feeds`."""
+        if self.custom_graph is not None:
+            tensor_type = self.custom_graph.input[0].type.tensor_type
+            shape = [size.dim_value or None for size in tensor_type.shape.dim]
+            return import_package("onnx").helper.tensor_dtype_to_np_dtype(tensor_type.elem_type), [None, *shape[1:]]
         given = np.float32 if feeds is None or feeds["X"].dtype.kind != "f" else feeds["X"].dtype
         return np.result_type(self.network.input_dtype, given, np.float32), [None, self.network.n_features]
 
     @property
     def output_types(self):
-        """Dtype and shape of ``probabilities`` and of ``labels``."""
+        """Dtypes and shapes of the outputs ``probabilities`` and ``labels``."""
         shape = [None, len(self.encoder.classes_)]
         if self.classes is None:
             return (self.dtype, shape), (np.dtype(np.int64), shape)
@@ -80,7 +80,7 @@ class ClassifierGraph:
 
     @property
     def classes(self):
-        """What ``labels`` holds for one label per row: strings or int64, positions of any others; None for 0/1."""
+        """Values of the output ``labels`` for single-label y, as strings or int64; None for multi-label y."""
         if self.encoder.is_multilabel:
             return None
         classes = self.encoder.classes_
@@ -90,38 +90,43 @@ class ClassifierGraph:
 
     @property
     def metadata(self):
-        """Labels and the rule of decisions, each as JSON."""
-        labels = self.encoder.threshold_labels
-        rule = None if self.rule.threshold is None else np.broadcast_to(self.rule.threshold, len(labels)).tolist()
-        described = {"labels": self.encoder.classes_.tolist(), "thresholds": rule}
-        described |= {name: getattr(self.rule, name, None) for name in ("min_labels", "max_labels")}
-        return {name: json.dumps(value, default=str) for name, value in described.items()}
+        """Labels, thresholds and limits on the number of labels, as JSON."""
+        n_thresholds = len(self.encoder.threshold_labels)
+        no_threshold = self.rule.threshold is None
+        values = {
+            "labels": self.encoder.classes_.tolist(),
+            "thresholds": None if no_threshold else np.broadcast_to(self.rule.threshold, n_thresholds).tolist(),
+            **{name: getattr(self.rule, name, None) for name in ("min_labels", "max_labels")},
+        }
+        return {name: json.dumps(value, default=str) for name, value in values.items()}
 
     def add_to(self, graph, X):
-        """Add the nodes to a graph.
+        """Add the nodes of the classifier to a graph.
 
         Parameters
         ----------
         graph : Graph
         X : str
-            Name of the rows.
+            Name of the input.
 
         Returns
         -------
         probabilities, labels : str
+            Names of the outputs.
         """
-        if self.custom is None:
-            outputs = proba_of_dense(graph, X, self.network)
+        if self.custom_graph is None:
+            outputs = add_dense_network(graph, X, self.network)
         else:
-            outputs = proba_of_keras(graph, X, self.network, self.custom)
-        outputs = _in_open_interval(graph, graph.add("Cast", outputs, to=self.dtype), self.dtype)
+            outputs = _add_keras_network(graph, X, self.network, self.custom_graph)
+        outputs = _clip_to_open_interval(graph, graph.add("Cast", outputs, to=self.dtype), self.dtype)
         proba = outputs
         if self.encoder.n_outputs < len(self.encoder.classes_):
             proba = graph.add("Concat", graph.add("Sub", np.array(1, self.dtype), outputs), outputs, axis=1)
-            proba = _in_open_interval(graph, proba, self.dtype)
-        return proba, self._labels(graph, outputs)
+            proba = _clip_to_open_interval(graph, proba, self.dtype)
+        return proba, self._add_decisions(graph, outputs)
 
-    def _labels(self, graph, outputs):
+    def _add_decisions(self, graph, outputs):
+        """Add the output ``labels`` to a graph and return its name."""
         if self.rule.threshold is None:
             codes = graph.add("ArgMax", outputs, axis=1, keepdims=0)
         else:
@@ -130,7 +135,7 @@ class ClassifierGraph:
             margin = graph.add("Sub", graph.add("Cast", outputs, to=np.float64), threshold)
             codes = graph.add("Cast", graph.add("GreaterOrEqual", margin, np.array(0.0)), to=np.int64)
             if self.rule.min_labels > 0 or self.rule.max_labels is not None:
-                codes = _limited(graph, margin, codes, self.rule.min_labels, self.rule.max_labels, n_labels)
+                codes = _limit_labels(graph, margin, codes, self.rule.min_labels, self.rule.max_labels, n_labels)
         if self.classes is None:
             return codes
         if self.rule.threshold is not None:
@@ -138,12 +143,13 @@ class ClassifierGraph:
         return graph.add("Gather", self.classes, codes)
 
 
-def proba_of_keras(graph, X, network, custom):
-    """Add a custom network, whose outputs are logits or probabilities."""
-    dtype = package("onnx").helper.tensor_dtype_to_np_dtype(custom.input[0].type.tensor_type.elem_type)
-    graph.rename(graph.add("Cast", X, to=dtype), custom.input[0].name)
-    graph.take_in(custom)
-    outputs = graph.add("Cast", custom.output[0].name, to=np.float64)
+def _add_keras_network(graph, X, network, custom_graph):
+    """Add a custom network, and the output activation if the network returns logits."""
+    elem_type = custom_graph.input[0].type.tensor_type.elem_type
+    dtype = import_package("onnx").helper.tensor_dtype_to_np_dtype(elem_type)
+    graph.rename(graph.add("Cast", X, to=dtype), custom_graph.input[0].name)
+    graph.add_graph(custom_graph)
+    outputs = graph.add("Cast", custom_graph.output[0].name, to=np.float64)
     if not network.logits:
         return outputs
     return (
@@ -153,17 +159,20 @@ def proba_of_keras(graph, X, network, custom):
     )
 
 
-def _in_open_interval(graph, proba, dtype):
+def _clip_to_open_interval(graph, proba, dtype):
     low, high = open_interval(np.array([0, 1], dtype))
     return graph.add("Clip", proba, np.array(low), np.array(high))
 
 
-def _limited(graph, margin, codes, min_labels, max_labels, n_labels):
-    """Add the limits on the number of labels; TopK puts the earlier of equals first, as `decide` does."""
+def _limit_labels(graph, margin, codes, min_labels, max_labels, n_labels):
+    """Add the limits on the number of labels of a row.
+
+    Of labels with equal margins the first is kept, in TopK as in `decide`.
+    """
     most = n_labels if max_labels is None else max_labels
-    wanted = graph.add("ReduceSum", codes, np.array([1]), keepdims=1)
-    wanted = graph.add("Clip", wanted, np.array(min_labels), np.array(most))
+    counts = graph.add("ReduceSum", codes, np.array([1]), keepdims=1)
+    counts = graph.add("Clip", counts, np.array(min_labels), np.array(most))
     _, order = graph.add("TopK", margin, np.array([most]), axis=1, outputs=2)
-    kept = graph.add("Cast", graph.add("Less", np.arange(most)[None, :], wanted), to=np.int64)
-    none = graph.add("Sub", codes, codes)
-    return graph.add("ScatterElements", none, order, graph.add("Expand", kept, graph.add("Shape", order)), axis=1)
+    kept = graph.add("Cast", graph.add("Less", np.arange(most)[None, :], counts), to=np.int64)
+    zeros = graph.add("Sub", codes, codes)
+    return graph.add("ScatterElements", zeros, order, graph.add("Expand", kept, graph.add("Shape", order)), axis=1)

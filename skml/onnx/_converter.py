@@ -1,26 +1,32 @@
-"""A converter for skl2onnx, by which whole Pipelines are exported."""
-
-import sys
+"""Converter that extends skl2onnx, so that it exports Pipelines with the classifiers of this package."""
 
 import numpy as np
 
 from skml.onnx._classifier_graph import ClassifierGraph
-from skml.onnx._graph import Graph, package
+from skml.onnx._graph import Graph, import_package
 
 
 def register_converter() -> None:
-    """Make skl2onnx know the classifiers of this package, as last steps of Pipelines too.
+    """Register the classifiers of this package with skl2onnx.
 
-    Then ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` export them; `to_onnx` calls this itself. The outputs are
-    ``probabilities`` and ``labels``, always as tensors: the option ``zipmap`` has no effect.
+    ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` can then export them, also as the last step of a Pipeline.
+    `to_onnx` calls this function itself. The outputs are ``probabilities`` and ``labels``. They are always tensors: the
+    option ``zipmap`` has no effect.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx is not installed.
 
     Notes
     -----
-    What is before the classifier is exported by skl2onnx, whose tokenizer is not that of `TfidfVectorizer` and
-    `CountVectorizer`: their default ``token_pattern`` becomes ``[a-zA-Z0-9_]+``, without a warning. It splits words at
-    accents and other letters than a to z, and takes words of one letter, which come between those of a bigram. Pass
-    ``options={TfidfVectorizer: {"tokenexp": skml.onnx.WORDS}}``, as `to_onnx` does. Lower case is that of a locale,
-    "en_US" if the option ``locale`` does not say otherwise, which the machine that runs the graph must have.
+    The preceding steps are converted by skl2onnx, whose tokenizer differs from that of `TfidfVectorizer` and
+    `CountVectorizer`. It replaces their default ``token_pattern`` by ``[a-zA-Z0-9_]+``, without a warning. This pattern
+    splits words at accents and at letters other than a to z. It also matches words of one letter, which then separate
+    the two words of a bigram. Pass ``options={TfidfVectorizer: {"tokenexp": skml.onnx.WORDS}}``, as `to_onnx` does.
+
+    Texts are converted to lower case with the locale of the option ``locale``, by default "en_US". The machine that
+    runs the graph must have this locale.
 
     Examples
     --------
@@ -28,12 +34,14 @@ def register_converter() -> None:
     >>> skml.onnx.register_converter()  # doctest: +SKIP
     >>> graph = skl2onnx.to_onnx(pipeline, X[:1])  # doctest: +SKIP
     """
-    skl2onnx = package("skl2onnx")
-    own = sys.modules["skml"]  # importing it here would close a circle
-    for kind in (own.KerasMultiLabelClassifier, own.TunedThresholdMultiLabelClassifierCV):
+    # At the top of the file, this import could be circular: importing skml.onnx imports skml first.
+    from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
+
+    skl2onnx = import_package("skl2onnx")
+    for estimator_class in (KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV):
         skl2onnx.update_registered_converter(
-            kind,
-            f"skml{kind.__name__}",
+            estimator_class,
+            f"skml{estimator_class.__name__}",
             _check_types,
             _convert,
             parser=_parse,
@@ -42,33 +50,34 @@ def register_converter() -> None:
 
 
 def _parse(scope, model, inputs, custom_parsers=None):
-    """Declare the outputs; skl2onnx' own parser would put a ZipMap after them, which is for one label per row."""
-    types, classifier = package("skl2onnx.common.data_types"), ClassifierGraph(model)
-    kinds = {"float32": "FloatTensorType", "float64": "DoubleTensorType", "object": "StringTensorType"}
+    """Declare the outputs, without the ZipMap for single labels that the default parser of skl2onnx appends."""
+    types, classifier = import_package("skl2onnx.common.data_types"), ClassifierGraph(model)
+    type_names = {"float32": "FloatTensorType", "float64": "DoubleTensorType", "object": "StringTensorType"}
     operator = scope.declare_local_operator(f"skml{type(model).__name__}", model)
     operator.inputs.extend(inputs)
     for name, (dtype, shape) in zip(("probabilities", "labels"), classifier.output_types, strict=True):
-        kind = getattr(types, kinds.get(dtype.name, "Int64TensorType"))
-        operator.outputs.append(scope.declare_local_variable(name, kind(shape)))
+        tensor_type = getattr(types, type_names.get(dtype.name, "Int64TensorType"))
+        operator.outputs.append(scope.declare_local_variable(name, tensor_type(shape)))
     return list(operator.outputs)
 
 
 def _check_types(operator):
-    """Do nothing: the parser knows the types."""
+    """Do nothing, as the parser declares the types."""
 
 
 def _convert(scope, operator, container):
-    attribute_of = package("onnx").helper.get_attribute_value
+    """Add the nodes of the classifier to the graph of skl2onnx."""
+    attribute_value = import_package("onnx").helper.get_attribute_value
     graph = Graph(scope.get_unique_variable_name("skml_"))
     columns = [variable.full_name for variable in operator.inputs]
     if len(columns) > 1:
         columns = [graph.add("Concat", *(graph.add("Cast", X, to=np.float64) for X in columns), axis=1)]
-    made = ClassifierGraph(operator.raw_operator).add_to(graph, columns[0])
-    for value, output in zip(made, operator.outputs, strict=True):
+    values = ClassifierGraph(operator.raw_operator).add_to(graph, columns[0])
+    for value, output in zip(values, operator.outputs, strict=True):
         graph.rename(value, output.full_name)
     container.initializers.extend(graph.constants)
     for node in graph.nodes:
-        attributes = {attribute.name: attribute_of(attribute) for attribute in node.attribute}
+        attributes = {attribute.name: attribute_value(attribute) for attribute in node.attribute}
         container.add_node(
             node.op_type, list(node.input), list(node.output), op_domain=node.domain, name=node.name, **attributes
         )

@@ -1,52 +1,58 @@
-"""A custom network as nodes of an ONNX graph."""
+"""Conversion of a custom network to an ONNX graph, by tf2onnx."""
 
 import numpy as np
 import tensorflow as tf
 
 
 def keras_graph(network, n_features, opset):
-    """Return a custom network as ONNX nodes.
+    """Convert a custom network to an ONNX graph.
 
     Parameters
     ----------
     network : KerasNetwork
     n_features : int
-        Columns of X, where the model does not say the shape of its input.
+        Number of columns of X, for a model without a defined input shape.
     opset : int
-        Version of ONNX' operators.
+        Version of the ONNX operators.
 
     Returns
     -------
     graph : onnx.GraphProto
-        With one input and one output, the model's own.
+        Has one input and one output, those of the model.
 
     Raises
     ------
     ValueError
-        If a layer of it has no counterpart in ONNX.
+        If a layer of the model has no counterpart in ONNX.
     """
     import onnx
     import tf2onnx
 
     model = network.model
-    given = model.inputs[0] if getattr(model, "inputs", None) else None
-    shape, dtype = ((None, n_features), "float32") if given is None else (given.shape, given.dtype)
-    # Keras' own export sets numpy.object for the whole process, and refuses a model that was not called since loading.
+    inputs = model.inputs[0] if getattr(model, "inputs", None) else None
+    shape, dtype = ((None, n_features), "float32") if inputs is None else (inputs.shape, inputs.dtype)
+    # model.export sets numpy.object for the whole process, and fails if the model was not called since it was loaded.
     signature = [tf.TensorSpec(shape, dtype, name="skml_X")]
     function = tf.function(lambda X: model(X, training=False), autograph=False, input_signature=signature)
     handlers = {"Erfc": (_erfc, [])}
     try:
         graph = tf2onnx.convert.from_function(function, signature, opset=opset, custom_op_handlers=handlers)[0].graph
-    except Exception as error:  # whatever it raises
-        raise ValueError(f"This custom network has no counterpart in ONNX: tf2onnx says {error!r}.") from error
-    unknown = sorted({node.op_type for node in graph.node if not onnx.defs.has(node.op_type, node.domain)})
-    if unknown:
-        raise ValueError(f"This custom network has no counterpart in ONNX: tf2onnx does not know {', '.join(unknown)}.")
+    except Exception as error:  # tf2onnx raises errors of many types
+        raise ValueError(
+            f"The custom network cannot be converted to ONNX: tf2onnx raised {error!r}. Replace the layers that have no "
+            "counterpart in ONNX."
+        ) from error
+    unsupported = sorted({node.op_type for node in graph.node if not onnx.defs.has(node.op_type, node.domain)})
+    if unsupported:
+        raise ValueError(
+            f"The custom network cannot be converted to ONNX: tf2onnx does not support {', '.join(unsupported)}. "
+            "Replace the layers that use these operations."
+        )
     return graph
 
 
 def _erfc(context, node, name, args):
-    """Make 1 - Erf of the Erfc in Keras' gelu, which tf2onnx does not know."""
+    """Replace Erfc, which Keras' gelu uses and tf2onnx does not support, by 1 - Erf."""
     context.remove_node(name)
     erf = context.make_node("Erf", [node.input[0]])
     one = context.make_const(f"{name}/one", np.ones((), np.float32))

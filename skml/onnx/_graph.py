@@ -1,34 +1,26 @@
 """Nodes and constants of an ONNX graph."""
 
-import importlib
-
 import numpy as np
 
-# Of what the operators that are used here mean, nothing has changed since opset 13; 18 is the latest of tf2onnx.
+from skml._dependencies import import_optional
+
+# Version of the ONNX operators. 18 is the latest that tf2onnx supports. The operators used here have not changed since
+# opset 13.
 OPSET = 18
 
 
-def package(name):
-    """Return an optional package, imported.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"The export to ONNX needs the package {name}: pip install 'skml[onnx]'.") from error
+def import_package(name):
+    """Import a module that the export needs; raise ImportError if its package is not installed."""
+    return import_optional(name, "The export to ONNX", "onnx")
 
 
 class Graph:
-    """Nodes and constants, each under a name of its own.
+    """Nodes and constants with unique names.
 
     Parameters
     ----------
     prefix : str, default=""
-        What all names start with.
+        Prefix of all names.
     """
 
     def __init__(self, prefix=""):
@@ -42,19 +34,22 @@ class Graph:
         Parameters
         ----------
         operator : str
+            Name of the operator, such as "MatMul".
         *inputs : str or ndarray
             Names of values, or constants.
         to : numpy dtype, default=None
-            What the operator Cast casts to.
+            Target dtype of the operator Cast.
         outputs : int, default=1
+            Number of outputs.
         **attributes
-            As the operator has them.
+            Attributes of the operator.
 
         Returns
         -------
         str, or list of str for several outputs
+            Names of the outputs.
         """
-        helper = package("onnx").helper
+        helper = import_package("onnx").helper
         if to is not None:
             attributes["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(to))
         name = f"{self._prefix}{operator}_{len(self.nodes)}"
@@ -66,14 +61,14 @@ class Graph:
     def constant(self, values):
         """Add a constant array and return its name."""
         name = f"{self._prefix}constant_{len(self.constants)}"
-        self.constants.append(package("onnx").numpy_helper.from_array(values, name))
+        self.constants.append(import_package("onnx").numpy_helper.from_array(values, name))
         return name
 
     def rename(self, value, name):
-        """Give a value that a node makes, or the input of the graph, another name."""
-        self.nodes.append(package("onnx").helper.make_node("Identity", [value], [name], name=f"{self._prefix}{name}"))
+        """Make a value available under another name."""
+        self.nodes.append(import_package("onnx").helper.make_node("Identity", [value], [name], name=f"{self._prefix}{name}"))
 
-    def take_in(self, graph):
+    def add_graph(self, graph):
         """Add the nodes and constants of an ``onnx.GraphProto``."""
         self.nodes.extend(graph.node)
         self.constants.extend(graph.initializer)
