@@ -13,7 +13,7 @@ from skml._decisions._entries import entries_of
 from skml._decisions._rule import DecisionRule
 from skml._decisions._tuning import guaranteed_threshold
 from skml._typing import Matrix, Target
-from skml.inspection._drawing import add_legend, new_axes, panels
+from skml.inspection._drawing import add_legend, new_axes, panel_axes
 from skml.inspection._report import check_probabilities
 from skml.model_selection._delegation import as_scores, find_fitted
 
@@ -189,7 +189,7 @@ class RiskCoverageCurveDisplay:
         -------
         display : RiskCoverageCurveDisplay
         """
-        self.axes_ = new_axes(2, size=(4.8, 3.6)) if ax is None else panels(ax, 2)
+        self.axes_ = new_axes(2, size=(4.8, 3.6)) if ax is None else panel_axes(ax, 2)
         coverage, precision = self.axes_
         for name, marker, line in (("out of fold", "o", "-"), ("test", "x", "--")):
             curve = self.curves.get(name)

@@ -41,8 +41,8 @@ class ClassifierGraph:
         self.rule = estimator.decision_rule()
         if inner.classes_.tolist() != self.encoder.classes_.tolist():
             raise ValueError(
-                f"{type(estimator).__name__} and its inner estimator have labels in different orders. Fit both with the "
-                "same classes=[...]."
+                f"The labels of {type(estimator).__name__} and of its inner estimator have different orders. Fit both "
+                "with the same classes=[...]."
             )
 
     @functools.cached_property
@@ -80,7 +80,7 @@ class ClassifierGraph:
 
     @property
     def classes(self):
-        """Values of the output ``labels`` for single-label y, as strings or int64; None for multi-label y."""
+        """Values of ``labels`` for single-label y: strings, int64, or positions of other labels; otherwise None."""
         if self.encoder.is_multilabel:
             return None
         classes = self.encoder.classes_

@@ -34,7 +34,6 @@ def register_converter() -> None:
     >>> skml.onnx.register_converter()  # doctest: +SKIP
     >>> graph = skl2onnx.to_onnx(pipeline, X[:1])  # doctest: +SKIP
     """
-    # At the top of the file, this import could be circular: importing skml.onnx imports skml first.
     from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 
     skl2onnx = import_package("skl2onnx")

@@ -39,8 +39,8 @@ def keras_graph(network, n_features, opset):
         graph = tf2onnx.convert.from_function(function, signature, opset=opset, custom_op_handlers=handlers)[0].graph
     except Exception as error:  # tf2onnx raises errors of many types
         raise ValueError(
-            f"The custom network cannot be converted to ONNX: tf2onnx raised {error!r}. Replace the layers that have no "
-            "counterpart in ONNX."
+            f"The custom network cannot be converted to ONNX: tf2onnx raised {error!r}. Replace the layers that have "
+            "no counterpart in ONNX."
         ) from error
     unsupported = sorted({node.op_type for node in graph.node if not onnx.defs.has(node.op_type, node.domain)})
     if unsupported:

@@ -1,4 +1,4 @@
-"""Export of a fitted classifier, or a Pipeline that ends in one, as an ONNX model."""
+"""Export of a fitted classifier, or of a Pipeline that ends in one, as an ONNX model."""
 
 from __future__ import annotations
 
@@ -18,77 +18,81 @@ from skml._typing import Matrix
 from skml.model_selection._delegation import last_step
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._converter import register_converter
-from skml.onnx._graph import OPSET, Graph, package
+from skml.onnx._graph import OPSET, Graph, import_package
 
 if TYPE_CHECKING:
     import onnx
 
-# The default token_pattern of scikit-learn, and the same for onnxruntime, whose \w knows no accents.
+# The default token_pattern of scikit-learn, and its equivalent in onnxruntime, whose \w matches no accented letters.
 _TOKEN_PATTERN = r"(?u)\b\w\w+\b"
 WORDS = r"[\p{L}\p{N}_][\p{L}\p{N}_]+"
 
-# On Linux it is there without a language pack, which that of skl2onnx, en_US.UTF-8, is not.
+# Available on Linux without a language pack, unlike en_US.UTF-8, the default of skl2onnx.
 _LOCALE = "C.UTF-8"
 
-_HINT = "How texts are split and made lower case is set by the options of skl2onnx: see skml.onnx.to_onnx."
+_HINT = "The options of skl2onnx determine how texts are split and converted to lower case: see skml.onnx.to_onnx."
 
-# Probabilities of the graph may differ so much from those of `predict_proba`.
+# Largest difference between probabilities of the graph and of `predict_proba` without a warning.
 _TOLERANCE = 1e-5
 
-# Rows that are compared.
-_N_COMPARED = 1000
+# Number of rows of X for which the two are compared.
+_MAX_ROWS_COMPARED = 1000
 
 
 def to_onnx(
     estimator: BaseEstimator, X: Matrix | Sequence[str] | None = None, *, options: dict | None = None
 ) -> onnx.ModelProto:
-    """Return a fitted classifier as an ONNX model.
+    """Convert a fitted classifier to an ONNX model.
 
     Parameters
     ----------
     estimator : KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV around one, or Pipeline ending in either
-        What comes before the classifier in a Pipeline must be known to skl2onnx.
+        The fitted classifier. skl2onnx must support the other steps of a Pipeline.
     X : array-like, DataFrame or sparse matrix of n_samples rows, or list of n_samples texts, default=None
-        Some rows, as `predict` takes them. For a Pipeline they are needed: the inputs of the graph have their types.
-        If onnxruntime is installed, it answers for the first 1,000, and a warning tells if `predict_proba` does not
-        answer alike.
+        Some rows in the form that `predict` accepts. A Pipeline requires them, as they define the input types of the
+        graph. If onnxruntime is installed, the probabilities of the graph for the first 1,000 rows are compared with
+        `predict_proba`, and a warning is raised if they differ.
     options : dict, default=None
-        Options of skl2onnx for steps of a Pipeline, beside those by which `TfidfVectorizer` and `CountVectorizer` with
-        the default ``token_pattern`` find the same words, and make them lower case by the locale "C.UTF-8":
-        ``{TfidfVectorizer: {"tokenexp": skml.onnx.WORDS, "locale": "en-US"}}`` names that of Windows.
+        Options of skl2onnx for steps of a Pipeline. By default, `TfidfVectorizer` and `CountVectorizer` with the
+        default ``token_pattern`` find the same words as in scikit-learn, and use the locale "C.UTF-8" for lower case.
+        ``{TfidfVectorizer: {"tokenexp": skml.onnx.WORDS, "locale": "en-US"}}`` uses a locale of Windows instead.
 
     Returns
     -------
     model : onnx.ModelProto
-        Of opset 18. It has the input ``X``, or one of shape (n_samples, 1) for each column of a DataFrame; texts are
-        strings of shape (n_samples, 1). Without `X` the input is float32, shape (n_samples, n_features); float64 where
-        a column lies so far from 0 that float32 would lose it. Sparse rows are passed as dense ones. The outputs are
+        Model with opset 18. It has one input ``X`` or, for a DataFrame, one input of shape (n_samples, 1) per column.
+        Texts are strings of shape (n_samples, 1). Without `X`, the input is float32 of shape (n_samples, n_features),
+        or float64 if a column is so far from 0 that float32 would lose its differences. Pass sparse rows as dense ones.
+        The outputs are
 
-        - ``probabilities``, shape (n_samples, n_labels), as `predict_proba` gives them, to about 1e-6: products are
-          in float32 (in float64 where the network is);
-        - ``labels``, int64 of shape (n_samples, n_labels), 1 where a label is predicted by the thresholds, `min_labels`
-          and `max_labels` in force now; for one label per row, shape (n_samples,), the label itself if it is a string
-          or an integer, else its position in ``classes_``.
+        - ``probabilities`` of shape (n_samples, n_labels), equal to `predict_proba` up to about 1e-6. Matrix products
+          are computed in float32, or in float64 if the network is float64;
+        - ``labels`` of shape (n_samples, n_labels), int64: 1 for a predicted label, otherwise 0. The thresholds,
+          `min_labels` and `max_labels` are those at the time of the export. For single-label y, the shape is
+          (n_samples,), and the values are the labels if these are strings or integers, otherwise their positions in
+          ``classes_``.
 
-        Its ``metadata_props`` hold ``labels``, ``thresholds``, ``min_labels`` and ``max_labels`` as JSON.
+        The ``metadata_props`` contain ``labels``, ``thresholds``, ``min_labels`` and ``max_labels`` as JSON.
 
     Raises
     ------
     ImportError
-        If onnx, for a Pipeline skl2onnx, or for a custom network TensorFlow or tf2onnx is not installed.
+        If a required package is not installed: onnx, skl2onnx for a Pipeline, TensorFlow and tf2onnx for a custom
+        network.
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it cannot be exported: its threshold is a name without values, or a layer has no counterpart.
+        If the estimator is not supported, a Pipeline is passed without `X`, the threshold is the name of a rule that
+        was not tuned, or a layer has no counterpart in ONNX.
 
     Warns
     -----
     UserWarning
-        If the graph's answers for `X` differ by more than 1e-5, or it cannot run here.
+        If a probability for `X` differs by more than 1e-5, or onnxruntime cannot run the graph on this machine.
 
     See Also
     --------
-    register_converter : For ``skl2onnx.to_onnx`` itself, and what goes wrong with texts there.
+    register_converter : Enable ``skl2onnx.to_onnx`` itself; describes its differences in the conversion of texts.
 
     Examples
     --------
@@ -102,25 +106,28 @@ def to_onnx(
     classifier = ClassifierGraph(last_step(estimator))
     is_pipeline, feeds = last_step(estimator) is not estimator, None
     if is_pipeline and X is None:
-        raise ValueError("The types of a Pipeline's inputs are those of X: pass some rows, to_onnx(pipeline, X).")
+        raise ValueError(
+            "X=None is not supported for a Pipeline, as X defines the input types of the graph. Pass some rows: "
+            "to_onnx(pipeline, X)."
+        )
     if X is not None:
-        X = _safe_indexing(X, slice(_N_COMPARED))
-        feeds = _feeds(X, by_column=is_pipeline and hasattr(X, "columns"))
+        X = _safe_indexing(X, slice(_MAX_ROWS_COMPARED))
+        feeds = _graph_inputs(X, by_column=is_pipeline and hasattr(X, "columns"))
     model = _pipeline_model(estimator, feeds, options) if is_pipeline else _model(classifier, feeds)
-    package("onnx").helper.set_model_props(model, classifier.metadata)
-    package("onnx").checker.check_model(model)
+    import_package("onnx").helper.set_model_props(model, classifier.metadata)
+    import_package("onnx").checker.check_model(model)
     if feeds is not None and importlib.util.find_spec("onnxruntime"):
-        _compare(model, feeds, estimator.predict_proba(X))
+        _warn_if_different(model, feeds, estimator.predict_proba(X))
     return model
 
 
-def _feeds(X, by_column):
-    """Return the inputs of a graph by name: X, or its columns."""
-    return {str(name): _rows(X[name]) for name in X.columns} if by_column else {"X": _rows(X)}
+def _graph_inputs(X, by_column):
+    """Return the inputs of the graph by name: X, or each of its columns."""
+    return {str(name): _as_graph_input(X[name]) for name in X.columns} if by_column else {"X": _as_graph_input(X)}
 
 
-def _rows(X):
-    """Return X, or one column of it, as a graph takes it."""
+def _as_graph_input(X):
+    """Return X, or one of its columns, as a two-dimensional array of strings or numbers."""
     X = np.asarray(to_dense(X))
     if X.dtype.kind in "OUS":
         X = X.astype(object if all(isinstance(value, str) for value in X.flat) else np.float64)
@@ -128,71 +135,74 @@ def _rows(X):
 
 
 def _model(classifier, feeds):
-    helper = package("onnx").helper
+    helper = import_package("onnx").helper
     graph = Graph()
     for name, value in zip(("probabilities", "labels"), classifier.add_to(graph, "X"), strict=True):
         graph.rename(value, name)
     proba, labels = classifier.output_types
-    made = helper.make_graph(
+    graph_proto = helper.make_graph(
         graph.nodes,
         "skml",
-        [_value("X", *classifier.input_type(feeds))],
-        [_value("probabilities", *proba), _value("labels", *labels)],
+        [_value_info("X", *classifier.input_type(feeds))],
+        [_value_info("probabilities", *proba), _value_info("labels", *labels)],
         graph.constants,
     )
     versions = [helper.make_opsetid("", OPSET)]
     ir_version = helper.find_min_ir_version_for(versions)
-    return helper.make_model(made, opset_imports=versions, ir_version=ir_version, producer_name="skml")
+    return helper.make_model(graph_proto, opset_imports=versions, ir_version=ir_version, producer_name="skml")
 
 
-def _value(name, dtype, shape):
-    helper = package("onnx").helper
+def _value_info(name, dtype, shape):
+    helper = import_package("onnx").helper
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
 def _pipeline_model(pipeline, feeds, options):
-    skl2onnx = package("skl2onnx")
-    types = package("skl2onnx.common.data_types")
-    by_kind = {"O": types.StringTensorType, "b": types.BooleanTensorType, "i": types.Int64TensorType}
+    skl2onnx = import_package("skl2onnx")
+    types = import_package("skl2onnx.common.data_types")
+    types_by_kind = {"O": types.StringTensorType, "b": types.BooleanTensorType, "i": types.Int64TensorType}
     initial_types = []
     for name, rows in feeds.items():
-        kind = types.DoubleTensorType if rows.dtype == np.float64 else types.FloatTensorType
-        initial_types.append((name, by_kind.get(rows.dtype.kind, kind)([None, *rows.shape[1:]])))
+        float_type = types.DoubleTensorType if rows.dtype == np.float64 else types.FloatTensorType
+        tensor_type = types_by_kind.get(rows.dtype.kind, float_type)
+        initial_types.append((name, tensor_type([None, *rows.shape[1:]])))
     register_converter()
     options = {**_text_options(pipeline), **(options or {})}
     return skl2onnx.to_onnx(pipeline, initial_types=initial_types, target_opset=OPSET, options=options)
 
 
 def _text_options(pipeline):
-    """Return options of skl2onnx by which texts are split and lowered as by scikit-learn."""
+    """Return options with which skl2onnx splits and lowers texts like scikit-learn."""
     options = {}
-    for part in pipeline.get_params().values():
-        if isinstance(part, CountVectorizer):
-            own = options.setdefault(type(part), {"tokenexp": WORDS, "locale": _LOCALE})
-            if part.analyzer != "word" or part.token_pattern != _TOKEN_PATTERN:
-                own["tokenexp"] = None  # then skl2onnx takes the vectorizer's
+    for step in pipeline.get_params().values():
+        if isinstance(step, CountVectorizer):
+            step_options = options.setdefault(type(step), {"tokenexp": WORDS, "locale": _LOCALE})
+            if step.analyzer != "word" or step.token_pattern != _TOKEN_PATTERN:
+                step_options["tokenexp"] = None  # skl2onnx then uses the token_pattern of the vectorizer
     return options
 
 
-def _compare(model, feeds, proba):
-    """Warn if the graph answers otherwise than the estimator."""
-    onnxruntime = package("onnxruntime")
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 4
+def _warn_if_different(model, feeds, proba):
+    """Warn if the graph cannot run here, or returns other probabilities than the estimator."""
+    onnxruntime = import_package("onnxruntime")
+    session_options = onnxruntime.SessionOptions()
+    session_options.log_severity_level = 4  # only fatal errors
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), quiet, providers=["CPUExecutionProvider"])
-        kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
-        dtype_of = package("onnx").helper.tensor_dtype_to_np_dtype
-        feeds = {name: rows.astype(dtype_of(kinds[name])) for name, rows in feeds.items() if name in kinds}
-        answers = session.run(None, feeds)[0]
-    except Exception as error:  # of many kinds, with no common base
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), session_options, providers=["CPUExecutionProvider"]
+        )
+        elem_types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+        dtype_of = import_package("onnx").helper.tensor_dtype_to_np_dtype
+        feeds = {name: rows.astype(dtype_of(elem_types[name])) for name, rows in feeds.items() if name in elem_types}
+        graph_proba = session.run(None, feeds)[0]
+    except Exception as error:  # onnxruntime's errors have no common base class
         warnings.warn(f"onnxruntime cannot run the exported graph here: {error} {_HINT}", stacklevel=3)
         return
-    difference = np.abs(answers - proba).max(axis=1)
-    n_other = np.count_nonzero(difference > _TOLERANCE)
-    if n_other:
+    difference = np.abs(graph_proba - proba).max(axis=1)
+    n_different = np.count_nonzero(difference > _TOLERANCE)
+    if n_different:
         warnings.warn(
-            f"The exported graph answers otherwise than predict_proba for {n_other} of {len(proba)} rows, by up to "
-            f"{difference.max():.2g}: a step of the Pipeline works otherwise there. {_HINT}",
+            f"The probabilities of the exported graph differ from predict_proba for {n_different} of {len(proba)} "
+            f"rows, by up to {difference.max():.2g}: the graph computes a step of the Pipeline differently. {_HINT}",
             stacklevel=3,
         )

@@ -6,17 +6,17 @@ import pytest
 from skml import TunedThresholdMultiLabelClassifierCV
 
 BAD = {
-    "a fraction": ({"max_labels": 1.5}, "max_labels must be an integer of at least 0 or None; got 1.5"),
-    "NaN": ({"max_labels": float("nan")}, "max_labels must be an integer .*; got nan"),
-    "a string": ({"max_labels": "2"}, "max_labels must be an integer .*; got '2'"),
-    "bool": ({"max_labels": True}, "max_labels must be an integer .*; got True"),
-    "negative": ({"max_labels": -1}, "max_labels must be an integer .*; got -1"),
-    "a fraction as minimum": ({"min_labels": 1.5}, "min_labels must be an integer of at least 0; got 1.5"),
-    "None as minimum": ({"min_labels": None}, "min_labels must be an integer of at least 0; got None"),
-    "more than there are": ({"min_labels": 4}, "min_labels=4 is more than the 3 labels"),
-    "crossed": ({"min_labels": 2, "max_labels": 1}, "min_labels=2 is more than max_labels=1"),
-    "a threshold": ({"threshold": 1.5}, r"threshold must lie in \[0, 1\]; got 1.5"),
-    "thresholds": ({"threshold": [0.5, 0.5]}, "one number for each of the 3 labels"),
+    "a fraction": ({"max_labels": 1.5}, r"max_labels .*integer.*\b1\.5"),
+    "NaN": ({"max_labels": float("nan")}, "max_labels .*integer.* nan"),
+    "a string": ({"max_labels": "2"}, "max_labels .*integer.* '2'"),
+    "bool": ({"max_labels": True}, "max_labels .*integer.* True"),
+    "negative": ({"max_labels": -1}, "max_labels .*integer.* -1"),
+    "a fraction as minimum": ({"min_labels": 1.5}, r"min_labels .*integer.*\b1\.5"),
+    "None as minimum": ({"min_labels": None}, "min_labels .*integer.* None"),
+    "more than there are": ({"min_labels": 4}, "min_labels=4 .* 3 labels"),
+    "crossed": ({"min_labels": 2, "max_labels": 1}, "min_labels=2 .*max_labels=1"),
+    "a threshold": ({"threshold": 1.5}, r"threshold .*\[0, 1\].* 1\.5"),
+    "thresholds": ({"threshold": [0.5, 0.5]}, r"threshold .* 3 labels.*\(2,\)"),
 }
 
 
@@ -33,7 +33,7 @@ WEIGHTS = {
     "NaN": (np.full(80, np.nan), "sample_weight contains NaN"),
     "negative": (-np.ones(80), "Negative values in data passed to.*sample_weight"),
     "another number": (np.ones(79), "sample_weight"),
-    "masked": (np.ma.masked_array(np.ones(80), mask=np.arange(80) == 3), "sample_weight is a masked array"),
+    "masked": (np.ma.masked_array(np.ones(80), mask=np.arange(80) == 3), "sample_weight .*masked"),
 }
 
 

@@ -64,7 +64,7 @@ def test_score_counts_rows_with_unknown_labels_as_wrong(fitted, X):
     y = [set(row) for row in fitted.predict(X)]
     assert fitted.score(X, y) == 1.0
     y[0], y[7] = y[0] | {"z"}, {"q"}
-    with pytest.warns(UserWarning, match=r"never predicted: 'z', 'q'\."):
+    with pytest.warns(UserWarning, match=r"'z', 'q'.*classes="):
         assert fitted.score(X, y) == pytest.approx(78 / 80)
 
 
@@ -95,12 +95,12 @@ BAD = {
     "1-D X": (lambda X, Y: (X[:, 0], Y), "Expected 2D array, got 1D"),
     "rows differ": (lambda X, Y: (X[:-1], Y), r"inconsistent numbers of samples: \[79, 80\]"),
     "no y": (lambda X, Y: (X, None), "requires y to be passed"),
-    "nothing known in y": (lambda X, Y: (X, np.full(Y.shape, np.nan)), "no entry that is known"),
-    "other values": (lambda X, Y: (X, Y + 1), "must hold 0 and 1; got 2"),
+    "nothing known in y": (lambda X, Y: (X, np.full(Y.shape, np.nan)), r"\by\b.*NaN"),
+    "other values": (lambda X, Y: (X, Y + 1), r"\by .*0 and 1.* 2\b"),
     "continuous y": (lambda X, Y: (X, X[:, 0]), "Unknown label type"),
-    "3-D y": (lambda X, Y: (X, np.zeros((80, 2, 2))), "1 or 2 dimensions; got 3"),
-    "no labels": (lambda X, Y: (X, [set()] * 80), "label space is empty"),
-    "unsortable": (lambda X, Y: (X, [{1, "a"}] * 80), "cannot be sorted together"),
+    "3-D y": (lambda X, Y: (X, np.zeros((80, 2, 2))), r"\by .*1 or 2 dimensions.* 3\b"),
+    "no labels": (lambda X, Y: (X, [set()] * 80), r"\by\b.*label.*classes="),
+    "unsortable": (lambda X, Y: (X, [{1, "a"}] * 80), "sorted.*classes="),
 }
 
 
@@ -124,7 +124,7 @@ def test_another_number_of_features_is_refused(fitted, X):
 
 
 def test_weights_that_leave_no_row_are_refused(X, Y):
-    with pytest.raises(ValueError, match="leave no row with a weight above 0"):
+    with pytest.raises(ValueError, match="class_weight .*weight above 0"):
         KerasMultiLabelClassifier(class_weight={0: 0.0, 1: 0.0}).fit(X, Y[:, 0])
 
 
@@ -143,7 +143,7 @@ def test_attributes_are_there_after_fit_only(X, Y):
 
 
 def test_what_an_attribute_lacks_is_said(X, Y):
-    with pytest.raises(AttributeError, match="threshold_ is only available after fit"):
+    with pytest.raises(AttributeError, match="threshold_ .*fit"):
         _ = tiny().threshold_
     with pytest.raises(AttributeError, match="tuned_threshold_ .* multi-label"):
         _ = tiny().fit(X, Y[:, 0]).tuned_threshold_

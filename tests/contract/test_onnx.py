@@ -1,4 +1,4 @@
-"""Exported graphs, run by onnxruntime, against the estimators."""
+"""Exported graphs, run by onnxruntime, compared with the estimators."""
 
 import copy
 import dataclasses
@@ -29,12 +29,12 @@ from skml.onnx._dense_graph import ACTIVATIONS as IN_GRAPHS
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-# A word of one letter, accents, other scripts, words that are joined, no word at all.
+# Words of one letter, accents, other scripts, joined words, and no word at all.
 WORDS = ["naïve", "cat", "Été", "dog", "I", "a", "ÉCOLE", "x1", "foo_bar", "c'est", "Straße", "日本語", "cat,dog", "!"]
 
 
 def feeds_of(model, X):
-    """Return the inputs of a graph, in its dtypes."""
+    """Return the inputs of a graph, in the dtypes that it expects."""
     columns = {"X": X.toarray() if sparse.issparse(X) else X} if not hasattr(X, "columns") else dict(X.items())
     kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
     assert columns.keys() == kinds.keys()
@@ -44,7 +44,7 @@ def feeds_of(model, X):
     return {name: array[:, None] if array.ndim == 1 else array for name, array in arrays.items()}
 
 
-def answers_of(model, X):
+def outputs_of(model, X):
     session = onnxruntime.InferenceSession(model.SerializeToString())
     assert [output.name for output in session.get_outputs()] == ["probabilities", "labels"]
     return session.run(None, feeds_of(model, X))
@@ -52,7 +52,7 @@ def answers_of(model, X):
 
 def assert_same(estimator, X, model=None, tolerance=1e-6):
     model = skml.onnx.to_onnx(estimator) if model is None else model
-    proba, labels = answers_of(model, X)
+    proba, labels = outputs_of(model, X)
     expected = estimator.predict(X)
     assert proba.dtype == estimator.predict_proba(X).dtype
     np.testing.assert_allclose(proba, estimator.predict_proba(X), rtol=0, atol=tolerance)
@@ -86,13 +86,13 @@ def test_every_activation(activation, small, X32):
     assert_same(with_network(small, activation=activation), X32)
 
 
-def test_no_activation_is_missing_or_more():
+def test_graphs_have_the_same_activations_as_the_network():
     assert IN_GRAPHS.keys() == ACTIVATIONS.keys()
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("kind", ["labels", "two classes", "three classes", "integers"])
-def test_every_head_calibrated_or_not(n_members, kind, X, X32, Y):
+def test_every_output_activation_calibrated_or_not(n_members, kind, X, X32, Y):
     y = {
         "labels": Y,
         "two classes": np.array(["no", "yes"])[Y[:, 0]],
@@ -101,7 +101,9 @@ def test_every_head_calibrated_or_not(n_members, kind, X, X32, Y):
     }[kind]
     clf = tiny(n_members=n_members, epochs=2, calibrate=False).fit(X, y)
     assert_same(clf, X32)
-    offset = 0.0 if clf.trained_network().output_activation == "softmax" else np.full(clf.trained_network().widths[-1], 0.3)
+    offset = (
+        0.0 if clf.trained_network().output_activation == "softmax" else np.full(clf.trained_network().widths[-1], 0.3)
+    )
     calibrated = with_network(clf, calibration=Calibration(2.5, offset))
     assert np.abs(calibrated.predict_proba(X) - clf.predict_proba(X)).max() > 0.05
     assert_same(calibrated, X32)
@@ -126,13 +128,13 @@ def test_sparse_rows_are_passed_as_dense_ones(n_members, X32, Y):
 
 def test_large_values_stay_inside_the_open_interval(X32, Y):
     clf = tiny(scale=None, activation="linear", n_members=1).fit(X32, Y)
-    proba, _ = answers_of(assert_same(clf, 1e4 * X32, tolerance=1e-3), 1e4 * X32)
+    proba, _ = outputs_of(assert_same(clf, 1e4 * X32, tolerance=1e-3), 1e4 * X32)
     assert 0 < proba.min() < 1e-30
     assert proba.max() == np.nextafter(np.float32(1), np.float32(0))
 
 
 @pytest.mark.parametrize("activation", ["selu", "softplus"])
-def test_a_network_in_float64_is_one_in_the_graph(activation, small, X):
+def test_a_network_in_float64_is_a_graph_in_float64(activation, small, X):
     weights = [weight.astype(np.float64) for weight in small.trained_network().weights]
     assert_same(with_network(small, weights=weights, activation=activation), X, tolerance=1e-14)
 
@@ -153,14 +155,14 @@ def test_a_network_in_float64_is_one_in_the_graph(activation, small, X):
 )
 def test_every_rule(rule, fitted, X32):
     clf = pickle.loads(pickle.dumps(fitted)).set_params(**rule)
-    _, labels = answers_of(skml.onnx.to_onnx(clf), X32)
+    _, labels = outputs_of(skml.onnx.to_onnx(clf), X32)
     np.testing.assert_array_equal(labels, clf.decision_rule().decide(clf.predict_proba(X32)))
 
 
 @pytest.mark.parametrize(
     "rule", [{"min_labels": 2}, {"max_labels": 2, "threshold": 0.2}, {"min_labels": 1, "max_labels": 1}]
 )
-def test_of_equal_probabilities_the_earlier_label_is_taken(rule, X32, Y):
+def test_ties_are_broken_in_the_order_of_the_labels(rule, X32, Y):
     clf = tiny(classes=[0, 1, 2, 3], epochs=1, **rule).fit(X32, np.hstack([Y, Y[:, :1]]))
     clf = with_network(clf, weights=[np.zeros_like(weight) for weight in clf.trained_network().weights])
     assert len(np.unique(clf.predict_proba(X32))) == 1
@@ -168,11 +170,11 @@ def test_of_equal_probabilities_the_earlier_label_is_taken(rule, X32, Y):
 
 
 @pytest.mark.parametrize("scoring", ["f1_macro", "top_k"])
-def test_tuned_by_cross_validation(scoring, X, X32, Y):
+def test_thresholds_tuned_by_cross_validation(scoring, X, X32, Y):
     assert_same(TunedThresholdMultiLabelClassifierCV(tiny(), scoring=scoring, cv=2).fit(X, Y), X32)
 
 
-def test_tuned_by_fit(X, X32, Y):
+def test_thresholds_tuned_by_fit(X, X32, Y):
     assert_same(tiny(threshold="f1_macro").fit(X, Y), X32)
 
 
@@ -200,7 +202,7 @@ def test_a_pipeline_of_texts(vectorizer, recwarn):
     pipeline = make_pipeline(vectorizer, tiny()).fit(texts, y)
     model = skml.onnx.to_onnx(pipeline, texts)
     assert not [w for w in recwarn if "exported graph" in str(w.message)]
-    proba, labels = answers_of(model, np.array(texts, dtype=object))
+    proba, labels = outputs_of(model, np.array(texts, dtype=object))
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(labels, pipeline[-1].decision_rule().decide(pipeline.predict_proba(texts)))
     assert json.loads(model.metadata_props[0].value) == ["cat", "dog", "école"]
@@ -236,20 +238,20 @@ def test_skl2onnx_itself_exports_after_registration(options, X, X32, Y):
     assert_same(pipeline, X32, skl2onnx.to_onnx(pipeline, X32[:1], options=options))
 
 
-def test_a_tokenizer_that_splits_otherwise_is_warned_of():
+def test_a_tokenizer_that_splits_differently_raises_a_warning():
     pytest.importorskip("skl2onnx")
     texts, y = texts_of(60)
     pipeline = make_pipeline(TfidfVectorizer(), tiny()).fit(texts, y)
     ascii_only = {TfidfVectorizer: {"tokenexp": "[a-zA-Z0-9_]+", "locale": "C.UTF-8"}}
-    with pytest.warns(UserWarning, match=r"answers otherwise than predict_proba for \d+ of 60 rows, by up to 0\.\d"):
+    with pytest.warns(UserWarning, match=r"predict_proba for \d+ of 60 rows, by up to 0\.\d.*skml\.onnx\.to_onnx"):
         skml.onnx.to_onnx(pipeline, texts, options=ascii_only)
 
 
-def test_a_graph_that_cannot_run_here_is_warned_of():
+def test_a_graph_that_cannot_run_here_raises_a_warning():
     pytest.importorskip("skl2onnx")
     texts, y = texts_of(60)
     pipeline = make_pipeline(TfidfVectorizer(), tiny(epochs=1)).fit(texts, y)
-    with pytest.warns(UserWarning, match=r"(?s)cannot run the exported graph here.*locale.*see skml\.onnx\.to_onnx"):
+    with pytest.warns(UserWarning, match=r"(?s)onnxruntime cannot run the exported graph.*locale.*skml\.onnx\.to_onnx"):
         skml.onnx.to_onnx(pipeline, texts, options={TfidfVectorizer: {"locale": "xx_XX"}})
 
 
@@ -294,7 +296,7 @@ class Subclassed(keras.Model):
         return {"units": 3}
 
 
-def test_a_custom_network_that_says_no_shape(tf2onnx, X, X32, Y):
+def test_a_custom_network_without_a_defined_input_shape(tf2onnx, X, X32, Y):
     assert_same(tiny(lambda meta: Subclassed(), epochs=1).fit(X, Y), X32)
 
 
@@ -311,16 +313,16 @@ def test_a_layer_without_a_counterpart_is_refused(tf2onnx, X, Y):
         return keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(real))
 
     clf = tiny(transformed, epochs=1).fit(X, Y)
-    with pytest.raises(ValueError, match=r"custom network has no counterpart in ONNX: tf2onnx does not know .*FFT"):
+    with pytest.raises(ValueError, match=r"custom network .*ONNX: tf2onnx does not support .*FFT.*Replace"):
         skml.onnx.to_onnx(clf)
 
 
-# What cannot be exported
+# Errors
 
 
 @pytest.mark.parametrize("estimator", [tiny(), make_pipeline(StandardScaler(), tiny())])
 def test_unfitted_estimators_are_refused(estimator, X):
-    with pytest.raises(NotFittedError, match="is not fitted yet"):
+    with pytest.raises(NotFittedError, match="not fitted"):
         skml.onnx.to_onnx(estimator, X)
 
 
@@ -330,18 +332,18 @@ def test_other_estimators_are_refused(X, Y):
         LogisticRegression().fit(X, Y[:, 0]),
         TunedThresholdMultiLabelClassifierCV(inner, cv=2).fit(X, Y),
     ):
-        with pytest.raises(ValueError, match=r"Only a KerasMultiLabelClassifier.*got (LogisticRegression|Pipeline)\."):
+        with pytest.raises(ValueError, match=r"supports KerasMultiLabelClassifier.*got (Logistic|Pipeline)"):
             skml.onnx.to_onnx(estimator)
 
 
-def test_a_threshold_that_was_not_found_is_refused(fitted):
+def test_a_threshold_that_was_not_tuned_is_refused(fitted):
     clf = pickle.loads(pickle.dumps(fitted)).set_params(threshold="f1_macro")
-    with pytest.raises(ValueError, match=r"threshold='f1_macro' is found by fit.*Fit again"):
+    with pytest.raises(ValueError, match=r"(?i)threshold='f1_macro'.*fit again"):
         skml.onnx.to_onnx(clf)
 
 
 def test_a_pipeline_without_rows_is_refused(X, Y):
-    with pytest.raises(ValueError, match=r"pass some rows, to_onnx\(pipeline, X\)"):
+    with pytest.raises(ValueError, match=r"X=None.*Pipeline.*to_onnx\(pipeline, X\)"):
         skml.onnx.to_onnx(make_pipeline(StandardScaler(), tiny(epochs=1)).fit(X, Y))
 
 
@@ -349,11 +351,11 @@ def test_a_pipeline_without_rows_is_refused(X, Y):
 def test_a_missing_package_is_named(missing, X, Y, monkeypatch):
     clf = tiny(custom.network, epochs=1).fit(X, Y)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=rf"needs the package {missing}: pip install 'skml\[onnx\]'"):
+    with pytest.raises(ImportError, match=rf"ONNX.* {missing}.*pip install 'skml\[onnx\]'"):
         skml.onnx.to_onnx(clf)
 
 
-def test_importing_the_toolbox_imports_no_other_package(run_python):
+def test_importing_skml_onnx_imports_no_other_package(run_python):
     printed = run_python("import sys, skml.onnx; print([n for n in ('onnx', 'skl2onnx', 'keras') if n in sys.modules])")
     assert printed.strip() == "[]"
 

@@ -107,7 +107,8 @@ def test_a_callback_with_batch_hooks_leaves_one_line_an_epoch(X, Y, capsys):
 
     clf = fit(X, Y, verbose=2, callbacks=WithHook(), metrics=[keras.metrics.F1Score(name="f1")])
     reason, *lines = capsys.readouterr().out.splitlines()
-    assert reason.startswith("Training in Keras' own loop: WithHook has on_train_batch_end")
+    assert "WithHook" in reason
+    assert "on_train_batch_end" in reason
     assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/2", "Epoch 2/2"]
     assert all(f"f1: {np.round(f1, 4).tolist()}" in line for f1, line in zip(clf.history_["f1"], lines, strict=True))
 
@@ -170,7 +171,7 @@ def test_hidden_layers_must_all_be_positive(X, Y):
 
 @pytest.mark.parametrize("name", ["model__units", "loss__gamma", "metrics__name", "callbacks__patience"])
 def test_routed_parameters_that_nothing_takes_are_refused(name, X, Y):
-    with pytest.raises(ValueError, match=f"{name} has nothing to go to"):
+    with pytest.raises(ValueError, match=f"{name} .*{name.partition('__')[0]}="):
         fit(X, Y, **{name: 3})
 
 
@@ -182,9 +183,9 @@ def test_metrics_given_as_classes_keep_their_name(X, Y):
 @pytest.mark.parametrize(
     ("loss", "column", "message"),
     [
-        ("sparse_categorical_crossentropy", slice(None), "exactly one of more than two classes"),
-        (keras.losses.SparseCategoricalCrossentropy(name="mine"), slice(None), "exactly one of more than two"),
-        ("categorical_crossentropy", 0, "learns nothing from one unit"),
+        ("sparse_categorical_crossentropy", slice(None), "loss='sparse_categorical_crossentropy'.*multi-class"),
+        (keras.losses.SparseCategoricalCrossentropy(name="mine"), slice(None), "(?s)loss=.*SparseCategoricalCrossentropy.*multi-class"),
+        ("categorical_crossentropy", 0, "loss='categorical_crossentropy'.*binary.*loss=\"auto\""),
     ],
 )
 def test_losses_that_mean_something_else_are_refused(loss, column, message, X, Y):
@@ -202,7 +203,7 @@ def test_the_default_network_ends_in_logits_for_a_loss_that_wants_them(X, Y):
 def test_a_schedule_and_a_learning_rate_are_refused_together(X, Y):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     assert fit(X, Y, optimizer=keras.optimizers.Adam(schedule)).n_iter_ == 2
-    with pytest.raises(ValueError, match="schedule of its own"):
+    with pytest.raises(ValueError, match=r"learning_rate=0\.1.*schedule"):
         fit(X, Y, optimizer=keras.optimizers.Adam(schedule), learning_rate=0.1)
 
 
@@ -233,7 +234,7 @@ def test_models_among_routed_parameters_are_copied(X, Y):
 
 
 def test_the_same_thing_given_twice_is_refused(X, Y):
-    with pytest.raises(ValueError, match="either learning_rate or optimizer__learning_rate"):
+    with pytest.raises(ValueError, match="learning_rate .*optimizer__learning_rate"):
         fit(X, Y, learning_rate=0.1, optimizer__learning_rate=0.1)
 
 

@@ -102,7 +102,7 @@ def test_a_grid_takes_losses_as_classes_and_functions(X, Y):
 
 
 def test_a_loss_that_a_grid_damaged_is_named(X, Y):
-    with pytest.raises(ValueError, match=r"(?s)PoweredLoss.*In a grid, pass classes or functions"):
+    with pytest.raises(ValueError, match=r"(?s)PoweredLoss.*grid.*classes or functions"):
         make({"loss": "PoweredLoss"}).fit(X, Y)
 
 
@@ -162,7 +162,7 @@ class Subclassed(keras.Model):
 def test_a_network_that_cannot_be_rebuilt_is_refused_when_pickled(X, Y):
     clf = make({"model": lambda meta: Subclassed(3)}).fit(X, Y)
     assert clf.predict_proba(X).shape == (80, 3)
-    with pytest.raises(TypeError, match=r"(?s)Subclassed cannot be copied or pickled.*get_config"):
+    with pytest.raises(TypeError, match=r"(?s)Subclassed.*get_config"):
         pickle.dumps(clf.trained_network())
 
 

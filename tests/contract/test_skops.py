@@ -89,7 +89,7 @@ def test_tuned_and_calibrated(io, X, label_sets):
     assert types == OURS
     assert loaded[-1].tuned_threshold_ == clf.tuned_threshold_
     assert_same(clf.predict(X), loaded[-1].predict(X))
-    with pytest.raises(ValueError, match="they are not pickled"):
+    with pytest.raises(ValueError, match="threshold='f1_micro'.*pickled"):
         loaded[-1].set_params(threshold="f1_micro").predict(X)
 
 
@@ -125,7 +125,7 @@ def test_code_is_not_trusted(io, X, Y):
 
 
 def test_a_state_makes_known_classes_only():
-    with pytest.raises(ValueError, match=r"holds a 'subprocess\.Popen', which is unknown"):
+    with pytest.raises(ValueError, match=r"'subprocess\.Popen'"):
         from_plain({"_skml": "subprocess.Popen", "state": {"args": "ls"}})
 
 

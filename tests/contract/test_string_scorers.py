@@ -25,5 +25,5 @@ def test_the_documentation_states_it():
         assert "NaN" in text
         assert '"f1_micro"' in text
         assert "get_scorer(" in text
-    with pytest.raises(ValueError, match=r"label sets.*scoring=get_scorer.*scikit-learn's scorer.*NaN"):
+    with pytest.raises(ValueError, match=r"f1_sets.*scoring=get_scorer.*NaN"):
         get_scorer("f1_sets")

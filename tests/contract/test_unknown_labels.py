@@ -67,7 +67,7 @@ def test_what_an_unknown_cell_would_have_been_does_not_matter(X, Y):
     params |= {"dropout": 0.0, "input_dropout": 0.0}
     entries = Y.astype(float)
     entries[:, 2] = np.nan
-    with pytest.warns(UserWarning, match=r"only NaN for the labels 2:"):
+    with pytest.warns(UserWarning, match=r"labels 2:.*NaN"):
         clf = KerasMultiLabelClassifier(**params).fit(X, entries)
     untrained = KerasMultiLabelClassifier(**{**params, "learning_rate": 1e-30}).fit(X, Y)
     # The weights of the unit of label 2 are those that it started with.
@@ -119,9 +119,9 @@ def test_x_val_may_hold_unknown_cells(X, Y, unknown):
 
 
 def test_losses_and_metrics_that_cannot_leave_cells_out_are_refused(X, unknown):
-    with pytest.raises(ValueError, match="read as unknown, but the network is compiled with"):
+    with pytest.raises(ValueError, match="NaN.*binary_crossentropy.*loss=\"auto\""):
         KerasMultiLabelClassifier(loss="binary_crossentropy", **SMALL).fit(X, unknown)
-    with pytest.raises(ValueError, match="Leave metrics=None"):
+    with pytest.raises(ValueError, match="NaN.*metrics=None"):
         KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, unknown)
 
 
@@ -136,7 +136,7 @@ def test_losses_by_name_train_with_unknown_cells_and_class_weight(loss, X, unkno
 def test_missing_cells_of_object_arrays_and_metrics_of_x_val(X, Y, unknown):
     entries = pd.DataFrame(unknown).astype("Int64").to_numpy()
     np.testing.assert_array_equal(TargetEncoder().fit_transform(entries), unknown.astype(np.float32))
-    with pytest.raises(ValueError, match="Leave metrics=None"):
+    with pytest.raises(ValueError, match="NaN.*metrics=None"):
         KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, Y, X_val=X, y_val=unknown)
 
 

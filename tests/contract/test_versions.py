@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
 import skml
-from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV, _versions
+from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV, _state
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from processes import run_python_in
@@ -19,8 +19,8 @@ each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda est
 
 def loaded_with(monkeypatch, estimator, **versions):
     """Return the warnings of loading, with other versions, what was saved with those at hand."""
-    saved, here = pickle.dumps(estimator), _versions.current_versions() | versions
-    monkeypatch.setattr(_versions, "current_versions", lambda: here)
+    saved, here = pickle.dumps(estimator), _state.current_versions() | versions
+    monkeypatch.setattr(_state, "current_versions", lambda: here)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         pickle.loads(saved)
@@ -50,7 +50,8 @@ def test_loading_with_other_versions_warns_once(monkeypatch):
 def test_a_file_of_a_newer_skml_says_so(monkeypatch):
     (text,) = loaded_with(monkeypatch, ESTIMATORS[0], skml="0.0.9")
     assert "skml 0.1.0 (here 0.0.9)" in text
-    assert "skml 0.1.0 is newer than the 0.0.9 that loads it: update skml." in text
+    assert "newer" in text
+    assert "update skml" in text
 
 
 def test_a_package_that_is_not_installed_here_is_not_warned_of(monkeypatch):

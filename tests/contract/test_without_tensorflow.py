@@ -78,14 +78,12 @@ assert not {"tensorflow", "keras", "scikeras", "iterstrat", "pandas"} & set(sys.
 joblib.dump((answers, missing, seconds, megabytes), "answers.joblib")
 """
 
+# The cure that ends each message.
 MISSING = {
-    "fit": "Training needs tensorflow, scikeras and iterative-stratification, not installed here: "
-    "pip install tensorflow scikeras iterative-stratification",
-    "to_keras": "to_keras needs tensorflow, not installed here: pip install tensorflow",
-    "custom": "A custom network, or a parameter that is an object of Keras, needs tensorflow, not installed here: "
-    "pip install tensorflow",
-    "folds": "Stratification by label needs iterative-stratification, not installed here: "
-    "pip install iterative-stratification",
+    "fit": "pip install tensorflow scikeras iterative-stratification",
+    "to_keras": "pip install tensorflow",
+    "custom": "pip install tensorflow",
+    "folds": "pip install iterative-stratification",
 }
 MISSING |= dict.fromkeys(("fit of another", "partial_fit"), MISSING["fit"])
 
@@ -122,7 +120,8 @@ def check(stored, python, code, **variables):
     for name, parts in expected.items():
         for answer, part in zip(answers[name], parts, strict=True):
             np.testing.assert_array_equal(answer, part, err_msg=name)
-    assert missing == MISSING
+    assert {name: message[message.index("pip install") :] for name, message in missing.items()} == MISSING
+    assert missing["to_keras"].startswith("to_keras ")
     return seconds, megabytes
 
 

@@ -80,3 +80,21 @@ def test_the_default_network_is_rebuilt_in_keras(X, Y):
     clf = KerasMultiLabelClassifier(hidden_layer_sizes=(8, 6), n_members=1, epochs=3).fit(X, Y)
     assert [layer.units for layer in clf.to_keras().layers if hasattr(layer, "units")] == [8, 6, 3]
     np.testing.assert_allclose(clf.to_keras().predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
+
+
+def test_hidden_layers_of_equal_widths_have_residual_connections():
+    network = network_of([7, 5, 5, 4, 4, 4])
+    assert network.residuals == [False, True, False, True]  # the output layer has none
+    layers = list(network.layers())
+    assert [has_residual for *_, has_residual in layers] == network.residuals
+    for (kernel, bias, _), *expected in zip(layers, network.weights[2::2], network.weights[3::2], strict=True):
+        assert [kernel is expected[0], bias is expected[1]] == [True, True]
+    assert list(network_of([7, 4]).layers()) == []
+
+
+def test_a_residual_connection_adds_the_input_of_a_hidden_layer():
+    network, x = network_of([7, 5, 5, 4], "tanh"), np.random.RandomState(1).randn(3, 7)
+    w1, b1, w2, b2, w3, b3 = (weight.astype(float) for weight in network.weights)
+    first = np.tanh(x @ w1 + b1)
+    second = np.tanh(first @ w2[0] + b2[0]) + first
+    np.testing.assert_allclose(network.log_proba(x), second @ w3[0] + b3[0], rtol=1e-5)

@@ -13,5 +13,5 @@ def _close_figures():
 
 @pytest.fixture(scope="module")
 def proba(Y):
-    """Probabilities that are better than chance, with ties, some of them at the edges of bins."""
+    """Probabilities better than chance, with ties, some of them at the edges of bins."""
     return np.round(0.3 * Y + 0.7 * np.random.RandomState(3).rand(*Y.shape), 2)

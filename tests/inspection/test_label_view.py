@@ -39,7 +39,7 @@ def y_b(Y):
     return Y[:, 1]
 
 
-def test_it_predicts_what_the_estimator_does(clf, X):
+def test_it_predicts_like_the_estimator(clf, X):
     clf.set_params(threshold={"b": 0.3})
     view = label_view(clf, "b")
     proba = view.predict_proba(X)
@@ -50,9 +50,9 @@ def test_it_predicts_what_the_estimator_does(clf, X):
     assert view.threshold_ == 0.3
     assert view.classes_.tolist() == [0, 1]
     clf.set_params(threshold=0.9)
-    assert view.threshold_ == 0.9  # it follows
+    assert view.threshold_ == 0.9  # the view follows the estimator
     clf.set_params(max_labels=0)
-    assert view.predict(X).tolist() == (proba[:, 1] >= 0.9).tolist()  # limits of a row have no part
+    assert view.predict(X).tolist() == (proba[:, 1] >= 0.9).tolist()  # the limit on the labels of a row is ignored
 
 
 def test_its_score_is_the_accuracy_of_the_label(view, X, y_b):
@@ -64,7 +64,7 @@ def test_its_score_is_the_accuracy_of_the_label(view, X, y_b):
     [
         OneVsRestClassifier(LogisticRegression()),
         MLPClassifier((5,), max_iter=20),
-        RandomForestClassifier(5, random_state=0),  # answers with a list
+        RandomForestClassifier(5, random_state=0),  # returns a list
         make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression())),
         GridSearchCV(OneVsRestClassifier(LogisticRegression()), {}, cv=2),
     ],
@@ -82,7 +82,7 @@ def test_any_multi_label_classifier_has_views_by_number(estimator, X, Y):
     np.testing.assert_array_equal(view.target(Y), Y[:, 2])
 
 
-def test_a_tuned_threshold_is_in_force(X, label_sets):
+def test_a_tuned_threshold_is_used(X, label_sets):
     tuned = TunedThresholdMultiLabelClassifierCV(
         make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression())), random_state=0
     ).fit(X, label_sets)
@@ -92,7 +92,7 @@ def test_a_tuned_threshold_is_in_force(X, label_sets):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_class_of_single_labels_is_set_against_the_others(X, n_classes):
+def test_a_class_of_single_labels_is_compared_with_the_others(X, n_classes):
     y = np.array(["no", "yes", "maybe"])[np.digitize(X[:, 0], [0, 0.5][: n_classes - 1])]
     clf = tiny(threshold=0.4 if n_classes == 2 else 0.5).fit(X, y)
     for label in clf.classes_:
@@ -104,10 +104,10 @@ def test_a_class_of_single_labels_is_set_against_the_others(X, n_classes):
         )
 
 
-# Who takes it
+# Tools for binary classifiers
 
 
-def test_the_displays_of_scikit_learn_take_it(view, X, y_b):
+def test_the_displays_of_scikit_learn_accept_it(view, X, y_b):
     calibration = CalibrationDisplay.from_estimator(view, X, y_b)
     np.testing.assert_array_equal(calibration.y_prob, view.predict_proba(X)[:, 1])
     roc = RocCurveDisplay.from_estimator(view, X, y_b.astype(bool), pos_label=1)
@@ -147,7 +147,7 @@ def test_shap_explains_it(view, X):
     assert total == pytest.approx(view.predict_proba(X[:1])[0, 1], abs=1e-3)
 
 
-# Truth
+# The target
 
 
 def test_the_target_is_read_from_every_form(view, Y, y_b, label_sets):
@@ -159,20 +159,20 @@ def test_the_target_is_read_from_every_form(view, Y, y_b, label_sets):
     assert view.target([{"b", "new"}, {"new"}]).tolist() == [1, 0]
 
 
-def test_unknown_cells_stay_unknown(view, Y):
-    unknown = with_unknown(Y)
-    np.testing.assert_array_equal(view.target(unknown), unknown[:, 1])
-    np.testing.assert_array_equal(view.target(sparse.csr_array(unknown)), unknown[:, 1])
+def test_missing_labels_are_nan_in_the_target(view, Y):
+    incomplete = with_unknown(Y)
+    np.testing.assert_array_equal(view.target(incomplete), incomplete[:, 1])
+    np.testing.assert_array_equal(view.target(sparse.csr_array(incomplete)), incomplete[:, 1])
 
 
-# An estimator that is not fitted
+# A fitted estimator
 
 
 def test_it_is_a_fitted_classifier_that_is_never_fitted_nor_cloned(view, X, y_b):
     assert is_classifier(view)
     assert clone(view) is view
     assert view.__sklearn_tags__().input_tags.sparse
-    with pytest.raises(NotImplementedError, match=r"never fitted: fit that classifier.*FrozenEstimator\(view\)"):
+    with pytest.raises(NotImplementedError, match=r"LabelView cannot be fitted.*FrozenEstimator\(view\)"):
         view.fit(X, y_b)
     again = pickle.loads(pickle.dumps(view))
     np.testing.assert_array_equal(again.predict_proba(X), view.predict_proba(X))
@@ -180,12 +180,12 @@ def test_it_is_a_fitted_classifier_that_is_never_fitted_nor_cloned(view, X, y_b)
     assert "LabelView" in view._repr_html_()
 
 
-def test_what_has_no_view_is_refused(fitted, X, Y):
-    with pytest.raises(ValueError, match="label must be one of 'a', 'b', 'c'; got 'A'"):
+def test_estimators_and_labels_without_a_view_are_refused(fitted, X, Y):
+    with pytest.raises(ValueError, match="label.* 'a', 'b', 'c'; got 'A'"):
         label_view(fitted, "A")
     with pytest.raises(NotFittedError):
         label_view(KerasMultiLabelClassifier(), "a")
-    with pytest.raises(AttributeError, match="OneVsRestClassifier has no predict_proba"):
+    with pytest.raises(AttributeError, match="OneVsRestClassifier has no predict_proba.*CalibratedClassifierCV"):
         label_view(OneVsRestClassifier(LinearSVC()).fit(X, Y), 0)
 
 

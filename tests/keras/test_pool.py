@@ -27,7 +27,7 @@ def build(meta, units=8):
 
 
 def test_the_pool_is_bounded_and_drops_the_oldest():
-    pool = TrainerPool(max_sessions=2)
+    pool = TrainerPool(max_trainers=2)
     made = []
 
     def make(name):
@@ -35,39 +35,39 @@ def test_the_pool_is_bounded_and_drops_the_oldest():
         return SimpleNamespace(name=name, n_entries=1)
 
     for key in "abcab":
-        with pool.lend(key, lambda key=key: make(key)):
+        with pool.borrow(key, lambda key=key: make(key)):
             pass
     assert made == ["a", "b", "c", "a", "b"]
-    with pool.lend("b", lambda: make("again")) as session:
-        assert session.name == "b"
+    with pool.borrow("b", lambda: make("again")) as trainer:
+        assert trainer.name == "b"
 
 
-def test_large_sessions_are_kept_as_long_as_they_fit():
+def test_large_trainers_are_kept_as_long_as_they_fit():
     pool = TrainerPool(max_entries=10)
     made = []
     for key, n_entries in [("a", 6), ("b", 3), ("a", 6), ("c", 3), ("b", 3), ("too large", 11), ("too large", 11)]:
-        with pool.lend(key, lambda n_entries=n_entries: SimpleNamespace(n_entries=n_entries)) as session:
-            made.append(session)
+        with pool.borrow(key, lambda n_entries=n_entries: SimpleNamespace(n_entries=n_entries)) as trainer:
+            made.append(trainer)
     assert made[2] is made[0]  # both fit
     assert made[4] is not made[1]  # "c" pushed "b" out
     assert made[6] is not made[5]
 
 
-def test_a_lent_session_is_lent_once():
+def test_a_borrowed_trainer_is_not_lent_again():
     pool = TrainerPool()
     with (
-        pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as first,
-        pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as second,
+        pool.borrow("key", lambda: SimpleNamespace(n_entries=1)) as first,
+        pool.borrow("key", lambda: SimpleNamespace(n_entries=1)) as second,
     ):
         assert first is not second
 
 
-def test_a_session_that_failed_is_not_kept():
+def test_a_trainer_that_failed_is_not_kept():
     pool = TrainerPool()
-    with pytest.raises(KeyboardInterrupt), pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as broken:
+    with pytest.raises(KeyboardInterrupt), pool.borrow("key", lambda: SimpleNamespace(n_entries=1)) as broken:
         raise KeyboardInterrupt
-    with pool.lend("key", lambda: SimpleNamespace(n_entries=1)) as session:
-        assert session is not broken
+    with pool.borrow("key", lambda: SimpleNamespace(n_entries=1)) as trainer:
+        assert trainer is not broken
 
 
 def test_threads_fit_at_the_same_time(X, Y):
@@ -94,3 +94,17 @@ def test_a_fork_forgets_the_pool(X, Y):
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert pool._idle
+
+
+def test_clear_cache_calls_what_is_registered_and_imports_no_keras(run_python):
+    printed = run_python(
+        """
+import sys
+import skml
+from skml._keras._environment import register_cache
+register_cache(lambda: print("cleared"))
+skml.clear_cache()
+print("keras" in sys.modules)
+"""
+    )
+    assert printed.splitlines() == ["cleared", "False"]

@@ -306,7 +306,7 @@ def test_losses_have_names():
     ("name", "arguments", "message"),
     [
         ("focus", {}, r"loss must be one of \['focal', 'asymmetric'\]; got 'focus'"),
-        ("focal", {"clip": 0.1}, "loss='focal' does not take 'clip'; it takes: gamma, alpha"),
+        ("focal", {"clip": 0.1}, "loss='focal'.*'clip'.*gamma, alpha"),
         ("focal", {"gamma": -1}, r"gamma must be a number in \[0, inf\); got -1"),
         ("focal", {"gamma": NAN}, "gamma must be a number"),
         ("focal", {"gamma": "2"}, "gamma must be a number in .* got '2'"),
@@ -335,7 +335,9 @@ def test_auto_loss_fits_the_problem():
 
 def test_nan_is_read_by_our_own_losses_only():
     assert all(has_nan_support(kind()) for kind in (MultiLabelCrossentropy, *NAMES.values()))
-    assert not any(map(has_nan_support, (auto_loss(TargetKind.MULTICLASS), "binary_crossentropy", keras.losses.hinge, None)))
+    assert not any(
+        map(has_nan_support, (auto_loss(TargetKind.MULTICLASS), "binary_crossentropy", keras.losses.hinge, None))
+    )
 
 
 def test_loss_is_the_weighted_cross_entropy():

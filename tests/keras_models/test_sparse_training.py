@@ -1,4 +1,4 @@
-"""Sparse X: recipes, a first kernel that is moved by unit and by used rows, and rows without a value."""
+"""Sparse X: automatic settings, a first kernel that is updated by unit and by used rows, rows without a value."""
 
 import keras
 import numpy as np
@@ -37,10 +37,11 @@ def tensor_of(X):
 
 
 @pytest.mark.parametrize(
-    ("X", "recipe"),
+    ("X", "settings"),
     [
         (rows_of(200, 3000, 8), SPARSE_SHORT),
         (rows_of(200, 3000, 40), SPARSE_LONG_FEW),
+        (rows_of(500, 3000, 40), SPARSE_LONG_FEW),
         (rows_of(4000, 3000, 40), SPARSE_LONG),
         (rows_of(200, 500, 40), SPARSE_FREQUENT_FEW),
         (rows_of(1000, 500, 40), SPARSE_FREQUENT),
@@ -49,11 +50,11 @@ def tensor_of(X):
         (sparse.csr_array((200, 30)), DENSE),
     ],
 )
-def test_the_recipe_follows_from_the_data(X, recipe):
-    assert auto_settings(DEFAULT, X) is recipe
+def test_the_settings_follow_from_the_data(X, settings):
+    assert auto_settings(DEFAULT, X) is settings
 
 
-def test_rows_of_no_weight_say_nothing_of_the_recipe():
+def test_rows_of_weight_0_do_not_change_the_settings():
     X = sparse.vstack([rows_of(200, 3000, 8), rows_of(300, 3000, 40)], format="csr")
     assert auto_settings(DEFAULT, X) is SPARSE_LONG_FEW
     assert auto_settings(DEFAULT, X, np.repeat([1.0, 0.0], [200, 300])) is SPARSE_SHORT
@@ -109,7 +110,8 @@ def test_rare_and_frequent_columns_differ_in_how_far_they_move():
             n_members=1, hidden_layer_sizes=8, epochs=1, learning_rate=1e-12, early_stopping=False, random_state=0
         )
         .fit(X, Y)
-        .trained_network().weights[0]
+        .trained_network()
+        .weights[0]
     )
     moved = np.abs(kernel - before).mean(axis=1)
     assert moved[300] > 3 * np.median(moved[:300])

@@ -27,12 +27,12 @@ def test_partial_fit_goes_on_epoch_by_epoch(X, Y):
 
 def test_partial_fit_takes_the_label_space(X, label_sets):
     clf = tiny()
-    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
+    with pytest.raises(ValueError, match="classes.*first.*partial_fit"):
         clf.partial_fit(X, label_sets)
     clf.partial_fit(X[:10], [{"a"}] * 10, classes=["a", "b", "c", "d"])
     clf.partial_fit(X, label_sets, classes=["a", "b", "c", "d"])
     assert clf.predict_proba(X).shape == (80, 4)
-    with pytest.raises(ValueError, match="not in classes: 'z'"):
+    with pytest.raises(ValueError, match=r"'z'.*classes"):
         clf.partial_fit(X[:1], [{"z"}])
 
 
@@ -42,7 +42,7 @@ def test_classes_are_compared_by_value(dtype, X, Y):
     for _ in range(2):
         clf.partial_fit(X, Y[:, 0].astype(dtype), classes=[0, 1])
     assert clf.predict(X).dtype == dtype
-    with pytest.raises(ValueError, match="differs from the labels of the earlier fit"):
+    with pytest.raises(ValueError, match=r"classes=\['0', '1'\]"):
         clf.partial_fit(X, Y[:, 0].astype(dtype), classes=["0", "1"])
 
 
@@ -60,13 +60,13 @@ def test_going_on_with_another_network_is_refused(change, X, Y):
     if "model" in change:
         change = change | {"hidden_layer_sizes": "auto"}
     clf.set_params(**change)
-    with pytest.raises(ValueError, match="training cannot go on"):
+    with pytest.raises(ValueError, match=next(iter(change))):
         clf.partial_fit(X, Y)
 
 
 def test_classes_given_twice_must_agree(X, label_sets):
     clf = tiny(classes=["a", "b", "c"])
-    with pytest.raises(ValueError, match="differs from the parameter classes"):
+    with pytest.raises(ValueError, match=r"classes=\['c', 'b', 'a'\].*classes=\['a', 'b', 'c'\]"):
         clf.partial_fit(X, label_sets, classes=["c", "b", "a"])
 
 

@@ -130,7 +130,7 @@ def test_every_form_of_y_grows(form, X, Y4):
 def test_columns_of_a_frame_are_found_by_name(X, Y4):
     frame = pd.DataFrame(Y4, columns=list("abcd"))
     clf = tiny().partial_fit(X, frame[FEW])
-    with pytest.raises(ValueError, match=r"Unknown: 'd'. To learn others, name all labels in classes="):
+    with pytest.raises(ValueError, match=r"'d'.*classes="):
         clf.partial_fit(X, frame)
     again = pickle.loads(pickle.dumps(clf))
     clf.partial_fit(X, frame, classes=MORE)
@@ -200,7 +200,7 @@ def test_a_warm_start_with_rows_to_tune_on_tunes_new_labels_too(X, Y4):
 def test_a_fit_with_folds_grows_with_all_that_it_leaves(X, Y4):
     clf = tiny(calibrate=True, n_members=4, threshold="f1_macro").fit(X, Y4[:, :3])
     assert len(clf.oof_proba_) == 80
-    with pytest.warns(UserWarning, match="was tuned by an earlier fit"):
+    with pytest.warns(UserWarning, match=r"threshold='f1_macro'.*0\.5: 3\b.*TunedThresholdMultiLabelClassifierCV"):
         clf.set_params(calibrate="auto").partial_fit(X, Y4, classes=range(4))
     assert not hasattr(clf, "oof_proba_")
     assert clf.predict(X).shape == (80, 4)
@@ -220,8 +220,7 @@ def test_a_pickle_goes_on_as_if_it_had_not_been_one(X, Y4):
 def test_thresholds_follow_their_labels(X, Y4):
     clf = tiny(n_members=4, threshold="f1_macro").fit(X, label_sets_of(Y4[:, :3]))
     before = clf.tuned_threshold_
-    message = r"no longer be the best. For the new labels it is 0.5: 'd'. Call fit"
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=r"threshold='f1_macro'.*0\.5: 'd'.*TunedThresholdMultiLabelClassifierCV"):
         clf.partial_fit(X, label_sets_of(Y4[:, [0, 2, 3]], "acd"), classes=["d", "c", "a"])
     assert clf.tuned_threshold_ == {"d": 0.5, "c": before["c"], "a": before["a"]}
     assert pickle.loads(pickle.dumps(clf)).tuned_threshold_ == clf.tuned_threshold_
@@ -230,7 +229,7 @@ def test_thresholds_follow_their_labels(X, Y4):
 def test_a_guarantee_by_label_is_kept_by_never_predicting_what_it_was_not_shown_for(X, Y4):
     clf = tiny(n_members=4, threshold="precision>=0.2 by label").fit(X, label_sets_of(Y4[:, :3]))
     before = clf.tuned_threshold_
-    with pytest.warns(UserWarning, match=r"For the new labels it is 2.0: 'd'. Call fit"):
+    with pytest.warns(UserWarning, match=r"2\.0: 'd'.*TunedThresholdMultiLabelClassifierCV"):
         clf.partial_fit(X, label_sets_of(Y4[:, [0, 2, 3]], "acd"), classes=["d", "c", "a"])
     assert clf.tuned_threshold_ == {"d": 2.0, "c": before["c"], "a": before["a"]}
     assert not any("d" in row for row in clf.predict(X))
@@ -239,7 +238,7 @@ def test_a_guarantee_by_label_is_kept_by_never_predicting_what_it_was_not_shown_
 def test_one_threshold_for_all_is_one_for_new_labels_too(X, Y4):
     clf = tiny(n_members=4, threshold="f1_micro").fit(X, Y4[:, :3])
     before = clf.threshold_
-    with pytest.warns(UserWarning, match=r"may no longer be the best. Call fit"):
+    with pytest.warns(UserWarning, match=r"threshold='f1_micro'.*TunedThresholdMultiLabelClassifierCV"):
         clf.partial_fit(X, Y4, classes=range(4))
     assert clf.threshold_ == before
 
@@ -250,10 +249,10 @@ def test_numbers_for_labels_are_read_in_the_new_label_space(name, values, X, Y4)
     old, new = {"array": ([0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]), "mapping": ({"a": 0.2}, {"d": 0.1})}[values]
     clf = tiny(**{name: old}).partial_fit(X, Y4[:, :3], classes=FEW)
     if values == "array":
-        with pytest.raises(ValueError, match=f"{name} must hold one number for each of the 4 labels"):
+        with pytest.raises(ValueError, match=rf"{name} .*\b4 labels.*\(3,\)"):
             clf.partial_fit(X, in_order(Y4, MORE), classes=MORE)
     else:
-        with pytest.raises(ValueError, match=f"{name} names labels that do not exist: 'a'"):
+        with pytest.raises(ValueError, match=f"{name} .*'a'.*'b', 'c'"):
             clf.partial_fit(X, Y4[:, 1:3], classes=["b", "c"])
     clf.set_params(**{name: new}).partial_fit(X, in_order(Y4, MORE), classes=MORE)
     if name == "threshold":
@@ -267,7 +266,7 @@ def test_a_failed_call_leaves_the_estimator_as_it_was(X, Y4):
     clf = tiny(callbacks=None).partial_fit(X, Y4[:, :3], classes=FEW)
     before, proba = dict(vars(clf)), clf.predict_proba(X)
     clf.set_params(learning_rate=1e30)
-    with pytest.raises(ValueError, match="Training diverged"):
+    with pytest.raises(ValueError, match="diverged.*learning_rate"):
         clf.partial_fit(X, in_order(Y4, MORE), classes=MORE)
     assert {**vars(clf), "learning_rate": None} == before
     np.testing.assert_array_equal(clf.predict_proba(X), proba)
@@ -278,24 +277,24 @@ def test_a_failed_call_leaves_the_estimator_as_it_was(X, Y4):
 
 def test_labels_that_no_classes_name_are_refused_with_what_to_do(X, Y4):
     clf = tiny().partial_fit(X, label_sets_of(Y4[:, :3]), classes=FEW)
-    with pytest.raises(ValueError, match=r"not in classes: 'd' .* To learn others, name all labels in classes="):
+    with pytest.raises(ValueError, match=r"'d'.*classes="):
         clf.partial_fit(X, label_sets_of(Y4, "abcd"))
-    with pytest.raises(ValueError, match=r"4 columns, but the label space has 3 labels. To learn others"):
+    with pytest.raises(ValueError, match=r"\b4 columns.*\b3 labels.*classes="):
         clf.partial_fit(X, Y4)
-    with pytest.raises(ValueError, match="not in classes: 'c'"):
+    with pytest.raises(ValueError, match=r"'c'.*classes"):
         clf.partial_fit(X, label_sets_of(Y4[:, :3]), classes=["a", "b"])
 
 
 def test_a_label_space_of_which_no_label_stays_is_refused(X, Y4):
     clf = tiny().partial_fit(X, Y4[:, :3], classes=FEW)
-    with pytest.raises(ValueError, match=r"differs from the labels of the earlier fit, 'a', 'b', 'c', and has none"):
+    with pytest.raises(ValueError, match=r"classes=\['A', 'B', 'C'\].*'a', 'b', 'c'.*new estimator"):
         clf.partial_fit(X, Y4[:, :3], classes=["A", "B", "C"])
 
 
 def test_one_label_per_row_keeps_its_classes(X):
     y = np.arange(len(X)) % 3
     clf = tiny().partial_fit(X, y, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match=r"earlier fit, 0, 1, 2\. With one label per row they cannot change"):
+    with pytest.raises(ValueError, match=r"classes=\[0, 1, 2, 3\].*\b0, 1, 2\b.*new estimator"):
         clf.partial_fit(X, y, classes=[0, 1, 2, 3])
 
 
@@ -307,7 +306,7 @@ def builder(meta):
 
 def test_a_custom_network_keeps_its_outputs(X, Y4):
     clf = tiny(builder).partial_fit(X, Y4[:, :3])
-    with pytest.raises(ValueError, match="outputs of a custom network cannot change: fit a new estimator"):
+    with pytest.raises(ValueError, match="classes.*new estimator"):
         clf.partial_fit(X, Y4, classes=range(4))
     assert clf.partial_fit(X, Y4[:, :3]).n_iter_ == 2
 

@@ -97,10 +97,10 @@ def test_grids_compare_schedules_and_numbers(X, Y):
 
 def test_anything_else_that_is_callable_is_an_error(X, Y):
     for wrong in (ExponentialDecay, lambda step: 0.1):
-        with pytest.raises(ValueError, match=r"learning_rate=.* is neither a number nor a schedule: pass an instance"):
+        with pytest.raises(ValueError, match=r"learning_rate .*number.*instance.*LearningRateSchedule"):
             tiny(learning_rate=wrong).fit(X, Y)
 
 
 def test_a_number_for_an_optimizer_with_a_schedule_is_an_error(X, Y):
-    with pytest.raises(ValueError, match=r"learning_rate=0\.1, but the optimizer has a schedule of its own"):
+    with pytest.raises(ValueError, match=r"learning_rate=0\.1.*schedule.*learning_rate=None"):
         tiny(optimizer=keras.optimizers.SGD(ExponentialDecay(0.1, 3, 0.5)), learning_rate=0.1).fit(X, Y)

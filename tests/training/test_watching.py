@@ -41,7 +41,7 @@ def test_x_val_is_watched_with_the_loss_that_is_trained(X, Y):
 
 
 def test_x_val_needs_y_val_and_early_stopping(X, Y):
-    with pytest.raises(ValueError, match="must be given together"):
+    with pytest.raises(ValueError, match="X_val and y_val"):
         KerasMultiLabelClassifier().fit(X, Y, X_val=X)
     with pytest.raises(ValueError, match="early_stopping=False"):
         KerasMultiLabelClassifier(early_stopping=False).fit(X, Y, X_val=X, y_val=Y)

@@ -48,10 +48,14 @@ def arrays():
     return X, Y, rng.rand(103).astype(np.float32)
 
 
-def fit_session(session, data, watched=None):
+def fit_trainer(trainer, data, validation=None):
     """Train on all rows, as `fit_by_keras` does; return the history."""
     rows = np.arange(data.X.n_rows, dtype=np.int32)
-    return session.fit(data, rows, watched, TrainingConfig(3, 32), np.random.RandomState(3), [])
+    return trainer.fit(data, rows, order_of, validation, TrainingConfig(3, 32), [])
+
+
+def order_of(rows, epoch):
+    return np.random.RandomState(epoch).permutation(rows)
 
 
 def data_of(X, Y, weight, sparse_batches=False):
@@ -60,10 +64,10 @@ def data_of(X, Y, weight, sparse_batches=False):
 
 
 def fit_by_keras(model, X, Y, weight, validation=None, epochs=3):
-    """Train by ``Model.fit`` on the orders that the engine draws."""
-    rng, rows, logs = np.random.RandomState(3), np.arange(len(X), dtype=np.int32), []
-    for _ in range(epochs):
-        order = rng.permutation(rows)
+    """Train by ``Model.fit`` in the same orders of rows."""
+    rows, logs = np.arange(len(X), dtype=np.int32), []
+    for epoch in range(epochs):
+        order = order_of(rows, epoch)
         history = model.fit(
             X[order],
             Y[order],
@@ -87,10 +91,10 @@ def test_training_is_bitwise_that_of_keras(how, weighted, arrays, monkeypatch):
     twin = copy_model(model)
     expected = fit_by_keras(twin, X, Y, weight, (X, Y, weight) if weighted else (X, Y))
     if how == "by_keras":
-        monkeypatch.setattr(CompiledTrainer, "_why_not_looped", lambda *_: "the test wants it")
+        monkeypatch.setattr(CompiledTrainer, "_reason_against_loop", lambda *_: "the test wants it")
     data = data_of(X, Y, weight)
-    session = CompiledTrainer(model, data.layouts)
-    history = fit_session(session, data, (data, [np.arange(103, dtype=np.int32)]))
+    trainer = CompiledTrainer(model, data.layouts)
+    history = fit_trainer(trainer, data, (data, [np.arange(103, dtype=np.int32)]))
     for ours, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     for name, values in expected.items():
@@ -111,7 +115,7 @@ def test_sparse_rows_train_as_dense_ones(arrays):
         model.set_weights(results[0][0] if results else model.get_weights())
         start = model.get_weights()
         data = data_of(x, y, weight, sparse_batches)
-        fit_session(CompiledTrainer(model, data.layouts), data)
+        fit_trainer(CompiledTrainer(model, data.layouts), data)
         results.append((start, model.get_weights()))
     for _, weights in results[1:]:
         for ours, dense in zip(weights, results[0][1], strict=True):
@@ -119,20 +123,20 @@ def test_sparse_rows_train_as_dense_ones(arrays):
 
 
 def test_a_fit_of_the_same_kind_uses_the_same_trace(X, Y, monkeypatch):
-    sessions = []
+    trainers = []
     make = CompiledTrainer.__init__
 
     def counted(self, *args, **kwargs):
-        sessions.append(self)
+        trainers.append(self)
         make(self, *args, **kwargs)
 
     monkeypatch.setattr(CompiledTrainer, "__init__", counted)
     tiny(epochs=2).fit(X, Y)
     other = {"epochs": 3, "learning_rate": 0.1, "batch_size": 16, "random_state": 5, "hidden_layer_sizes": (8,)}
     KerasMultiLabelClassifier(**other).fit(X[:50], Y[:50])
-    assert len(sessions) == 1
+    assert len(trainers) == 1
     tiny(epochs=2, optimizer="sgd").fit(X, Y)
-    assert len(sessions) == 2
+    assert len(trainers) == 2
 
 
 def build(meta, units=8):
