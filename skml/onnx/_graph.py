@@ -66,7 +66,9 @@ class Graph:
 
     def rename(self, value, name):
         """Make a value available under another name."""
-        self.nodes.append(import_package("onnx").helper.make_node("Identity", [value], [name], name=f"{self._prefix}{name}"))
+        self.nodes.append(
+            import_package("onnx").helper.make_node("Identity", [value], [name], name=f"{self._prefix}{name}")
+        )
 
     def add_graph(self, graph):
         """Add the nodes and constants of an ``onnx.GraphProto``."""

@@ -67,7 +67,9 @@ def test_sparse_and_dense_rows_are_predicted_alike():
 def test_a_member_learns_nothing_from_its_own_fold(X, Y):
     changed = Y.copy()
     changed[::4] = 1 - changed[::4]  # fold 0, all its labels wrong
-    one, other = (KerasMultiLabelClassifier(**SMALL, early_stopping=False).fit(X, y).trained_network() for y in (Y, changed))
+    one, other = (
+        KerasMultiLabelClassifier(**SMALL, early_stopping=False).fit(X, y).trained_network() for y in (Y, changed)
+    )
     for j in range(4):
         same = [np.array_equal(a, b) for a, b in zip(one.member(j).weights, other.member(j).weights, strict=True)]
         assert all(same) if j == 0 else not any(same)
@@ -104,7 +106,11 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
     # The scaling goes on too, and a member alone must get the same.
     for j in range(4):
         alone = DenseNetwork(
-            start.member(j).weights, "relu", "sigmoid", shift=clf.trained_network().shift, scale=clf.trained_network().scale
+            start.member(j).weights,
+            "relu",
+            "sigmoid",
+            shift=clf.trained_network().shift,
+            scale=clf.trained_network().scale,
         )
         model = rebuild(alone)
         model.compile(keras.optimizers.SGD(), "binary_crossentropy")

@@ -335,7 +335,9 @@ def test_auto_loss_fits_the_problem():
 
 def test_nan_is_read_by_our_own_losses_only():
     assert all(has_nan_support(kind()) for kind in (MultiLabelCrossentropy, *NAMES.values()))
-    assert not any(map(has_nan_support, (auto_loss(TargetKind.MULTICLASS), "binary_crossentropy", keras.losses.hinge, None)))
+    assert not any(
+        map(has_nan_support, (auto_loss(TargetKind.MULTICLASS), "binary_crossentropy", keras.losses.hinge, None))
+    )
 
 
 def test_loss_is_the_weighted_cross_entropy():

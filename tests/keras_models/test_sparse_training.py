@@ -109,7 +109,8 @@ def test_rare_and_frequent_columns_differ_in_how_far_they_move():
             n_members=1, hidden_layer_sizes=8, epochs=1, learning_rate=1e-12, early_stopping=False, random_state=0
         )
         .fit(X, Y)
-        .trained_network().weights[0]
+        .trained_network()
+        .weights[0]
     )
     moved = np.abs(kernel - before).mean(axis=1)
     assert moved[300] > 3 * np.median(moved[:300])
