@@ -22,6 +22,11 @@ def _object_array(Y, names):
     return rows
 
 
+def _unique_of_groups(rows):
+    """Return rows as ``groupby(...)["tag"].unique()`` gives them: arrays of pandas, in a Series."""
+    return pd.Series([pd.array(row, dtype="str") for row in rows])
+
+
 INDICATORS = {
     "array of int": lambda Y, names: Y.astype(int),
     "array of uint8": lambda Y, names: Y.astype(np.uint8),
@@ -30,6 +35,9 @@ INDICATORS = {
     "array of object": lambda Y, names: Y.astype(int).astype(object),
     "nested lists": lambda Y, names: Y.astype(int).tolist(),
     "list of arrays": lambda Y, names: list(Y),
+    "Series of lists": lambda Y, names: pd.Series(Y.astype(int).tolist()),
+    "Series of arrays of bool": lambda Y, names: pd.Series(list(Y.astype(bool))),
+    "polars lists": lambda Y, names: pl.Series(Y.astype(int).tolist()),
     "csr_matrix": lambda Y, names: sparse.csr_matrix(Y),
     "csr_array": lambda Y, names: sparse.csr_array(Y),
     "csc_matrix": lambda Y, names: sparse.csc_matrix(Y),
@@ -52,5 +60,8 @@ COLLECTIONS = {
     "arrays of str": lambda Y, names: [np.array(row, dtype=str) for row in label_sets_of(Y, names, list)],
     "Series of sets": lambda Y, names: pd.Series(label_sets_of(Y, names)),
     "object array": _object_array,
+    "arrays of pandas": lambda Y, names: _unique_of_groups(label_sets_of(Y, names, list)),
+    "polars lists of str": lambda Y, names: pl.Series(label_sets_of(Y, names, list), dtype=pl.List(pl.String)),
+    "views of a dict": lambda Y, names: dict(enumerate(label_sets_of(Y, names, tuple))).values(),
 }
 FORMS = INDICATORS | DATAFRAMES | COLLECTIONS

@@ -8,7 +8,15 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skml._targets._forms import are_label_ids, as_array, form_of, label_rows, single_labels, warn_of_joined_labels
+from skml._targets._forms import (
+    are_label_ids,
+    as_array,
+    form_of,
+    label_rows,
+    rows_as_array,
+    single_labels,
+    warn_of_joined_labels,
+)
 from skml._targets._labels import (
     as_classes,
     as_labels,
@@ -78,6 +86,7 @@ class TargetEncoder(BaseEstimator):
         form = form_of(y)
         if form == "rows" and labels is not None and are_label_ids(y, labels):
             form = "collections"
+        y = rows_as_array(y) if form == "rows" else y
         read = {
             "dataframe": self._fit_dataframe,
             "sparse": self._fit_sparse,
@@ -336,6 +345,7 @@ class TargetEncoder(BaseEstimator):
         if form == "rows":
             as_ids = self.form_ == "collections" and are_label_ids(y, self._labels, strict=False)
             form = "collections" if as_ids else "indicator"
+            y = y if as_ids else rows_as_array(y)
         if form == "single" and self.is_multilabel and np.ndim(y) == 2:
             form = "indicator"
         if (form == "single") != (self.form_ == "single"):

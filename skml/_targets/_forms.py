@@ -1,7 +1,7 @@
 """Which of its forms y has, and how its items are read."""
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
 from numbers import Integral, Number
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
+from skml._targets._rows import are_indicator_rows, as_items, refuse_binary_rows
 from skml._targets._warnings import warn_once
 
 FORMS = """y must be one of
@@ -26,8 +27,19 @@ def as_array(y):
     if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
         return y.to_pandas()  # a pyarrow.Table is an array, too, but one without the names of its columns
     has_array = hasattr(y, "__array__") or isinstance(y, memoryview)
-    is_array = has_array and not (is_dataframe(y) or sparse.issparse(y))
-    return np.asarray(y) if is_array else y
+    if has_array and not (is_dataframe(y) or sparse.issparse(y)):
+        y = np.asarray(y)
+    has_items = isinstance(y, list | tuple | ValuesView) or (
+        isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1
+    )
+    if not has_items:
+        return y
+    items = as_items(y)
+    return items if _differ(items, y) else y
+
+
+def _differ(items, y):
+    return isinstance(y, ValuesView) or any(item is not original for item, original in zip(items, y, strict=True))
 
 
 def _unmasked(y):
@@ -87,7 +99,10 @@ def _form_of_items(y):
         label_rows(items)  # raises, naming the item
     if any(np.ndim(item) > 1 for item in items if isinstance(item, np.ndarray)):
         raise ValueError("y must have 1 or 2 dimensions; got rows that are 2-D.\n" + FORMS)
-    return "rows" if isinstance(y, list | tuple) and _are_indicator_rows(items) else "collections"
+    if are_indicator_rows(items):
+        return "rows"
+    refuse_binary_rows(items)
+    return "collections"
 
 
 def check_known(items):
@@ -100,22 +115,17 @@ def check_known(items):
         )
 
 
-def _are_indicator_rows(items):
-    if not all(isinstance(item, list | tuple | np.ndarray) for item in items):
-        return False
-    width = len(items[0])
-    if width < 2 or any(len(item) != width for item in items):
-        return False
-    values = (value for item in items for value in item)
-    return all(
-        isinstance(v, Number | np.generic) and not isinstance(v, str) and (v in (0, 1) or v != v) for v in values
-    )
-
-
 def are_label_ids(rows, labels, strict=True):
     """Whether rows of 0 and 1 are better read as ids: with `strict`, if they cannot be an indicator."""
     known = set(labels)
-    return not (strict and len(rows[0]) == len(labels)) and all(value in known for row in rows for value in row)
+    if (strict and len(rows[0]) == len(labels)) or any(len(set(row)) < len(row) for row in rows):
+        return False
+    return all(value in known for row in rows for value in row)
+
+
+def rows_as_array(rows):
+    """Return rows of 0, 1 and NaN in any container as a 2-D array."""
+    return np.asarray([list(row) for row in rows])
 
 
 def check_rows(X, y):

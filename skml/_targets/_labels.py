@@ -20,7 +20,7 @@ def as_labels(values):
 
 def _as_label(value):
     if not isinstance(value, np.generic):
-        return value
+        return value.as_py() if hasattr(value, "as_py") else value  # of pyarrow
     label = value.item()
     # Python has no dates of nanoseconds: NumPy would give their count, an integer, which is another label.
     is_count = isinstance(value, np.datetime64 | np.timedelta64) and isinstance(label, int | None)

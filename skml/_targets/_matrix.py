@@ -1,7 +1,7 @@
 """The 0/1 matrix of a target, in which NaN is a missing label: made, and summed up."""
 
 from decimal import Decimal
-from numbers import Real
+from numbers import Number, Real
 
 import numpy as np
 from scipy import sparse
@@ -42,7 +42,10 @@ def _number_entries(entries, names):
         wrong = next((value for value in column[known] if not isinstance(value, _NUMBERS)), None)
         if wrong is not None:
             kind = type(wrong).__name__
-            raise ValueError(f"An indicator y must hold 0 and 1; got {wrong!r} ({kind}) in column {name!r}.\n" + FORMS)
+            hint = "" if isinstance(wrong, str | Number) else f" For a column of label sets pass y[{name!r}]."
+            raise ValueError(
+                f"An indicator y must hold 0 and 1; got {wrong!r} ({kind}) in column {name!r}.{hint}\n" + FORMS
+            )
     if all(isinstance(value, bool | np.bool_) for value in entries.flat):
         return entries.astype(bool)
     return np.where(missing, np.nan, entries).astype(np.float64)

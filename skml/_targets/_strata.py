@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skml._targets._forms import as_array, check_known, form_of, label_rows
+from skml._targets._forms import as_array, check_known, form_of, label_rows, rows_as_array
 from skml._targets._labels import as_labels, labels_in_any_order
 from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of
 
@@ -32,7 +32,7 @@ def strata_of(y):
     if form == "dataframe":
         return None, binary_entries(dataframe_entries(y))
     if form != "collections":
-        return None, binary_entries(y)
+        return None, binary_entries(rows_as_array(y) if form == "rows" else y)
     rows = [set(row) for row in label_rows(y)]
     number = _numbered(set().union(*rows))
     return None, matrix_of([sorted(number[label] for label in row) for row in rows], len(number))

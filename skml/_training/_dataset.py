@@ -142,9 +142,22 @@ def _like(array, model):
 def _warn_of_missing_labels(Y, classes):
     if not has_missing(Y):
         return
-    labels = classes[column_sums(missing_entries(Y)) == Y.shape[0]].tolist()
+    positives, n_missing = column_sums(Y == 1), column_sums(missing_entries(Y))
+    negatives = Y.shape[0] - n_missing - positives
+    labels = classes[n_missing == Y.shape[0]].tolist()
     if labels:
         warn_once(
             f"y has no observed entry for the labels {format_some(labels, len(classes))}: all are NaN, and these labels "
             "cannot be learned."
+        )
+    one_sided = [
+        (kind, classes[own & (n_missing < Y.shape[0])].tolist())
+        for kind, own in (("0", negatives == 0), ("1", positives == 0))
+    ]
+    found = [f"no {kind} for {format_some(labels, len(classes))}" for kind, labels in one_sided if labels]
+    if found:
+        warn_once(
+            f"y has NaN, and {' and '.join(found)}: these labels will be predicted for every row or for none. If NaN "
+            "means that a row does not have the label, fill it: y.fillna(0). Otherwise add rows that are known not to "
+            "have the labels."
         )

@@ -221,7 +221,9 @@ def test_the_house_has_few_boxes_and_arrows():
     graph.pop("skml")  # the package itself, which only names what is public
     floors = floors_of({box: below - {"skml"} for box, below in graph.items()})
     n_arrows = sum(len(below - {"skml"}) for below in graph.values())
-    print(f"\nboxes on the top level / floors / arrows between them: {len(graph)} / {max(floors.values()) + 1} / {n_arrows}")
+    print(
+        f"\nboxes on the top level / floors / arrows between them: {len(graph)} / {max(floors.values()) + 1} / {n_arrows}"
+    )
     assert len(graph) <= 20
 
 
@@ -232,7 +234,9 @@ def test_x_walks_down_through_a_fit(X, Y):
     functions, climbs = set(), 0
 
     def is_x(value):
-        return value is X or (isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.may_share_memory(value, X))
+        return value is X or (
+            isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.may_share_memory(value, X)
+        )
 
     def watch(frame, event, _):
         nonlocal climbs

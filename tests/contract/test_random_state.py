@@ -59,7 +59,7 @@ def test_no_global_state_is_changed(model, X, Y):
     before = random.getstate(), np.random.get_state()[1].tobytes()
     clf = tiny(model, random_state=0).fit(X, Y)
     clf.predict(X)
-    pickle.loads(pickle.dumps(clf)).to_keras()  # noqa: B018
+    pickle.loads(pickle.dumps(clf)).to_keras()
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
     tf.random.normal((1,))  # raises where op determinism is on and no seed is set
 

@@ -71,7 +71,9 @@ def test_what_an_unknown_cell_would_have_been_does_not_matter(X, Y):
         clf = KerasMultiLabelClassifier(**params).fit(X, entries)
     untrained = KerasMultiLabelClassifier(**{**params, "learning_rate": 1e-30}).fit(X, Y)
     # The weights of the unit of label 2 are those that it started with.
-    np.testing.assert_array_equal(clf.trained_network().weights[2][..., 2], untrained.trained_network().weights[2][..., 2])
+    np.testing.assert_array_equal(
+        clf.trained_network().weights[2][..., 2], untrained.trained_network().weights[2][..., 2]
+    )
     assert not np.array_equal(clf.trained_network().weights[2][..., 1], untrained.trained_network().weights[2][..., 1])
 
 

@@ -36,7 +36,7 @@ def test_an_indicator_is_its_own_matrix_and_comes_back(form, Y):
     assert sparse.issparse(answer) == sparse.issparse(y)
     assert isinstance(answer, sparse.sparray) == isinstance(y, sparse.sparray)
     np.testing.assert_array_equal(to_dense(answer), Y)
-    if hasattr(y, "dtype") and y.dtype != object:
+    if isinstance(getattr(y, "dtype", None), np.dtype) and y.dtype != object:
         assert answer.dtype == y.dtype
     np.testing.assert_array_equal(to_dense(encoder.transform(answer)), Y)
 
