@@ -10,9 +10,9 @@
 All of them accept ``y`` in the same forms. Only the score functions of `skml.metrics` require 0/1 matrices; use its
 scorers for label sets. Importing this package imports neither Keras nor TensorFlow.
 
-A pickle or joblib file can run any code when it is loaded, so load only files that you trust. A file of skops cannot: it
-creates only objects of trusted types. ``SKOPS_TRUSTED`` names the types of this package that a Pipeline with the default
-network needs, in addition to scikit-learn's::
+A pickle or joblib file can run any code when it is loaded, so load only files that you trust. A file of skops cannot:
+it creates only objects of trusted types. ``SKOPS_TRUSTED`` names the types of this package that a Pipeline with the
+default network needs, in addition to scikit-learn's::
 
     skops.io.dump(pipeline, "model.skops")
     pipeline = skops.io.load("model.skops", trusted=skml.SKOPS_TRUSTED)

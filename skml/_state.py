@@ -71,7 +71,7 @@ def from_plain(value):
         return _CONTAINERS[state]
     if name not in _BY_NAME:
         raise ValueError(
-            f"The state of the estimator contains an unknown {name!r}: the file is damaged, or was made by a newer skml."
+            f"The state of the estimator contains an unknown {name!r}: the file is damaged or of a newer skml."
         )
     parts = {part: from_plain(plain) for part, plain in state.items()}
     kind = _BY_NAME[name]

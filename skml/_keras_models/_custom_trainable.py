@@ -143,7 +143,7 @@ def _check_outputs(model, outputs, spec):
     n_outputs = spec.meta["n_outputs_"]
     if isinstance(outputs, list | tuple | dict):
         raise ValueError(
-            f"The network has {len(outputs)} outputs, but one output of {n_outputs} units is needed. End it in a single "
+            f"The network has {len(outputs)} outputs, but one output of {n_outputs} units is needed. End it in one "
             'Dense(meta["n_outputs_"], meta["output_activation_"]), or concatenate the outputs.'
         )
     if len(outputs.shape) != 2 or outputs.shape[-1] != n_outputs:

@@ -1,4 +1,4 @@
-"""Which of its forms y has, and how its items are read."""
+"""Detect the form of ``y`` and read its items."""
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
@@ -13,19 +13,20 @@ from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_lab
 from skml._targets._rows import are_indicator_rows, as_items, refuse_binary_rows
 from skml._targets._warnings import warn_once
 
-FORMS = """y must be one of
-  - a list (or Series, or 1-D object array) of label collections: [{"a", "b"}, {"b"}, set()]
-  - a 2-D array, sparse matrix or DataFrame of 0 and 1, one column per label: [[1, 1], [0, 1], [0, 0]];
-    NaN is a missing label
-  - a 1-D array of one label per row: ["a", "b", "a"]"""
+FORMS = """y must have one of these forms:
+  - multi-label, label sets: a list, Series or 1-D object array with one collection of labels per sample,
+    such as [{"a", "b"}, {"b"}, set()]
+  - multi-label, indicator: a 2-D array, sparse matrix or DataFrame of shape (n_samples, n_labels) of 0 and 1,
+    such as [[1, 1], [0, 1], [0, 0]]; NaN marks a missing label
+  - single-label (binary or multi-class): an array of shape (n_samples,), such as ["a", "b", "a"]"""
 
 
 def as_array(y):
-    """Return Series, tensors, memoryviews and the like as arrays, Arrow tables as DataFrames."""
+    """Convert array-likes (Series, tensors, memoryviews) to arrays and Arrow tables to DataFrames."""
     if isinstance(y, np.ma.MaskedArray):
         return _unmasked(y)
     if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
-        return y.to_pandas()  # a pyarrow.Table is an array, too, but one without the names of its columns
+        return y.to_pandas()  # np.asarray of a pyarrow.Table would lose the column names
     has_array = hasattr(y, "__array__") or isinstance(y, memoryview)
     if has_array and not (is_dataframe(y) or sparse.issparse(y)):
         y = np.asarray(y)
@@ -43,18 +44,22 @@ def _differ(items, y):
 
 
 def _unmasked(y):
-    """Return a masked ``y`` as an array, in which NaN stands for a masked entry, where an entry may be unknown."""
+    """Return a masked ``y`` as a plain array, with NaN for the masked entries of an indicator."""
     if not np.ma.is_masked(y):
         return np.asarray(y)
     if y.ndim != 2 or y.dtype.kind not in "biuf":
         raise ValueError(
-            f"y is a masked array of shape {y.shape} and dtype {y.dtype} with masked items. Only entries of a 2-D "
-            "indicator of 0 and 1 may be masked, that is unknown; leave out the rows without a label."
+            f"y is a masked array of shape {y.shape} and dtype {y.dtype} with masked items. Only a 2-D indicator of 0 "
+            "and 1 may have masked entries, which are missing labels. Remove the masked rows from X and y."
         )
     return y.astype(y.dtype if y.dtype.kind == "f" else np.float64).filled(np.nan)
 
 
 def form_of(y):
+    """Return the form of ``y``: "dataframe", "sparse", "indicator", "rows", "single" or "collections".
+
+    "rows" are lists of 0 and 1, which are an indicator unless ``classes`` makes them collections of ids.
+    """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None.\n" + FORMS)
     if is_dataframe(y):
@@ -66,8 +71,12 @@ def form_of(y):
     if isinstance(y, np.ndarray) and y.ndim != 1:
         return _form_of_array(y)
     if isinstance(y, Set):
-        raise ValueError(f"Got y of type {type(y).__name__}, which has no order that goes with X.\n" + FORMS)
-    if isinstance(y, str | bytes | Mapping) or not hasattr(type(y), "__len__"):  # a class has it, and no length
+        raise ValueError(
+            f"Got y of type {type(y).__name__}, which is unordered, so that its items cannot be matched with the rows "
+            "of X.\n" + FORMS
+        )
+    # Ask the type: a class such as ``list`` has the attribute __len__, but no length.
+    if isinstance(y, str | bytes | Mapping) or not hasattr(type(y), "__len__"):
         raise ValueError(f"Got y of type {type(y).__name__}.\n" + FORMS)
     if isinstance(y, np.ndarray) and y.dtype.kind in "biufcUSMm":
         return "single"
@@ -81,8 +90,8 @@ def _form_of_array(y):
         return "single"
     if y.dtype.kind in "US" or (y.dtype == object and any(isinstance(v, str) for v in y.flat)):
         raise ValueError(
-            "A 2-D array of strings is not an indicator. If each row lists the labels of a sample, pass y.tolist().\n"
-            + FORMS
+            "y is a 2-D array of strings, which is not an indicator of 0 and 1. If each row lists the labels of a "
+            "sample, pass y.tolist().\n" + FORMS
         )
     return "indicator"
 
@@ -91,47 +100,52 @@ def _form_of_items(y):
     items = list(y)
     if not items:
         raise ValueError("y has no rows.\n" + FORMS)
-    check_known(items)
+    check_no_missing_items(items)
     scalar = [isinstance(item, str | bytes | Number | np.generic) for item in items]
     if all(scalar):
         return "single"
     if any(scalar):
-        label_rows(items)  # raises, naming the item
+        label_rows(items)  # raises an error that names the item
     if any(np.ndim(item) > 1 for item in items if isinstance(item, np.ndarray)):
-        raise ValueError("y must have 1 or 2 dimensions; got rows that are 2-D.\n" + FORMS)
+        raise ValueError("y must have 1 or 2 dimensions; got items that are 2-D arrays.\n" + FORMS)
     if are_indicator_rows(items):
         return "rows"
     refuse_binary_rows(items)
     return "collections"
 
 
-def check_known(items):
-    """Make sure that no item of ``y`` is missing."""
+def check_no_missing_items(items):
+    """Raise a ValueError if an item of ``y`` is None, NaN, NaT or pd.NA."""
     row = next((i for i, item in enumerate(items) if is_missing(item)), None)
     if row is not None:
         raise ValueError(
-            f"y holds {items[row]!r} as an item, first in row {row}. A row without labels is an empty collection, such "
-            "as (); where each row has one label, leave out the rows without one."
+            f"y has the missing value {items[row]!r} as an item, first in row {row}. For multi-label y, write a sample "
+            "without labels as an empty collection, such as (). For single-label y, remove the rows without a label "
+            "from X and y."
         )
 
 
 def are_label_ids(rows, labels, strict=True):
-    """Whether rows of 0 and 1 are better read as ids: with `strict`, if they cannot be an indicator."""
-    known = set(labels)
+    """Return whether rows of 0 and 1 are collections of label ids.
+
+    With `strict`, rows that have one value for each label are an indicator.
+    """
+    label_set = set(labels)
     if (strict and len(rows[0]) == len(labels)) or any(len(set(row)) < len(row) for row in rows):
         return False
-    return all(value in known for row in rows for value in row)
+    return all(value in label_set for row in rows for value in row)
 
 
 def rows_as_array(rows):
-    """Return rows of 0, 1 and NaN in any container as a 2-D array."""
+    """Return rows of 0, 1 and NaN, in any container, as a 2-D array."""
     return np.asarray([list(row) for row in rows])
 
 
 def check_rows(X, y):
-    """Make sure that ``y`` has a row for each of X, before its items are looked at.
+    """Raise a ValueError if X and ``y`` have different numbers of rows.
 
-    What is no ``y`` at all, such as the name of an array that dask-ml's Incremental passes for a 2-D one, is told so.
+    Call this before reading the items of ``y``, so that the error names the type of a ``y`` that is no target at all:
+    dask-ml's Incremental passes the name of an array in place of a 2-D ``y``.
     """
     shape = y.shape if hasattr(y, "shape") else (len(y),) if hasattr(type(y), "__len__") else ()
     if shape and shape[0] != X.shape[0]:
@@ -142,27 +156,31 @@ def check_rows(X, y):
 
 
 def is_dataframe(y):
+    """Return whether ``y`` is a pandas or polars DataFrame."""
     return hasattr(y, "columns") and hasattr(y, "to_numpy") and not sparse.issparse(y)
 
 
 def single_labels(y):
-    """Return one label per row as a 1-D array, after making sure that they are labels of one kind."""
+    """Return single-label ``y`` as a 1-D array, after checking that its labels have one type."""
     values = np.asarray(y)
     if values.dtype.kind == "c":
-        raise ValueError("y holds complex numbers, which are no labels. Complex data not supported.\n" + FORMS)
+        raise ValueError("y holds complex numbers, which cannot be labels. Complex data not supported.\n" + FORMS)
     values = column_or_1d(values, warn=True)
     if values.dtype.kind == "O" or isinstance(y, list | tuple):
         items = list(y) if isinstance(y, list | tuple) else values.tolist()
-        check_known(items)
-        sorted_labels(set(items), mend="Use one type.")  # NumPy would make 1 and "a" strings
+        check_no_missing_items(items)
+        sorted_labels(set(items), remedy="Use labels of one type.")  # NumPy would convert 1 and "a" to strings
         if all(isinstance(item, bool | np.bool_) for item in items):
-            values = values.astype(bool)  # objects, as pandas leaves them once an entry was missing
+            values = values.astype(bool)  # after dropna, pandas keeps booleans as objects
         _check_integers(items, values.dtype)
-        cut = [item for item in items if values.dtype.kind == "U" and item.endswith("\0")]
-        if cut:
-            raise ValueError(f"y holds {cut[0]!r}, and NumPy's strings end before a NUL: it would be another label.")
+        truncated = [item for item in items if values.dtype.kind == "U" and item.endswith("\0")]
+        if truncated:
+            raise ValueError(
+                f"y holds the label {truncated[0]!r}. NumPy removes NUL characters at the end of a string, so that it "
+                "would become another label. Remove them from the labels."
+            )
     if values.dtype.kind in "mM":
-        check_known(as_labels(values))
+        check_no_missing_items(as_labels(values))
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)
@@ -170,68 +188,77 @@ def single_labels(y):
 
 
 def _check_integers(items, dtype):
-    """Refuse integers that NumPy would round to floats, in which several may be one, or keep as objects."""
+    """Raise a ValueError for integers that NumPy rounds to floats, which can merge classes, or keeps as objects."""
     if dtype.kind in "fO" and all(isinstance(item, Integral) for item in items):
         raise ValueError(
-            f"Unknown label type: y holds integers from {min(items)} to {max(items)}, one per row, as dtype {dtype}. "
-            "They must fit into one dtype of NumPy's, int64 or uint64, and have it: pass "
-            "np.asarray(y, dtype=np.int64), or the labels as strings."
+            f"Unknown label type: y holds integers from {min(items)} to {max(items)} as dtype {dtype}. The labels of "
+            "single-label y must have an integer dtype, at most int64 or uint64. Pass np.asarray(y, dtype=np.int64), "
+            "or convert the labels to strings if they do not fit."
         )
 
 
-def warn_of_joined_labels(values):
-    """Warn if labels look like several: most of them joined by commas or the like, or labels there are; or as code."""
+def warn_about_joined_labels(values):
+    """Warn if string labels look like label sets.
+
+    They do if all are written as Python collections, if most contain a separator (",", ";" or "|"), or if one consists
+    of other labels joined by it.
+    """
     labels = (
         [value for value in np.unique(values).tolist() if isinstance(value, str)] if values.dtype.kind in "OUS" else []
     )
     if labels and all(map(_is_written_collection, labels)):
-        _warn_of_sets_in(max(labels, key=len), "ast.literal_eval(row)")
+        _warn_about_label_sets(max(labels, key=len), "ast.literal_eval(row)")
         return
     for separator in ",;|":
         joined = [label for label in labels if separator in label]
-        are_of_labels = any(set(map(str.strip, label.split(separator))) <= set(labels) for label in joined)
-        if are_of_labels or 2 * len(joined) > len(labels):
-            _warn_of_sets_in(joined[0], f"row.split({separator!r})")
+        are_joined_labels = any(set(map(str.strip, label.split(separator))) <= set(labels) for label in joined)
+        if are_joined_labels or 2 * len(joined) > len(labels):
+            _warn_about_label_sets(joined[0], f"row.split({separator!r})")
 
 
 def _is_written_collection(text):
-    """Whether a string is a list, tuple or set as Python writes it, such as those in a CSV file."""
+    """Return whether a string is the Python literal of a list, tuple or set, as pandas writes them to CSV files."""
     try:
         return text == "set()" or isinstance(ast.literal_eval(text), list | tuple | set)
     except (SyntaxError, ValueError):
         return False
 
 
-def _warn_of_sets_in(label, mend):
+def _warn_about_label_sets(label, expression):
     warn_once(
-        f"y holds strings such as {label!r}, each read as one label. If they are label sets, pass "
-        f"[{mend} for row in y]."
+        f"y holds strings such as {label!r}. Each string is read as one label. If the strings are label sets, pass "
+        f"[{expression} for row in y]."
     )
 
 
 def label_rows(y):
-    """Return label collections as lists of Python objects."""
+    """Return each collection of labels as a list of Python objects."""
     return [_label_row(row, i) for i, row in enumerate(y)]
 
 
 def _label_row(row, i):
     if not isinstance(row, Set | Sequence | np.ndarray) or isinstance(row, str | bytes):
-        raise ValueError(f"y[{i}] is {row!r}, where a collection of labels is expected. {_hint(row)}\n" + FORMS)
+        raise ValueError(f"y[{i}] must be a collection of labels; got {row!r}. {_hint(row)}\n" + FORMS)
     if getattr(row, "ndim", 1) != 1:
-        raise ValueError(f"y[{i}] is an array of {row.ndim} dimensions; a collection of labels has one.")
+        raise ValueError(f"y[{i}] must be a 1-D array of labels; got an array of {row.ndim} dimensions.")
     labels = as_labels(row)
     for label in labels:
         if not is_hashable(label):
-            raise ValueError(f"y[{i}] holds the label {label!r}, which is not hashable.\n" + FORMS)
+            raise ValueError(f"y[{i}] holds the label {label!r}, but labels must be hashable.\n" + FORMS)
         if is_missing(label):
             raise ValueError(
-                f"y[{i}] holds {label!r} as a label; leave it out. A row without labels is an empty collection, ()."
+                f"y[{i}] holds the missing value {label!r} as a label. Remove it; a sample without labels is an empty "
+                "collection, such as ()."
             )
     return labels
 
 
 def _hint(row):
     if isinstance(row, dict):
-        return "For rows of label -> 0 or 1 pass a DataFrame."
+        return "If y holds mappings from labels to 0 or 1, pass a DataFrame."
     is_label = isinstance(row, str | bytes) or (is_hashable(row) and not isinstance(row, Iterable))
-    return f"Write ({row!r},)." if is_label else "A row without labels is an empty collection, such as ()."
+    return (
+        f"Write a single label as ({row!r},)."
+        if is_label
+        else "Write a sample without labels as an empty collection, such as ()."
+    )

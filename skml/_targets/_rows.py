@@ -54,8 +54,8 @@ def refuse_binary_rows(items):
     has_one_width, repeats = _have_one_width(items), any(len(set(item)) < len(item) for item in items)
     if has_one_width and str in kinds:
         raise ValueError(
-            'y holds rows of the strings "0" and "1", which look like an indicator: pass np.array(y, dtype=int). If "0" '
-            'and "1" are labels, pass sets.'
+            'y holds rows of the strings "0" and "1", which look like an indicator: pass np.array(y, dtype=int). If '
+            '"0" and "1" are labels, pass sets.'
         )
     if has_one_width and None in kinds:
         raise ValueError(

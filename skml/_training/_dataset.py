@@ -147,7 +147,7 @@ def _warn_of_missing_labels(Y, classes):
     labels = classes[n_missing == Y.shape[0]].tolist()
     if labels:
         warn_once(
-            f"y has no observed entry for the labels {format_some(labels, len(classes))}: all are NaN, and these labels "
+            f"y has no observed entry for the labels {format_some(labels, len(classes))}: all are NaN, and they "
             "cannot be learned."
         )
     one_sided = [

@@ -80,7 +80,8 @@ def label_probabilities(
     [[('wet', 0.75), ('cold', 0.5)]]
     """
     check_scalar(k, "k", Integral, min_val=1)
-    proba, classes = estimator, X
+    proba: Any = estimator
+    classes: Any = X
     if hasattr(estimator, "predict_proba"):
         proba, classes = as_scores(estimator.predict_proba(X), estimator), labels_of(estimator)
     proba = check_array(proba, input_name="proba")
@@ -158,8 +159,8 @@ def label_report(
     if y is None:
         if hasattr(estimator, "predict_proba"):
             raise ValueError("y is missing. Call label_report(estimator, X, y), or label_report(y, proba).")
-        Y, proba, threshold, labels = check_probabilities(estimator, X, threshold, classes)
-        return _report_table(Y, proba, DecisionRule(threshold).decide(proba), threshold, labels)
+        Y, proba, thresholds, labels = check_probabilities(estimator, X, threshold, classes)
+        return _report_table(Y, proba, DecisionRule(thresholds).decide(proba), thresholds, labels)
     if threshold is not None or classes is not None:
         raise ValueError(
             "threshold and classes are only accepted by label_report(y, proba), as an estimator has thresholds and "
@@ -203,7 +204,7 @@ class LabelReportDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: Axes | ArrayLike | None = None, **kwargs: Any
+        cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: Axes | None = None, **kwargs: Any
     ) -> LabelReportDisplay:
         """Draw the report of a fitted estimator.
 
@@ -227,7 +228,7 @@ class LabelReportDisplay:
         *,
         threshold: float | Mapping[Any, float] | ArrayLike | None = None,
         classes: ArrayLike | None = None,
-        ax: Axes | ArrayLike | None = None,
+        ax: Axes | None = None,
         **kwargs: Any,
     ) -> LabelReportDisplay:
         """Draw the report of given probabilities.
@@ -246,7 +247,7 @@ class LabelReportDisplay:
 
     def plot(
         self,
-        ax: Axes | ArrayLike | None = None,
+        ax: Axes | None = None,
         *,
         sort_by: str | None = "support",
         max_labels: int | None = None,

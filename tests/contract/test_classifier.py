@@ -124,7 +124,7 @@ def test_another_number_of_features_is_refused(fitted, X):
 
 
 def test_weights_that_leave_no_row_are_refused(X, Y):
-    with pytest.raises(ValueError, match="class_weight .*weight above 0"):
+    with pytest.raises(ValueError, match=r"class_weight .*weight above 0"):
         KerasMultiLabelClassifier(class_weight={0: 0.0, 1: 0.0}).fit(X, Y[:, 0])
 
 
@@ -143,11 +143,11 @@ def test_attributes_are_there_after_fit_only(X, Y):
 
 
 def test_what_an_attribute_lacks_is_said(X, Y):
-    with pytest.raises(AttributeError, match="threshold_ .*fit"):
+    with pytest.raises(AttributeError, match=r"threshold_ .*fit"):
         _ = tiny().threshold_
-    with pytest.raises(AttributeError, match="tuned_threshold_ .* multi-label"):
+    with pytest.raises(AttributeError, match=r"tuned_threshold_ .* multi-label"):
         _ = tiny().fit(X, Y[:, 0]).tuned_threshold_
-    with pytest.raises(AttributeError, match="f1_macro.* fit"):
+    with pytest.raises(AttributeError, match=r"f1_macro.* fit"):
         _ = tiny().partial_fit(X, Y).set_params(threshold="f1_macro").threshold_
 
 

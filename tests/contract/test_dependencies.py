@@ -47,7 +47,7 @@ def test_rows_are_selected_counted_and_weighted():
     X = np.zeros((2, 1))
     weight = _dependencies._check_sample_weight([1, 2], X, dtype=np.float64, ensure_non_negative=True)
     assert weight.dtype == np.float64
-    with pytest.raises(ValueError, match="[Nn]egative"):
+    with pytest.raises(ValueError, match=r"[Nn]egative"):
         _dependencies._check_sample_weight([1, -2], X, dtype=np.float64, ensure_non_negative=True)
 
 
@@ -56,11 +56,11 @@ def test_versions_are_compared_by_number():
 
 
 def test_what_is_not_installed_is_named_with_its_cure():
-    with pytest.raises(ImportError, match="A plot needs the package nothing_here.*pip install nothing_here"):
+    with pytest.raises(ImportError, match=r"A plot needs the package nothing_here.*pip install nothing_here"):
         _dependencies.import_optional("nothing_here.sub", "A plot")
     with pytest.raises(ImportError, match=r"pip install 'skml\[onnx\]'"):
         _dependencies.import_optional("nothing_here", "The export", extra="onnx")
     with pytest.raises(
-        ModuleNotFoundError, match="Training needs nothing-here and nor-this, .*pip install nothing-here"
+        ModuleNotFoundError, match=r"Training needs nothing-here and nor-this, .*pip install nothing-here"
     ):
         _dependencies.check_installed("Training", "numpy", "nothing-here", "nor-this")

@@ -101,9 +101,8 @@ def test_every_output_activation_calibrated_or_not(n_members, kind, X, X32, Y):
     }[kind]
     clf = tiny(n_members=n_members, epochs=2, calibrate=False).fit(X, y)
     assert_same(clf, X32)
-    offset = (
-        0.0 if clf.trained_network().output_activation == "softmax" else np.full(clf.trained_network().widths[-1], 0.3)
-    )
+    network = clf.trained_network()
+    offset = 0.0 if network.output_activation == "softmax" else np.full(network.widths[-1], 0.3)
     calibrated = with_network(clf, calibration=Calibration(2.5, offset))
     assert np.abs(calibrated.predict_proba(X) - clf.predict_proba(X)).max() > 0.05
     assert_same(calibrated, X32)

@@ -184,7 +184,11 @@ def test_metrics_given_as_classes_keep_their_name(X, Y):
     ("loss", "column", "message"),
     [
         ("sparse_categorical_crossentropy", slice(None), "loss='sparse_categorical_crossentropy'.*multi-class"),
-        (keras.losses.SparseCategoricalCrossentropy(name="mine"), slice(None), "(?s)loss=.*SparseCategoricalCrossentropy.*multi-class"),
+        (
+            keras.losses.SparseCategoricalCrossentropy(name="mine"),
+            slice(None),
+            "(?s)loss=.*SparseCategoricalCrossentropy.*multi-class",
+        ),
         ("categorical_crossentropy", 0, "loss='categorical_crossentropy'.*binary.*loss=\"auto\""),
     ],
 )
@@ -234,7 +238,7 @@ def test_models_among_routed_parameters_are_copied(X, Y):
 
 
 def test_the_same_thing_given_twice_is_refused(X, Y):
-    with pytest.raises(ValueError, match="learning_rate .*optimizer__learning_rate"):
+    with pytest.raises(ValueError, match=r"learning_rate .*optimizer__learning_rate"):
         fit(X, Y, learning_rate=0.1, optimizer__learning_rate=0.1)
 
 

@@ -89,7 +89,7 @@ def test_tuned_and_calibrated(io, X, label_sets):
     assert types == OURS
     assert loaded[-1].tuned_threshold_ == clf.tuned_threshold_
     assert_same(clf.predict(X), loaded[-1].predict(X))
-    with pytest.raises(ValueError, match="threshold='f1_micro'.*pickled"):
+    with pytest.raises(ValueError, match=r"threshold='f1_micro'.*pickled"):
         loaded[-1].set_params(threshold="f1_micro").predict(X)
 
 

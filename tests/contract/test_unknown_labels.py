@@ -121,9 +121,9 @@ def test_x_val_may_hold_unknown_cells(X, Y, unknown):
 
 
 def test_losses_and_metrics_that_cannot_leave_cells_out_are_refused(X, unknown):
-    with pytest.raises(ValueError, match="NaN.*binary_crossentropy.*loss=\"auto\""):
+    with pytest.raises(ValueError, match=r'NaN.*binary_crossentropy.*loss="auto"'):
         KerasMultiLabelClassifier(loss="binary_crossentropy", **SMALL).fit(X, unknown)
-    with pytest.raises(ValueError, match="NaN.*metrics=None"):
+    with pytest.raises(ValueError, match=r"NaN.*metrics=None"):
         KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, unknown)
 
 
@@ -138,7 +138,7 @@ def test_losses_by_name_train_with_unknown_cells_and_class_weight(loss, X, unkno
 def test_missing_cells_of_object_arrays_and_metrics_of_x_val(X, Y, unknown):
     entries = pd.DataFrame(unknown).astype("Int64").to_numpy()
     np.testing.assert_array_equal(TargetEncoder().fit_transform(entries), unknown.astype(np.float32))
-    with pytest.raises(ValueError, match="NaN.*metrics=None"):
+    with pytest.raises(ValueError, match=r"NaN.*metrics=None"):
         KerasMultiLabelClassifier(metrics=["mae"], **SMALL).fit(X, Y, X_val=X, y_val=unknown)
 
 

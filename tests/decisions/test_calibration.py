@@ -104,5 +104,5 @@ def test_what_cannot_be_calibrated_is_refused(underfitted):
         KerasMultiLabelClassifier(calibrate=True, hidden_layer_sizes=4).partial_fit(X, Y)
     with pytest.raises(ValueError, match="'calibrate' parameter"):
         KerasMultiLabelClassifier(calibrate="platt").fit(X, Y)
-    with pytest.raises(ValueError, match="calibrate=True .*default network"):
+    with pytest.raises(ValueError, match=r"calibrate=True .*default network"):
         KerasMultiLabelClassifier(lambda: None, calibrate=True).fit(X, Y)

@@ -160,7 +160,7 @@ def test_custom_networks_and_other_classifiers_are_refused(X, Y):
 def test_bad_input_is_refused(fitted, X):
     with pytest.raises(ValueError, match=r"X must have exactly 1 row.* got 80.*X\[:1\]"):
         label_contributions(fitted, X, "a")
-    with pytest.raises(ValueError, match="label.* 'a', 'b', 'c'; got 'd'"):
+    with pytest.raises(ValueError, match=r"label.* 'a', 'b', 'c'; got 'd'"):
         label_contributions(fitted, X[:1], "d")
     with pytest.raises(ValueError, match="X has 4 features"):
         label_contributions(fitted, X[:1, :4], "a")

@@ -307,7 +307,7 @@ def test_the_lowest_validation_loss_is_marked():
 
 
 def test_an_estimator_without_epochs_has_no_training_curve(X, Y):
-    with pytest.raises(ValueError, match="LogisticRegression has no history_.*Fit it"):
+    with pytest.raises(ValueError, match=r"LogisticRegression has no history_.*Fit it"):
         TrainingCurveDisplay.from_estimator(LogisticRegression().fit(X, Y[:, 0]))
 
 

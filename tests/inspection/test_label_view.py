@@ -181,11 +181,11 @@ def test_it_is_a_fitted_classifier_that_is_never_fitted_nor_cloned(view, X, y_b)
 
 
 def test_estimators_and_labels_without_a_view_are_refused(fitted, X, Y):
-    with pytest.raises(ValueError, match="label.* 'a', 'b', 'c'; got 'A'"):
+    with pytest.raises(ValueError, match=r"label.* 'a', 'b', 'c'; got 'A'"):
         label_view(fitted, "A")
     with pytest.raises(NotFittedError):
         label_view(KerasMultiLabelClassifier(), "a")
-    with pytest.raises(AttributeError, match="OneVsRestClassifier has no predict_proba.*CalibratedClassifierCV"):
+    with pytest.raises(AttributeError, match=r"OneVsRestClassifier has no predict_proba.*CalibratedClassifierCV"):
         label_view(OneVsRestClassifier(LinearSVC()).fit(X, Y), 0)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from processes import run_python_in
 from skml import KerasMultiLabelClassifier
 
 BASE = {"epochs": 3, "random_state": 0}
@@ -248,3 +249,40 @@ def test_lambdas_and_functions_of_the_user_train_and_travel(X, Y):
     clf = KerasMultiLabelClassifier(builder, **BASE).fit(X, Y)
     network = pickle.loads(pickle.dumps(clf.trained_network()))
     np.testing.assert_array_equal(network.proba(X), clf.trained_network().proba(X))
+
+
+LAZY_BUILDER = """
+def build(meta):
+    import keras
+    return keras.Sequential([keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])])
+"""
+
+FITTING = """
+import joblib, numpy as np, lazy_builder
+from skml import KerasMultiLabelClassifier
+X = np.random.RandomState(0).randn(40, 5)
+joblib.dump(KerasMultiLabelClassifier(lazy_builder.build, epochs=1).fit(X, (X[:, :3] > 0).astype(int)), "clf.joblib")
+"""
+
+LOADING_WITHOUT_KERAS = """
+import sys
+from importlib.machinery import PathFinder
+
+class Hiding(PathFinder):
+    @classmethod
+    def find_spec(cls, name, *arguments):
+        return None if name.partition(".")[0] in ("keras", "tensorflow") else super().find_spec(name, *arguments)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
+import joblib
+try:
+    joblib.load("clf.joblib")
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+
+def test_loading_a_custom_network_without_keras_says_what_to_install(tmp_path):
+    (tmp_path / "lazy_builder.py").write_text(LAZY_BUILDER)
+    run_python_in(tmp_path, FITTING)
+    assert "pip install tensorflow" in run_python_in(tmp_path, LOADING_WITHOUT_KERAS)

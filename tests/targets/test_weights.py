@@ -82,7 +82,7 @@ def test_bad_class_weights_are_refused(class_weight, message, X, label_sets):
 
 
 def test_class_weight_needs_our_own_loss(X, Y):
-    with pytest.raises(ValueError, match="class_weight .*losses auto, focal and asymmetric"):
+    with pytest.raises(ValueError, match=r"class_weight .*losses auto, focal and asymmetric"):
         KerasMultiLabelClassifier(class_weight="balanced", loss="binary_crossentropy").fit(X, Y)
 
 

@@ -27,7 +27,7 @@ def test_partial_fit_goes_on_epoch_by_epoch(X, Y):
 
 def test_partial_fit_takes_the_label_space(X, label_sets):
     clf = tiny()
-    with pytest.raises(ValueError, match="classes.*first.*partial_fit"):
+    with pytest.raises(ValueError, match=r"classes.*first.*partial_fit"):
         clf.partial_fit(X, label_sets)
     clf.partial_fit(X[:10], [{"a"}] * 10, classes=["a", "b", "c", "d"])
     clf.partial_fit(X, label_sets, classes=["a", "b", "c", "d"])

@@ -266,7 +266,7 @@ def test_a_failed_call_leaves_the_estimator_as_it_was(X, Y4):
     clf = tiny(callbacks=None).partial_fit(X, Y4[:, :3], classes=FEW)
     before, proba = dict(vars(clf)), clf.predict_proba(X)
     clf.set_params(learning_rate=1e30)
-    with pytest.raises(ValueError, match="diverged.*learning_rate"):
+    with pytest.raises(ValueError, match=r"diverged.*learning_rate"):
         clf.partial_fit(X, in_order(Y4, MORE), classes=MORE)
     assert {**vars(clf), "learning_rate": None} == before
     np.testing.assert_array_equal(clf.predict_proba(X), proba)
@@ -306,7 +306,7 @@ def builder(meta):
 
 def test_a_custom_network_keeps_its_outputs(X, Y4):
     clf = tiny(builder).partial_fit(X, Y4[:, :3])
-    with pytest.raises(ValueError, match="classes.*new estimator"):
+    with pytest.raises(ValueError, match=r"classes.*new estimator"):
         clf.partial_fit(X, Y4, classes=range(4))
     assert clf.partial_fit(X, Y4[:, :3]).n_iter_ == 2
 

@@ -48,7 +48,7 @@ def test_one_label_can_be_adjusted_without_losing_the_others(clf):
 def test_what_fit_tuned_is_pickled_and_what_it_did_not_tune_says_so(clf):
     loaded = pickle.loads(pickle.dumps(fitted(threshold="f1_macro")))
     np.testing.assert_array_equal(loaded.threshold_, fitted(threshold="f1_macro").threshold_)
-    with pytest.raises(ValueError, match="threshold='f1_micro'.*pickled"):
+    with pytest.raises(ValueError, match=r"threshold='f1_micro'.*pickled"):
         loaded.set_params(threshold="f1_micro").predict(X)
 
 
@@ -62,7 +62,7 @@ def test_a_threshold_tuned_before_partial_fit_is_said_to_be_stale():
 
 def test_a_threshold_that_was_not_tuned_before_partial_fit_is_refused(clf):
     clf.partial_fit(X, SETS)
-    with pytest.raises(ValueError, match="threshold='f1_micro'.*partial_fit"):
+    with pytest.raises(ValueError, match=r"threshold='f1_micro'.*partial_fit"):
         clf.set_params(threshold="f1_micro").predict(X)
 
 
