@@ -98,6 +98,10 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         infinite one for `decision_function`.
     best_k_ : int or None
         Number of labels predicted for each row, for ``scoring="top_k"``.
+    best_max_labels_ : int or None
+        Largest number of labels predicted for a row: `best_k_` for ``scoring="top_k"``. For a precision guarantee over
+        all labels, it is the largest number that a row of the tuning data gets, and protects the guarantee against
+        rare rows with many wrong labels. None sets no limit.
     best_score_ : float
         Score of the tuned thresholds on the out-of-fold probabilities. It is micro-F1 for "top_k" and "proportion", the
         precision of all predicted labels (NaN if none is predicted) for a guarantee of precision, and the mean recall
@@ -234,7 +238,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             self.cv_results_ = {"thresholds": scale.tried, "scores": np.array(scores)}
         threshold = scale.scores(rule.threshold)
         self.best_threshold_ = as_scalar(threshold) if not encoder.is_multilabel else threshold
-        self.best_k_ = rule.max_labels
+        self.best_k_ = rule.max_labels if self.scoring == "top_k" else None
+        self.best_max_labels_ = rule.max_labels
         self.estimator_, self.target_encoder_, self.classes_ = estimator, encoder, encoder.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
@@ -346,7 +351,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     def decision_rule(self) -> DecisionRule:
         """Return the rule by which `predict` turns scores into labels; for the other modules of skml."""
         check_is_fitted(self)
-        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_k_)
+        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_max_labels_)
 
     def _columns(self, X, method):
         """Call a method of the fitted estimator and return its output with one column for each of ``classes_``."""

@@ -4,7 +4,7 @@
 
 FOLDER holds a ``loader.py`` whose ``load(name)`` returns X_train, Y_train, X_test, Y_test and a dict. Each split draws
 two thirds of all rows for training and one third for testing. One classifier is fitted for each split, and all
-thresholds are computed from its out-of-fold probabilities. The columns of the table are means over the splits:
+guarantees are kept by its out-of-fold probabilities. The columns of the table are means over the splits:
 
 "guaranteed": the target level. "reached": the precision or recall on the test rows, over splits with any prediction.
 "broken": the fraction of splits that reach less than the target; by label, the fraction of labels. For precision, 5 %
@@ -24,8 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skml import KerasMultiLabelClassifier
-from skml._decisions._rule import DecisionRule
-from skml._decisions._tuning import guaranteed_threshold
+from skml._decisions._tuning import guaranteed_rule
 from skml.model_selection import cross_val_predict_proba
 
 SETS = ("flags", "emotions", "yeast", "enron", "reuters21578_tfidf", "goemotions_tfidf")
@@ -34,17 +33,17 @@ GUARANTEES += ["precision>=0.9 by label", *(f"recall>={level}" for level in (0.8
 
 
 def logistic(X, Y, X_test, seed):
-    """Return out-of-fold probabilities, from five folds, and test probabilities of logistic regressions."""
+    """Return what gives the rule of a guarantee, from five folds, and test probabilities of logistic regressions."""
     scaler = "passthrough" if hasattr(X, "tocsr") else StandardScaler()
     model = make_pipeline(scaler, OneVsRestClassifier(LogisticRegression(solver="liblinear", max_iter=300)))
     oof_proba = cross_val_predict_proba(model, X, Y, cv=5, random_state=seed)
-    return oof_proba, model.fit(X, Y).predict_proba(X_test)
+    return lambda guarantee: guaranteed_rule(Y, oof_proba, guarantee), model.fit(X, Y).predict_proba(X_test)
 
 
 def network(X, Y, X_test, seed):
-    """Return out-of-fold probabilities and test probabilities of one fit of the network."""
+    """Return what gives the rule of a guarantee, and test probabilities, of one fit of the network."""
     clf = KerasMultiLabelClassifier(random_state=seed).fit(X, Y)
-    return clf.oof_proba_, clf.predict_proba(X_test)
+    return lambda guarantee: clf.set_params(threshold=guarantee).decision_rule(), clf.predict_proba(X_test)
 
 
 MODELS = {"skml": network, "logistic": logistic}
@@ -66,9 +65,9 @@ def split(data, seed):
     return X[train], Y[train][:, used].astype(np.int64), X[test], Y[test][:, used].astype(np.int64)
 
 
-def outcome(guarantee, threshold, Y, proba):
+def outcome(guarantee, rule, Y, proba):
     """Return the columns of the table for one guarantee and one split."""
-    level, decisions, truth = float(guarantee.split(">=")[1].split()[0]), DecisionRule(threshold).decide(proba), Y == 1
+    level, decisions, truth = float(guarantee.split(">=")[1].split()[0]), rule.decide(proba), Y == 1
     right, predicted, n_true = decisions & truth, decisions.sum(), truth.sum(axis=1)
     if guarantee.startswith("recall"):
         reached = np.mean(right.sum(axis=1)[n_true > 0] / n_true[n_true > 0])
@@ -79,7 +78,7 @@ def outcome(guarantee, threshold, Y, proba):
         columns = decisions.any(axis=0)
         shares = right.sum(axis=0)[columns] / decisions.sum(axis=0)[columns]
         broken = np.mean(shares < level) if len(shares) else np.nan
-    never = np.mean(np.asarray(threshold) > 1)
+    never = np.mean(np.asarray(rule.threshold) > 1)
     return level, reached, broken, right.sum() / n_true.sum(), decisions.any(axis=1).mean(), never
 
 
@@ -101,11 +100,9 @@ def main():
             runs = {guarantee: [] for guarantee in GUARANTEES}
             for seed in range(arguments.splits):
                 X, Y, X_test, Y_test = split(data, seed)
-                oof_proba, proba = MODELS[model](X, Y, X_test, seed)
+                rule_of, proba = MODELS[model](X, Y, X_test, seed)
                 for guarantee in GUARANTEES:
-                    runs[guarantee].append(
-                        outcome(guarantee, guaranteed_threshold(Y, oof_proba, guarantee), Y_test, proba)
-                    )
+                    runs[guarantee].append(outcome(guarantee, rule_of(guarantee), Y_test, proba))
             print(f"\n{name + ', ' + model:30s}" + "".join(f"{word:>10s}" for word in head))
             for guarantee, rows in runs.items():
                 print(f"{guarantee:30s}" + "".join(f"{mean:10.3f}" for mean in np.nanmean(rows, axis=0)), flush=True)

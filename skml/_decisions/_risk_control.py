@@ -8,8 +8,8 @@ from scipy.special import betainc, betaincinv, expit
 from skml._decisions._calibration import binned
 from skml._decisions._entries import as_probabilities
 from skml._decisions._guarantees import CONFIDENCE, NEVER
+from skml._decisions._rule import DecisionRule
 from skml._decisions._search import midpoint, next_below, positive_entries
-from skml._targets._weights import effective_rows
 
 # How likely a guarantee may be broken.
 _RISK = 1 - CONFIDENCE
@@ -28,7 +28,8 @@ class PredictionCounts(NamedTuple):
     """Sums over the tags that are applied at each threshold of a grid, from the highest down, shape (n_thresholds,).
 
     A row of weight w with k tags, of which e are wrong, adds w k to `tags`, w e to `wrong`, and the products that
-    the others are named after; `expected` is the sum of the tags' weighted probabilities.
+    the others are named after; `expected` is the sum of the tags' weighted probabilities. No row, seen or not, may add
+    more than `heaviest` to `tags`.
     """
 
     tags: np.ndarray
@@ -38,25 +39,30 @@ class PredictionCounts(NamedTuple):
     square_tags: np.ndarray  # (w k)^2
     tags_wrong: np.ndarray  # w^2 k e
     square_wrong: np.ndarray  # (w e)^2
+    heaviest: np.ndarray
 
     def rows(self):
-        """Return the effective number of rows, if the tags of a row are all right or all wrong (Kish, 1965)."""
-        return self.tags**2 / self.square_tags
+        """Return how many of the heaviest rows there may be have so many tags."""
+        return self.tags / self.heaviest
 
     def entries(self):
         """Return the effective number of tags, if those of a row are independent."""
         return self.tags**2 / self.square_weights
 
     def effective(self):
-        """Return the number of independent tags that tell as much, by what is seen of a row's wrong tags.
+        """Return the number of independent tags that tell as much, by how the wrong ones cluster in rows.
 
         It is the number for which the binomial variance is that of the share of wrong tags, a ratio of two sums over
-        rows; at most all tags, and the number of rows where none is wrong and nothing is seen.
+        rows, one of which is added: the heaviest, wrong as a whole. A few such rows can make the precision, and most
+        samples hold none of them.
         """
-        share = self.wrong / self.tags
+        tags, wrong = self.tags + self.heaviest, self.wrong + self.heaviest
+        share = wrong / tags
         spread = self.square_wrong - 2 * share * self.tags_wrong + share**2 * self.square_tags
-        seen = (share > 0) & (spread > 0)
-        number = np.divide(share * (1 - share) * self.tags**2, spread, out=self.rows(), where=seen)
+        spread = spread + ((1 - share) * self.heaviest) ** 2
+        number = np.divide(
+            share * (1 - share) * tags * self.tags, spread, out=self.rows(), where=self.wrong < self.tags
+        )
         return np.minimum(number, self.entries())
 
     def p_values(self, level):
@@ -111,14 +117,19 @@ def rows_needed(level, risk=_RISK):
 
 
 def common_threshold_for_precision(entries, guarantee):
-    """Return the lowest threshold for all labels that keeps a guarantee of precision, else `NEVER`, and what to say."""
+    """Return the rule with the lowest threshold for all labels that keeps a guarantee of precision, and what to say.
+
+    Without such a threshold it is `NEVER`. The rule gives no row more labels than a row has here: what rows may weigh
+    is known then, also of those that are too rare to be here.
+    """
     grid = _grid(entries, guarantee.level)
-    tags = _count_predictions(entries, grid)
+    tags, max_labels = _count_predictions(entries, grid)
     is_applied = tags.tags > 0
     grid, tags = grid[is_applied], PredictionCounts(*(sums[is_applied] for sums in tags))
     lowest = tags.lowest(guarantee.level)
     if lowest is not None:
-        return float(grid[lowest]), None
+        most = int(max_labels[is_applied][lowest])
+        return DecisionRule(float(grid[lowest]), max_labels=most if most < entries.proba.shape[1] else None), None
     return NEVER, (
         f"No threshold reaches {str(guarantee)!r} with {CONFIDENCE:.0%} confidence: {_best(grid, tags, guarantee)}. "
         "No label is predicted."
@@ -152,16 +163,17 @@ def _grid_sizes(level, most):
 
 
 def _count_predictions(entries, grid):
-    """Return the `PredictionCounts` of thresholds for all labels."""
+    """Return the `PredictionCounts` of thresholds for all labels, and the most labels that each gives a row."""
     ascending, width = grid[::-1], len(grid) + 1
-    totals = np.zeros((7, len(grid)))
+    totals, most = np.zeros((7, len(grid))), np.zeros(len(grid))
     for truth, known, p, weight in entries.by_rows(width):
         at = np.searchsorted(ascending, p, side="right") + width * np.arange(len(p))[:, None]
-        amounts = (known, known & ~truth, known * p)
-        k, e, expected = (_applied(at, amount, len(p), width) for amount in amounts)
+        amounts = (known, known & ~truth, known * p, np.ones_like(known))
+        k, e, expected, given = (_applied(at, amount, len(p), width) for amount in amounts)
         totals[:3] += [weight @ amount for amount in (k, e, expected)]
         totals[3:] += [weight**2 @ amount for amount in (k, k**2, k * e, e**2)]
-    return PredictionCounts(*totals)
+        most = np.maximum(most, given.max(axis=0))
+    return PredictionCounts(*totals, heaviest=entries.weight.max() * most), most
 
 
 def _applied(at, amount, n_rows, width):
@@ -174,7 +186,8 @@ def label_thresholds_for_precision(entries, guarantee):
     """Return for each label the lowest threshold that keeps a guarantee of precision, else `NEVER`, and what to say."""
     thresholds = np.full(entries.proba.shape[1], NEVER)
     for labels, p, weight, truth in entries.by_labels():
-        thresholds[labels] = [_for_label(*row, guarantee.level) for row in zip(p, weight, truth, strict=True)]
+        rows = zip(p, weight, truth, strict=True)
+        thresholds[labels] = [_for_label(*row, guarantee.level, entries.weight.max()) for row in rows]
     n_never = int((thresholds == NEVER).sum())
     if not n_never:
         return thresholds, None
@@ -186,7 +199,7 @@ def label_thresholds_for_precision(entries, guarantee):
     )
 
 
-def _for_label(p, weight, truth, level):
+def _for_label(p, weight, truth, level, heaviest):
     """Return the threshold of one label, of entries from the most probable to the unknown ones, whose p is -1."""
     n_known = np.count_nonzero(p >= 0)
     p = np.append(p[:n_known], -1.0)
@@ -197,7 +210,7 @@ def _for_label(p, weight, truth, level):
     ends = ends[np.unique(np.searchsorted(ends, np.ceil(numbers) - 1))]
     w, e = weight[:n_known], weight[:n_known] * ~truth[:n_known]
     sums = [np.cumsum(amount)[ends] for amount in (w, e, w * p[:-1], w**2, e**2)]
-    tags = PredictionCounts(*sums[:4], sums[3], sums[4], sums[4])
+    tags = PredictionCounts(*sums[:4], sums[3], sums[4], sums[4], np.full(len(ends), heaviest))
     lowest = tags.lowest(level)
     return NEVER if lowest is None else midpoint(max(p[ends[lowest] + 1], 0.0), p[ends[lowest]])
 
@@ -215,7 +228,7 @@ def common_threshold_for_recall(entries, guarantee):
     rows, columns = positive_entries(entries.Y)
     n_true = np.bincount(rows, minlength=len(entries.weight))
     weight = np.where(n_true > 0, entries.weight, 0.0)
-    n = effective_rows(weight) if rows.size else 0.0
+    n = weight.sum() / weight.max() if rows.size else 0.0  # the next row may weigh as much as the heaviest
     if 1 / (n + 1) > 1 - guarantee.level + _ROUNDING:
         return 0.0, (
             f"{str(guarantee)!r} needs {np.ceil(guarantee.level / (1 - guarantee.level) - _ROUNDING):.0f} rows with a "

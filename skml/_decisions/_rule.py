@@ -81,6 +81,8 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     elif tuned is None:
         threshold = DEFAULT_THRESHOLD
     elif threshold in tuned:
+        if max_labels is None:
+            max_labels = tuned.max_labels(threshold)
         threshold = tuned[threshold]
     else:
         raise ValueError(

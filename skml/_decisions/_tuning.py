@@ -34,6 +34,7 @@ from skml._decisions._search import (
     best_on_grid,
     maximize_micro_f1,
     plug_in,
+    positive_entries,
     shrink_to_common,
 )
 from skml._targets._warnings import warn_once
@@ -53,11 +54,16 @@ class TunedThresholds:
     ----------
     Y, proba, sample_weight
         As `tune` takes them. They are not pickled: then only what was found is left.
+    average : ndarray of shape (n_positive_entries,), default=None
+        The probabilities of the positive entries in a row after the other, if those that decide are not like `proba`:
+        the average of several networks is less sure than each, and a guarantee of recall must know it.
     """
 
-    def __init__(self, Y=None, proba=None, sample_weight=None):
+    def __init__(self, Y=None, proba=None, sample_weight=None, average=None):
         self._entries = None if Y is None else (Y, proba, sample_weight)
+        self._average = average
         self._found = {}
+        self._max_labels = {}  # of the rules that have one
 
     def __contains__(self, name):
         return _canonical(name) in self._found or self._entries is not None
@@ -66,8 +72,18 @@ class TunedThresholds:
         name = _canonical(name)
         if name not in self._found:
             Y, proba, sample_weight = self._entries
-            self._found[name] = tune(Y, proba, name, sample_weight=sample_weight).rule.threshold
+            if name.startswith("recall") and self._average is not None:
+                proba = proba.copy()
+                proba[positive_entries(Y)] = self._average
+            rule = tune(Y, proba, name, sample_weight=sample_weight).rule
+            self._max_labels[name] = rule.max_labels
+            self._found[name] = rule.threshold
         return self._found[name]
+
+    def max_labels(self, name):
+        """Return the most labels of a row under a rule, found with its threshold; None if it sets no limit."""
+        self[name]
+        return self._max_labels.get(_canonical(name))
 
     def previous(self, columns=None):
         """Return what was found, for training that goes on: what it was found from no longer holds.
@@ -78,7 +94,7 @@ class TunedThresholds:
             Of labels that became others: where each was, -1 for a new one.
         """
         earlier = TunedThresholds()
-        earlier._found = dict(self._found)
+        earlier._found, earlier._max_labels = dict(self._found), dict(self._max_labels)
         if columns is not None:
             for name, threshold in self._found.items():
                 if np.ndim(threshold):
@@ -86,7 +102,8 @@ class TunedThresholds:
         return earlier
 
     def __getstate__(self):
-        return {"_entries": None, "_found": dict(self._found)}  # which another thread may add to
+        found = {"_found": dict(self._found), "_max_labels": dict(self._max_labels)}  # which another thread may add to
+        return {"_entries": None, "_average": None, **found}
 
 
 def threshold_of_new_label(name):
@@ -204,14 +221,18 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     third of the risk (Wiens and Dmitrienko, 2005). With one label and equal weights the bound is the exact binomial
     (Clopper and Pearson, 1934). The tags of a row are not independent, so with several labels it is that of an
     effective number of tags (Korn and Graubard, 1998): the number for which the binomial variance is that of the
-    share of wrong tags over rows, or, where none is wrong, the number of rows (Kish, 1965). One tag drawn from each row
-    would be exact for few rows, too, but for another share, and at the cost of most tags; this is exact for many
-    rows only, and kept in simulations from some hundred rows on. By label, each guarantee has its 95 % for itself: of
+    share of wrong tags over rows, to which one row is added that is wrong as a whole, and has the largest weight and
+    number of tags of all rows here. Where no tag is wrong, it says that rows as heavy as that are rarer than 3 in n
+    (Hanley and Lippman-Hand, 1983). So that no row can have more tags, the rule has a ``max_labels``, that number. A
+    weight above all those here can still break the guarantee. One tag drawn from each row would be exact for few rows,
+    too, but for another share, and at the cost of most tags; this is exact for many rows only, and kept in simulations
+    from some hundred rows on, also where few rows weigh much. By label, each guarantee has its 95 % for itself: of
     100 labels, five may break it.
 
     The guarantee of recall is conformal risk control (Angelopoulos et al., 2022): with n rows that have a label, of
     which a share is missed on average, (n * missed + 1) / (n + 1) is at most what the guarantee leaves. It holds on
-    average over draws of the rows, for rows like these.
+    average over draws of the rows, for rows like these. With weights, n is their sum over the largest of them: a new
+    row may weigh as much (Tibshirani et al., 2019).
 
     Where nothing known can be gained, no entry is predicted: by SCut a label without a positive gets a threshold
     above every probability seen (as far as 1 allows), one without a known entry 0.5.
@@ -225,8 +246,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     """
     check_rule(scoring, shrinkage)
     how, entries = _tuning_rule(scoring), entries_of(Y, proba, sample_weight)
-    found = how.find(entries, shrinkage)
-    rule = found if isinstance(found, DecisionRule) else DecisionRule(found)
+    rule = _as_rule(how.find(entries, shrinkage))
     return Tuned(rule, how.score(entries, rule))
 
 
@@ -280,8 +300,17 @@ def _guarantee_rule(guarantee):
     return TuningRule(found, score)
 
 
-def guaranteed_threshold(Y, proba, guarantee, sample_weight=None):
-    """Return the threshold that keeps a guarantee, as `tune` finds it, without a warning where there is none."""
+def guaranteed_rule(Y, proba, guarantee, sample_weight=None):
+    """Return the rule that keeps a guarantee, as `tune` finds it, without a warning where there is none."""
     guarantee = parse_guarantee(guarantee)
     find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
-    return find(entries_of(Y, proba, sample_weight), guarantee)[0]
+    return _as_rule(find(entries_of(Y, proba, sample_weight), guarantee)[0])
+
+
+def guaranteed_threshold(Y, proba, guarantee, sample_weight=None):
+    """Return the threshold of the rule that keeps a guarantee, see `guaranteed_rule`."""
+    return guaranteed_rule(Y, proba, guarantee, sample_weight).threshold
+
+
+def _as_rule(found):
+    return found if isinstance(found, DecisionRule) else DecisionRule(found)

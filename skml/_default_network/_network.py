@@ -159,6 +159,19 @@ class DenseNetwork:
                 proba[rows[block]] = part
         return proba
 
+    def out_of_fold_average(self, X, fold):
+        """Return what the average of all members would be for each row, had none of them learned from it.
+
+        The log-odds of the member of its fold are known. Around them, those of the others are spread as they are around
+        their own mean: what a row has taught them moves them together, and hardly moves them apart.
+        """
+        proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
+        for j in np.unique(fold):
+            rows = np.flatnonzero(fold == j)
+            for block, part in self._blocks(X, lambda logits, j=j: self._proba(_around_member(logits, j)), rows):
+                proba[rows[block]] = part
+        return proba
+
     def member(self, j):
         """Return member j as a network with one member."""
         width = self.widths[0]
@@ -312,6 +325,16 @@ class DenseNetwork:
         state = vars(self).copy()  # copied first, as another thread that predicts may add the kept layers
         state.pop("_kept", None)
         return state
+
+
+def _around_member(logits, j):
+    """Return the logits of all members, the others moved so that their mean is that of member j, if there is one."""
+    if j < 0:
+        return logits
+    others = np.arange(len(logits)) != j
+    moved = logits + (logits[j] - logits[others].mean(axis=0))
+    moved[j] = logits[j]
+    return moved
 
 
 def _log_odds_of_mean(logits):

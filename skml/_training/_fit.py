@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_rule_name
+from skml._decisions._search import positive_entries
 from skml._decisions._tuning import TunedThresholds, threshold_of_new_label
 from skml._default_network._auto import Architecture, adaptive_rates, auto_architecture, auto_settings
 from skml._inputs import open_interval
@@ -114,12 +115,15 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     model = FittedModel(encoder, result.network, TunedThresholds(), result, keeps_optimizer_state=False)
     if not split.has_held_out:
         return model if previous is None else _with_previous_thresholds(model, params["threshold"], previous)
-    dataset, proba = split.held_out_predictions(result.network, random_state)
+    dataset, proba, fold = split.held_out_predictions(result.network, random_state)
     network = result.network
     if params["model"] is None:
         network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.sample_weight)
     proba = open_interval(proba)
-    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight)
+    average = None
+    if fold is not None and encoder.threshold_labels:
+        average = open_interval(network.out_of_fold_average(dataset.X, fold))[positive_entries(dataset.Y)]
+    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average)
     if is_rule_name(params["threshold"]):
         thresholds[params["threshold"]]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples

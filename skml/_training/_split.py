@@ -56,15 +56,17 @@ class Split:
         -------
         dataset : Dataset
         proba : ndarray of shape (n_rows, n_outputs)
+        fold : ndarray of int, shape (n_rows,), or None
+            The member that does not train on a row, and whose probabilities these are; None if no member does.
         """
         if self.fold is None:
             dataset = self.held_out.dataset.take(self.held_out.groups[0])
-            return dataset, network.proba(dataset.X)
+            return dataset, network.proba(dataset.X), None
         rows, n_outputs = slice(None), self.dataset.Y.shape[1]
         if self.dataset.n_samples * n_outputs > _MAX_KEPT_ENTRIES:
             rows = np.sort(random_state.permutation(self.rows)[: max(1, _MAX_KEPT_ENTRIES // n_outputs)])
         dataset = self.dataset.take(rows)
-        return dataset, network.out_of_fold_proba(dataset.X, self.fold[rows])
+        return dataset, network.out_of_fold_proba(dataset.X, self.fold[rows]), self.fold[rows]
 
 
 def split_dataset(dataset, validation, params, n_members, random_state, *, resumes=False, is_partial_fit=False):

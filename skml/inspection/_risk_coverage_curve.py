@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skml._decisions._entries import entries_of
-from skml._decisions._rule import DecisionRule
-from skml._decisions._tuning import guaranteed_threshold
+from skml._decisions._tuning import guaranteed_rule
 from skml._typing import Matrix, Target
 from skml.inspection._drawing import add_legend, new_axes, panel_axes
 from skml.inspection._report import check_probabilities
@@ -216,20 +215,20 @@ def _risk_coverage_curves(data, levels, by_label, sample_weight):
             f"levels must be a list of numbers in (0, 1), such as [0.8, 0.9, 0.95]; got {levels.tolist()!r}."
         )
     guarantees = [f"precision>={level}" + " by label" * by_label for level in levels.tolist()]
-    thresholds = [guaranteed_threshold(*data["out of fold"], guarantee, sample_weight) for guarantee in guarantees]
+    rules = [guaranteed_rule(*data["out of fold"], guarantee, sample_weight) for guarantee in guarantees]
     weights = {"out of fold": sample_weight}
-    return {name: _coverage_and_precision(*pair, thresholds, weights.get(name)) for name, pair in data.items()}, levels
+    return {name: _coverage_and_precision(*pair, rules, weights.get(name)) for name, pair in data.items()}, levels
 
 
-def _coverage_and_precision(Y, proba, thresholds, weight):
-    """Return the coverage of rows, the coverage of true labels and the precision, at each threshold."""
+def _coverage_and_precision(Y, proba, rules, weight):
+    """Return the coverage of rows, the coverage of true labels and the precision, by each rule."""
     entries = entries_of(Y, proba, weight)
-    counts = np.zeros((len(thresholds), 3))
+    counts = np.zeros((len(rules), 3))
     n_true = 0.0
     for truth, observed, p, row_weight in entries.by_rows():
         n_true += row_weight @ truth.sum(axis=1)
-        for i, threshold in enumerate(thresholds):
-            predicted = DecisionRule(threshold).decide(p) & observed
+        for i, rule in enumerate(rules):
+            predicted = rule.decide(p) & observed
             by_row = (predicted.any(axis=1), (predicted & truth).sum(axis=1), predicted.sum(axis=1))
             counts[i] += [row_weight @ count for count in by_row]
     n_rows, n_right, n_predicted = counts.T
