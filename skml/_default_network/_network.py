@@ -162,8 +162,8 @@ class DenseNetwork:
     def out_of_fold_average(self, X, fold):
         """Return what the average of all members would be for each row, had none of them learned from it.
 
-        The log-odds of the member of its fold are known. Around them, those of the others are spread as they are around
-        their own mean: what a row has taught them moves them together, and hardly moves them apart.
+        The log-odds of the member of its fold are known, and stand for the mean of all. Those of the others are spread
+        as they are around their own mean: what a row has taught them moves them together, and hardly moves them apart.
         """
         proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for j in np.unique(fold):
@@ -331,10 +331,13 @@ def _around_member(logits, j):
     """Return the logits of all members, the others moved so that their mean is that of member j, if there is one."""
     if j < 0:
         return logits
+    if len(logits) == 2:  # one other member deviates from nothing
+        return np.stack([logits[j]] * 2)
     others = np.arange(len(logits)) != j
-    moved = logits + (logits[j] - logits[others].mean(axis=0))
-    moved[j] = logits[j]
-    return moved
+    deviations = logits - logits[others].mean(axis=0)
+    deviations[j] = 0
+    # Member j is taken for the mean: the squares of the others have to make up for its own.
+    return logits[j] + np.sqrt((len(logits) - 1) / (len(logits) - 2)) * deviations
 
 
 def _log_odds_of_mean(logits):

@@ -23,7 +23,7 @@ from skml._decisions._guarantees import NEVER, parse_guarantee
 from skml._decisions._risk_control import PredictionCounts, _count_predictions, _grid
 from skml._decisions._rule import resolve_threshold
 from skml._decisions._scale import Scale
-from skml._decisions._tuning import guaranteed_threshold, score, tune
+from skml._decisions._tuning import TunedThresholds, guaranteed_threshold, score, tune
 
 FORMS = ("precision>=0.9", "precision>=0.9 by label", "recall>=0.9")
 
@@ -348,7 +348,7 @@ def test_precision_is_broken_in_five_of_a_hundred_draws_at_most_and_few_tags_are
         broken.append(endless.precision(threshold) < 0.85)
         kept.append(endless.count(threshold) / endless.best(0.85))
     assert np.mean(broken) <= may_be_broken(n_draws)
-    assert np.mean(kept) > 0.74
+    assert np.mean(kept) > (0.72 if weighted else 0.75)
 
 
 def many_wrong_tags(rng, n_rows, n_labels):
@@ -472,6 +472,18 @@ def test_recall_is_kept_on_average_where_rows_that_weigh_much_are_hard(sigma, n_
         threshold = guaranteed_threshold(*seen, "recall>=0.9", seen_weight)
         recalls.append(score(Y, proba, "recall>=0.9", threshold, weight))
     assert np.mean(recalls) >= 0.9 - 2 * np.std(recalls) / np.sqrt(n_draws)
+
+
+def test_recall_of_an_average_is_guaranteed_by_what_it_says_of_true_labels():
+    Y, proba = draw(np.random.default_rng(0), 200, 4)
+    average = 0.9 * proba[Y == 1]
+    thresholds = TunedThresholds(Y, proba, None, average)
+    flattened = proba.copy()
+    flattened[Y == 1] = average
+    assert thresholds["recall>=0.8"] == guaranteed_threshold(Y, flattened, "recall>=0.8")
+    assert thresholds["recall>=0.8"] < guaranteed_threshold(Y, proba, "recall>=0.8")
+    assert thresholds["precision>=0.8"] == guaranteed_threshold(Y, proba, "precision>=0.8")
+    assert thresholds.max_labels("precision>=0.8") == tune(Y, proba, "precision>=0.8").rule.max_labels
 
 
 # In the estimators

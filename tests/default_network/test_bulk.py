@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.special import expit
 
 import custom
 from estimators import tiny
@@ -111,6 +112,23 @@ def test_each_row_is_predicted_by_the_member_of_its_fold(container):
     proba = network.out_of_fold_proba(X, fold)
     for j, member in [(-1, network), *((j, network.member(j)) for j in range(3))]:
         np.testing.assert_allclose(proba[fold == j], by_hundreds(member.proba, X[fold == j]), atol=1e-6)
+
+
+@CONTAINERS
+@pytest.mark.usefixtures("_several_blocks")
+def test_the_average_that_no_member_learned_is_that_of_its_member_and_how_the_others_differ(container):
+    network, X = network_of(n_members=4), container(rows_of(900))
+    fold = np.random.RandomState(2).randint(-1, 4, 900)
+    logits = np.array([by_hundreds(network.member(j).log_proba, X) for j in range(4)])
+    expected = by_hundreds(network.proba, X)
+    for i in np.flatnonzero(fold >= 0):
+        others = np.delete(logits[:, i], fold[i], axis=0)
+        moved = logits[fold[i], i] + np.sqrt(3 / 2) * (others - others.mean(axis=0))
+        expected[i] = (expit(moved).sum(axis=0) + expit(logits[fold[i], i])) / 4
+    np.testing.assert_allclose(network.out_of_fold_average(X, fold), expected, atol=1e-6)
+    two = network_of(n_members=2)
+    fold = np.arange(900) % 2
+    np.testing.assert_allclose(two.out_of_fold_average(X, fold), two.out_of_fold_proba(X, fold), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", [None, custom.network], ids=["default", "custom"])
