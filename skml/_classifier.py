@@ -196,9 +196,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     with a warning. "f1_macro" uses the plug-in rule (Lipton et al., 2014) after calibration (Platt, 1999).
 
     **Guarantees** assume that new rows follow the training distribution. They are computed from held-out predictions of
-    single members, while `predict` averages the members: the average is more accurate but less extreme, so recall may
-    fall a few hundredths short. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on
-    separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning.
+    single members, while `predict` averages the members. The average is more accurate but less extreme. For recall, its
+    prediction of a held-out row is estimated from that of the held-out member, and from how much the others differ.
+    `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on separate rows. A precision
+    guarantee over all labels also limits the labels of a row, to the largest number that a held-out row gets;
+    otherwise, rare rows with many wrong labels could break it. ``threshold_`` alone does not contain this limit. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning.
     `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.

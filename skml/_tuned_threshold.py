@@ -139,7 +139,10 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     With "by label", the confidence of 95 % holds for each label separately. The bound on precision is exact (Clopper
     and Pearson, 1934) for one label and equal weights. The labels of a row are not independent; with several labels,
     the bound therefore uses an effective number of predicted labels (Korn and Graubard, 1998), estimated from how the
-    wrong ones cluster in rows.
+    wrong ones cluster in rows. Rows with many labels
+    or large weights may be too rare to be seen: one such row, with all its labels wrong, is added to the estimate. It
+    has the largest weight in the tuning data, and `best_max_labels_` labels. A guarantee of recall assumes that a new
+    row may have the largest weight (Tibshirani et al., 2019).
 
     Scores of `decision_function` are treated as log-odds up to a constant factor, for calibration and for shrinkage.
 
