@@ -200,8 +200,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     prediction of a held-out row is estimated from that of the held-out member, and from how much the others differ.
     `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on separate rows. A precision
     guarantee over all labels also limits the labels of a row, to the largest number that a held-out row gets;
-    otherwise, rare rows with many wrong labels could break it. ``threshold_`` alone does not contain this limit. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning.
-    `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
+    otherwise, rare rows with many wrong labels could break it. ``threshold_`` alone does not contain this limit. If no
+    threshold guarantees a precision, no label is predicted (threshold 2), with a warning. `min_labels` cannot be
+    combined with a precision guarantee, and `max_labels` with neither.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 

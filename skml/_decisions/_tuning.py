@@ -55,8 +55,8 @@ class TunedThresholds:
     Y, proba, sample_weight
         As `tune` takes them. They are not pickled: then only what was found is left.
     average : ndarray of shape (n_positive_entries,), default=None
-        The probabilities of the positive entries in a row after the other, if those that decide are not like `proba`:
-        the average of several networks is less sure than each, and a guarantee of recall must know it.
+        Probabilities of the positive entries, row by row, for guarantees of recall, where those in `proba` are of
+        single networks and their average decides, which is less sure.
     """
 
     def __init__(self, Y=None, proba=None, sample_weight=None, average=None):

@@ -1,5 +1,7 @@
 """Guarantees: what they are called, that the thresholds are those that the methods say, and that they are kept."""
 
+import copy
+import dataclasses
 import pickle
 import warnings
 
@@ -502,9 +504,8 @@ def network():
 @pytest.fixture
 def promising(network):
     """A fitted estimator for one test alone."""
-    copied = pickle.loads(pickle.dumps(network))
-    copied._tuned = type(network._tuned)(*network._tuned._entries)
-    copied.oof_proba_ = network.oof_proba_
+    copied, found = copy.copy(network), network._fitted.thresholds
+    copied._fitted = dataclasses.replace(network._fitted, thresholds=TunedThresholds(*found._entries, found._average))
     return copied
 
 
@@ -512,7 +513,8 @@ def promising(network):
 def test_a_guarantee_acts_on_a_fitted_estimator_and_is_pickled(name, promising):
     promising.set_params(threshold=name)
     expected = guaranteed_threshold(TRUTH, promising.oof_proba_, name)
-    np.testing.assert_array_equal(promising.threshold_, expected)
+    np.testing.assert_allclose(promising.threshold_, expected, rtol=1e-5)  # of two members, the other tells nothing
+    expected = promising.threshold_
     decisions = promising.predict_proba(X) >= expected
     assert promising.predict(X).tolist() == label_sets_of(decisions, kind=tuple)
     loaded = pickle.loads(pickle.dumps(promising))
