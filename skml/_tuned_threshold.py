@@ -230,8 +230,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
         rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight)
         if self.store_cv_results:
-            scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.tried]
-            self.cv_results_ = {"thresholds": scale.tried, "scores": np.array(scores)}
+            scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.candidates]
+            self.cv_results_ = {"thresholds": scale.candidates, "scores": np.array(scores)}
         threshold = scale.scores(rule.threshold)
         self.best_threshold_ = as_scalar(threshold) if not encoder.is_multilabel else threshold
         self.best_k_ = rule.max_labels

@@ -34,7 +34,7 @@ def test_one_builder_serves_every_target(target, X):
     assert clf.predict(X).shape == target.shape
 
 
-def test_meta_says_what_the_data_are(target, X):
+def test_meta_describes_the_data(target, X):
     seen = {}
 
     def spy(meta, params):
@@ -77,7 +77,7 @@ def compiled(meta):
     return model
 
 
-def test_a_compiled_model_keeps_what_is_left_at_its_default(X, Y):
+def test_a_compiled_model_keeps_its_settings_for_parameters_at_their_defaults(X, Y):
     clf = KerasMultiLabelClassifier(compiled, **BASE).fit(X, Y)
     assert type(clf.to_keras().optimizer) is keras.optimizers.SGD
     assert clf.to_keras().loss == "mse"
@@ -86,7 +86,7 @@ def test_a_compiled_model_keeps_what_is_left_at_its_default(X, Y):
     assert abs(squares - clf.history_["loss"][-1]) < 0.05
 
 
-def test_our_parameters_win_where_they_are_given(X, Y):
+def test_parameters_of_the_estimator_replace_those_of_a_compiled_model(X, Y):
     params = {"optimizer": "adagrad", "loss": "mae", "metrics": ["mse"], "learning_rate": 0.25}
     clf = KerasMultiLabelClassifier(compiled, **params, **BASE).fit(X, Y)
     assert type(clf.to_keras().optimizer) is keras.optimizers.Adagrad
@@ -282,7 +282,7 @@ except ModuleNotFoundError as error:
 """
 
 
-def test_loading_a_custom_network_without_keras_says_what_to_install(tmp_path):
+def test_loading_a_custom_network_without_keras_names_the_package_to_install(tmp_path):
     (tmp_path / "lazy_builder.py").write_text(LAZY_BUILDER)
-    run_python_in(tmp_path, FITTING)
-    assert "pip install tensorflow" in run_python_in(tmp_path, LOADING_WITHOUT_KERAS)
+    run_python_in(tmp_path, FITTING, imported="keras")
+    assert "pip install tensorflow" in run_python_in(tmp_path, LOADING_WITHOUT_KERAS, imported="sklearn")
