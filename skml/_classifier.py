@@ -432,6 +432,20 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X = self.validate_X(X)
         return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
 
+    def predict_log_proba(self, X: Matrix) -> np.ndarray:
+        """Predict the logarithm of the probability of each label.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        log_proba : ndarray
+            The natural logarithm of `predict_proba`, in the same shape.
+        """
+        return np.log(self.predict_proba(X))
+
     def decision_function(self, X: Matrix) -> np.ndarray:
         """Predict log-odds.
 
@@ -557,6 +571,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         check_is_fitted(self)
         fitted = self._fitted
         return decision_rule(fitted.encoder, self.threshold, self.min_labels, self.max_labels, fitted.thresholds)
+
+    def oof_target(self) -> TargetMatrix:
+        """Return the 0/1 matrix of the rows that ``oof_proba_`` predicts; for the other modules of skml."""
+        check_is_fitted(self)
+        return self._fitted.thresholds.Y
 
     def trained_network(self) -> Network:
         """Return the trained network; for the other modules of skml."""
