@@ -27,7 +27,7 @@ from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
-from skml._typing import InputMatrix, Matrix, Network, RandomState, Target
+from skml._typing import InputMatrix, Matrix, Network, RandomState, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
