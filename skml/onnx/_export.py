@@ -44,7 +44,7 @@ def to_onnx(
     X : array-like, DataFrame or sparse matrix of n_samples rows, or list of n_samples texts, default=None
         Some rows in the form that `predict` accepts. A Pipeline requires them, as they define the input types of the
         graph. If onnxruntime is installed, the probabilities of the graph for the first 1,000 rows are compared with
-        `predict_proba`, and a warning is raised if they differ. If X is texts, texts made of the first 20 (with repeated
+        `predict_proba`, and a warning is raised if they differ. Texts made of those of the first 20 rows (with repeated
         words, capitals, accents and so on) are compared, too.
     options : dict, default=None
         Options of skl2onnx for steps of a Pipeline. By default, `TfidfVectorizer` and `CountVectorizer` with the
@@ -174,7 +174,7 @@ def _pipeline_model(pipeline, feeds, options):
 
 
 def _warn_if_different(model, estimator, X, feeds):
-    """Warn if the graph cannot run here, or returns other probabilities than the estimator for X or texts made of it."""
+    """Warn if the graph cannot run here, or differs from the estimator for X or for texts made of it."""
     onnxruntime = import_package("onnxruntime")
     session_options = onnxruntime.SessionOptions()
     session_options.log_severity_level = 4  # only fatal errors

@@ -236,7 +236,7 @@ def test_options_of_vectorizers_are_exported(vectorizer, recwarn):
     pipeline = make_pipeline(vectorizer, tiny(n_members=1, epochs=1, scale=None)).fit(texts, y)
     model = skml.onnx.to_onnx(pipeline, ["cat dog"])
     assert not [w for w in recwarn if "exported graph" in str(w.message)]
-    proba, _ = answers_of(model, np.array(texts, dtype=object))
+    proba, _ = outputs_of(model, np.array(texts, dtype=object))
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
 
 
