@@ -27,7 +27,7 @@ from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
-from skml._typing import InputMatrix, Matrix, Network, RandomState, Target
+from skml._typing import InputMatrix, Matrix, Network, RandomState, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
@@ -432,6 +432,20 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X = self.validate_X(X)
         return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
 
+    def predict_log_proba(self, X: Matrix) -> np.ndarray:
+        """Predict the logarithm of the probability of each label.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        log_proba : ndarray
+            The natural logarithm of `predict_proba`, in the same shape.
+        """
+        return np.log(self.predict_proba(X))
+
     def decision_function(self, X: Matrix) -> np.ndarray:
         """Predict log-odds.
 
@@ -557,6 +571,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         check_is_fitted(self)
         fitted = self._fitted
         return decision_rule(fitted.encoder, self.threshold, self.min_labels, self.max_labels, fitted.thresholds)
+
+    def oof_target(self) -> TargetMatrix:
+        """Return the 0/1 matrix of the rows that ``oof_proba_`` predicts; for the other modules of skml."""
+        check_is_fitted(self)
+        return self._fitted.thresholds.Y
 
     def trained_network(self) -> Network:
         """Return the trained network; for the other modules of skml."""

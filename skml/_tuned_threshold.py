@@ -21,6 +21,7 @@ from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
 from skml._state import VersionedState
+from skml._targets._matrix import equal_matrices
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
@@ -274,6 +275,22 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         check_is_fitted(self)
         return self._columns(X, "predict_proba")
 
+    @available_if(_gives_probabilities)
+    def predict_log_proba(self, X: Matrix) -> np.ndarray:
+        """Predict the logarithm of the probability of each label. Only available if the estimator has `predict_proba`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        log_proba : ndarray
+            The natural logarithm of `predict_proba`, in the same shape. It is -inf where the probability is 0.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
     def decision_function(self, X: Matrix) -> np.ndarray:
         """Return the log-odds of `predict_proba`, or the estimator's scores if it has no `predict_proba`.
 
@@ -388,6 +405,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 "KerasMultiLabelClassifier has it after fit with n_members > 1, unless y is very large. With other "
                 "estimators, use cv=5."
             )
+        _check_oof_rows(last, encoder.transform(y), proba)
         return estimator, slice(None), label_columns(proba, last, encoder)
 
     def __sklearn_tags__(self):
@@ -398,6 +416,21 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
+
+
+def _check_oof_rows(last, Y, proba):
+    """Check that the out-of-fold probabilities of the last step belong to the rows of Y.
+
+    A step may have added, dropped or reordered rows, and a frozen classifier was fitted before. Rows with equal labels
+    may change places, as thresholds depend on pairs of a probability and a label only.
+    """
+    fitted_to = last.oof_target() if hasattr(last, "oof_target") else Y
+    if len(proba) != Y.shape[0] or not equal_matrices(fitted_to, Y):
+        raise ValueError(
+            f"cv='oof' requires that {type(last).__name__} is fitted to the rows of y in their order, but its "
+            f"out-of-fold probabilities belong to {len(proba)} other rows than the {Y.shape[0]} rows of y: a preceding "
+            "step changes rows, like a sampler, or it is frozen and was fitted to other rows. Use cv=5."
+        )
 
 
 def _sample_weight(estimator, params, rows):

@@ -69,6 +69,11 @@ class TunedThresholds:
             self._found[name] = tune(Y, proba, name, sample_weight=sample_weight).rule.threshold
         return self._found[name]
 
+    @property
+    def Y(self):
+        """The matrix that thresholds are found from; None if it is gone."""
+        return None if self._entries is None else self._entries[0]
+
     def previous(self, columns=None):
         """Return the thresholds that were tuned so far, without the data, which do not apply to resumed training.
 

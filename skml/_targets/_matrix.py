@@ -98,6 +98,14 @@ def missing_entries(Y):
     return Y != Y  # only NaN differs from itself
 
 
+def equal_matrices(Y, other):
+    """Return whether two matrices have the same entries, dense or CSR; NaN equals NaN."""
+    if Y.shape != other.shape:
+        return False
+    blocks = row_blocks(*Y.shape)
+    return all(np.array_equal(*(to_dense(M[rows]) for M in (Y, other)), equal_nan=True) for rows in blocks)
+
+
 def to_dense(Y):
     """Return a dense or sparse matrix as an array."""
     return Y.toarray() if sparse.issparse(Y) else Y

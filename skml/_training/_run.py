@@ -10,7 +10,7 @@ from skml._default_network._scaling import new_scaler, updated_scaler
 from skml._keras._cache_keys import are_keras, cache_key_of
 from skml._keras._compiled_trainer import CompiledTrainer
 from skml._keras._pool import pool
-from skml._keras._rows import Data, Rows
+from skml._keras._rows import Data, Rows, as_array
 from skml._keras_models._custom_trainable import prepare_custom, resume_custom
 from skml._keras_models._default_trainable import prepare_default, resume_default
 from skml._keras_models._losses import has_nan_support
@@ -178,7 +178,7 @@ def _load(trainer, trainable, previous_state):
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
     trainable.load_weights(trainer.model)
     if has_nan_support(loss) and loss.positive_weight is not None:
-        trainer.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
+        trainer.model.loss.positive_weight.assign(as_array(loss.positive_weight))
     is_same = previous_state is not None and str(previous_state.cache_key) == cache_key
     values = trainable.optimizer_state(previous_state.values, trainer.model) if is_same else None
     trainer.reset_optimizer(values)

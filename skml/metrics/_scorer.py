@@ -57,7 +57,7 @@ _SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     **{
         f"{name}_{average}": (score_func, {"response_method": _RANKING, "average": average})
         for name, score_func in _AREAS.items()
-        for average in ("macro", "micro")
+        for average in ("macro", "micro", "weighted", "samples")
     },
     **{
         f"{name}_{average}": (score_func, {"average": average})

@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -205,6 +205,80 @@ def test_a_pipeline_of_texts(vectorizer, recwarn):
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(labels, pipeline[-1].decision_rule().decide(pipeline.predict_proba(texts)))
     assert json.loads(model.metadata_props[0].value) == ["cat", "dog", "école"]
+
+
+# What texts may have that tokenizers read differently, repeated words above all.
+ODD_TEXTS = [
+    "cat cat cat dog", "the cat and the dog", "école école ÉCOLE", "", "!!! ...", "a 1 _ x", "Cat, (dog); [cat]'s",
+    "dog\t\tcat\ncat", "caté e\u0301cole", "naïve snake_case 42 cat", "the and dog dog",
+]  # fmt: skip
+
+VECTORIZERS = [
+    TfidfVectorizer(sublinear_tf=True),
+    TfidfVectorizer(sublinear_tf=True, norm=None, use_idf=False),
+    TfidfVectorizer(sublinear_tf=True, norm="l1", ngram_range=(1, 3), smooth_idf=False),
+    TfidfVectorizer(sublinear_tf=True, binary=True, dtype=np.float32),
+    TfidfVectorizer(lowercase=False, ngram_range=(2, 2)),
+    TfidfVectorizer(stop_words=["the", "and"], max_df=0.9, min_df=2, max_features=6),
+    TfidfVectorizer(vocabulary=["cat", "école"], sublinear_tf=True),
+    TfidfVectorizer(token_pattern=r"(?u)\b\w+\b"),
+    CountVectorizer(token_pattern=r"\w{3,}", binary=True),
+    CountVectorizer(token_pattern="[a-z]+"),
+    make_pipeline(CountVectorizer(), TfidfTransformer(sublinear_tf=True)),
+]
+
+
+@pytest.mark.parametrize("vectorizer", VECTORIZERS, ids=str)
+def test_options_of_vectorizers_are_exported(vectorizer, recwarn):
+    pytest.importorskip("skl2onnx")
+    texts = 4 * ODD_TEXTS
+    y = [len(text) > 12 for text in texts]
+    pipeline = make_pipeline(vectorizer, tiny(n_members=1, epochs=1, scale=None)).fit(texts, y)
+    model = skml.onnx.to_onnx(pipeline, ["cat dog"])
+    assert not [w for w in recwarn if "exported graph" in str(w.message)]
+    proba, _ = outputs_of(model, np.array(texts, dtype=object))
+    np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
+
+
+REFUSED = {
+    "analyzer='char'.*cannot be exported": TfidfVectorizer(analyzer="char"),
+    "tokenizer=<.*cannot be exported": CountVectorizer(tokenizer=str.split),
+    "preprocessor=<.*cannot be exported": CountVectorizer(preprocessor=str.lower),
+    "strip_accents='unicode'.*cannot be exported": CountVectorizer(strip_accents="unicode"),
+    "stop_words=.*cannot be exported with n-grams": TfidfVectorizer(stop_words=["the"], ngram_range=(1, 2)),
+    "token_pattern=.*cannot be exported.*RE2": TfidfVectorizer(token_pattern=r"\b(\w)\w+"),
+    "HashingVectorizer cannot be exported": HashingVectorizer(n_features=8),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_options_of_vectorizers_that_cannot_be_exported_are_refused(message):
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(60)
+    pipeline = make_pipeline(REFUSED[message], tiny(epochs=1, n_members=1)).fit(texts, y)
+    with pytest.raises(ValueError, match=message):
+        skml.onnx.to_onnx(pipeline, texts)
+
+
+def test_texts_are_made_that_show_another_weight_of_repeated_words(monkeypatch):
+    pytest.importorskip("skl2onnx")
+    monkeypatch.setattr("skml.onnx._export.mend_sublinear_tf", lambda model: None)
+    texts, y = texts_of(60)
+    pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), tiny(epochs=30)).fit(texts, y)
+    with pytest.warns(UserWarning, match=r"texts made of those of X \(.*repeated words.*\), by up to 0\.\d"):
+        skml.onnx.to_onnx(pipeline, ["cat dog tree"])
+
+
+def test_texts_are_made_for_what_a_sample_lacks():
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(60)
+    X = pd.DataFrame({"text": texts})
+    ascii_only = {TfidfVectorizer: {"tokenexp": "[a-zA-Z0-9_]+", "locale": "C.UTF-8"}}
+    columns = make_column_transformer((TfidfVectorizer(), "text"))
+    for rows, vectorizer in ((["cat dog"], TfidfVectorizer()), (pd.DataFrame({"text": ["cat dog"]}), columns)):
+        pipeline = make_pipeline(vectorizer, tiny()).fit(texts if isinstance(rows, list) else X, y)
+        with pytest.warns(UserWarning, match=r"for \d texts made of those of X \(.*accents.*\), by up to 0\.\d"):
+            skml.onnx.to_onnx(pipeline, rows, options=ascii_only)
 
 
 def test_a_pipeline_of_numbers(X, X32, Y):

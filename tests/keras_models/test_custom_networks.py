@@ -126,6 +126,22 @@ BAD = {
 }
 
 
+def two_outputs(meta, container=list, compiled=False):
+    inputs = keras.Input((meta["n_features_in_"],))
+    outputs = {name: keras.layers.Dense(1, "sigmoid", name=name)(inputs) for name in ("first", "second")}
+    model = keras.Model(inputs, outputs if container is dict else list(outputs.values()))
+    if compiled:
+        model.compile("adam", "binary_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("container", [list, dict])
+def test_a_network_with_two_outputs_is_refused(container, compiled, X, Y):
+    with pytest.raises(ValueError, match=r"2 outputs, but one output of 3 units.*concatenate"):
+        KerasMultiLabelClassifier(two_outputs, model__container=container, model__compiled=compiled).fit(X, Y)
+
+
 @pytest.mark.parametrize(("model", "message"), BAD.values(), ids=BAD.keys())
 def test_networks_with_a_wrong_output_are_refused(model, message, X, Y):
     with pytest.raises(ValueError, match=f"(?s){message}"):
