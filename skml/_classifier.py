@@ -100,7 +100,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Whether to calibrate the default network on its held-out predictions. "auto" multiplies all log-odds by a single
         slope of at least 1 if that clearly fits better (Guo et al., 2017); no decision at 0.5 changes. True fits a
         slope and an offset (Platt, 1999), and a separate offset for labels with at least 50 rows with and without them:
-        probabilities are better, but fewer rare labels reach 0.5. Thresholds are tuned after calibration.
+        probabilities are better, but fewer rare labels reach 0.5. Thresholds are tuned after calibration. The network
+        trains without it; training that resumes without held-out rows (`partial_fit`) keeps the previous one.
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
         Weight of the positive entries of each label in the loss. "balanced" is the number of negatives divided by the
         number of positives, clipped to [0.01, 100]. For binary and multi-class y it weights samples, like

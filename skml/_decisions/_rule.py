@@ -100,9 +100,9 @@ def check_can_be_tuned(threshold, has_held_out, tuned):
         )
 
 
-def check_can_calibrate(calibrate, has_held_out):
+def check_can_calibrate(calibrate, has_held_out, is_calibrated=False):
     """Refuse ``calibrate=True`` where fit has nothing to calibrate on."""
-    if calibrate is True and not has_held_out:
+    if calibrate is True and not (has_held_out or is_calibrated):
         raise ValueError(
             "calibrate=True fits numbers to rows that a network has not learned from, and there are none: it needs fit "
             "(not partial_fit) with at least 4 rows for each member, a holdout (early_stopping=True and at least 100 "
