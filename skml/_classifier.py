@@ -216,7 +216,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
     guarantee by label, until `fit` tunes it. This requires the default network.
 
-    **Files.** joblib stores a fitted estimator. With the default network skops stores it, too, in a file that runs no
+    **Files.** joblib stores a fitted estimator; the optimizer's state, from which training resumes, only with
+    ``warm_start=True`` or after `partial_fit`. With the default network skops stores it, too, in a file that runs no
     code when loaded (see ``skml.SKOPS_TRUSTED``), and `skml.onnx.to_onnx` exports it to programs without Python.
 
     Examples

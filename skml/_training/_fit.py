@@ -78,6 +78,7 @@ def fit_model(
         is_partial_fit=is_partial_fit,
     )
     _check_held_out(params, split, previous)
+    _warn_if_optimizer_starts_anew(previous)
     config = training_config(params, dataset.effective_rows(split.rows), first_epoch, is_partial_fit)
     finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
     if epoch_listener is not None:
@@ -110,6 +111,16 @@ def _check_held_out(params, split, previous):
     is_calibrated = isinstance(network, DenseNetwork) and network.calibration.changes
     check_can_calibrate(params["calibrate"], split.has_held_out, is_calibrated)
     check_can_be_tuned(params["threshold"], split.has_held_out, previous.thresholds.previous() if previous else ())
+
+
+def _warn_if_optimizer_starts_anew(previous):
+    """Warn if training resumes from a file that does not contain the state of the optimizer."""
+    if previous is not None and previous.training.optimizer_state is None:
+        warn_once(
+            "Training resumes on an estimator that was loaded or copied without the state of its optimizer: momentum "
+            "and learning-rate schedule start anew, so the result differs from resuming without a file. To keep the "
+            "state in files, set warm_start=True before the first fit, or save after partial_fit."
+        )
 
 
 def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
