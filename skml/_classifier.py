@@ -164,7 +164,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows: each row is predicted by the member that was not trained on it.
         Only available after `fit` with several members, at least 4 rows for each member, and at most 33 million
-        entries. Not pickled.
+        entries. Read-only and not pickled.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)

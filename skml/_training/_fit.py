@@ -133,6 +133,7 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     if params["model"] is None:
         network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.sample_weight)
     proba = open_interval(proba)
+    proba.flags.writeable = False  # the user sees this array, and later thresholds are found from it
     thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight)
     if is_rule_name(params["threshold"]):
         thresholds[params["threshold"]]  # found now, so that pickles contain it
