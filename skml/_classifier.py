@@ -199,8 +199,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Guarantees** assume that new rows follow the training distribution. They are computed from held-out predictions of
     single members, while `predict` averages the members: the average is more accurate but less extreme, so recall may
     fall a few hundredths short. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on
-    separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning.
-    `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
+    separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning. A label
+    without an observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 
@@ -214,7 +214,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Changing labels.** When training is resumed, `classes` may add and drop labels of multi-label ``y``, as long as
     some stay. Those keep their weights and optimizer state, a new label starts at its base rate, and a dropped one is
     forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
-    guarantee by label, until `fit` tunes it. This requires the default network.
+    guarantee, until `fit` tunes it. This requires the default network.
 
     **Files.** joblib stores a fitted estimator; the optimizer's state, from which training resumes, only with
     ``warm_start=True`` or after `partial_fit`. With the default network skops stores it, too, in a file that runs no
