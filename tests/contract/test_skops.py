@@ -130,8 +130,61 @@ def test_a_state_makes_known_classes_only():
 
 
 def test_a_mapping_of_the_user_stays_one():
-    for mapping in ({"_skml": 0.2}, {"state": 0.3, "a": 0.1}, {}):
+    for mapping in ({"_skml": 0.2}, {"state": 0.3, "a": 0.1}, {}, {"_skml": "dict", "state": {}}):
         assert from_plain(to_plain(mapping)) is mapping
+
+
+def test_labels_may_have_the_names_that_mark_a_state(X, Y):
+    names = {"_skml": 0.2, "state": 0.3}
+    sets = [{name for name, entry in zip(names, row, strict=False) if entry} for row in Y]
+    clf = tiny(epochs=1, threshold=names, class_weight=names).fit(X, sets)
+    loaded = pickle.loads(pickle.dumps(clf))
+    assert loaded.threshold == loaded.class_weight == loaded.tuned_threshold_ == names
+    assert_same(clf.predict(X), loaded.predict(X))
+
+
+def spoiled(clf, *path, **change):
+    """Return the state of an estimator with something else at the end of a path into it."""
+    state = clf.__getstate__()
+    at = state = copy.deepcopy(state)
+    for key in path:
+        at = at[key]
+    for name, value in change.items():
+        del at[name]
+        if value is not None:
+            at[name] = value
+    return state
+
+
+NETWORK = ("_fitted", "state", "network", "state")
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        *((NETWORK, {field: None}) for field in ("shift", "scale", "calibration", "weights", "n_members")),
+        (NETWORK[:3], {"_skml": {"a": 1}}),
+        (NETWORK[:3], {"_skml": ["DenseNetwork"]}),
+        (NETWORK[:3], {"state": None}),
+        (NETWORK[:3], {"state": [1.0]}),
+        ((*NETWORK, "calibration", "state"), {"slope": None}),
+        (("_fitted", "state", "training", "state", "scaler", "state"), {"_lowest": None}),
+        (("_fitted", "state", "encoder", "state"), {"classes_": None}),
+        (("_fitted", "state", "encoder", "state", "dtype_"), {"state": {}}),
+        ((), {"_versions": ["skml", "0.1.0"]}),
+        ((), {"_versions": {"skml": 1}}),
+    ],
+)
+def test_a_damaged_state_is_refused_with_one_clear_error(path, change, fitted):
+    with pytest.raises(ValueError, match="the file is damaged, or it was saved by a newer or older skml"):
+        KerasMultiLabelClassifier().__setstate__(spoiled(fitted, *path, **change))
+
+
+def test_a_field_of_a_newer_version_is_not_ignored(fitted):
+    state = copy.deepcopy(fitted.__getstate__())
+    state["_fitted"]["state"]["network"]["state"]["views"] = []
+    with pytest.raises(ValueError, match="'views'"):
+        KerasMultiLabelClassifier().__setstate__(state)
 
 
 # Pickles
