@@ -144,7 +144,9 @@ def test_a_file_on_request_keeps_all_that_training_resumes_from(first, model, X,
 
 def test_what_starts_anew_after_a_file_is_said_once(X, Y):
     loaded = after_a_file(tiny().fit(X, Y))
-    with pytest.warns(UserWarning, match="without the state of its optimizer.*set warm_start=True before the first fit"):
+    with pytest.warns(
+        UserWarning, match="without the state of its optimizer.*set warm_start=True before the first fit"
+    ):
         loaded.partial_fit(X, Y)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
