@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from skml._typing import Matrix
 from skml.model_selection._delegation import last_step
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._converter import register_converter
-from skml.onnx._graph import OPSET, Graph, import_package
+from skml.onnx._graph import OPSET, Graph, import_package, rename_inputs
 
 if TYPE_CHECKING:
     import onnx
@@ -51,7 +52,7 @@ def to_onnx(
     X : array-like, DataFrame or sparse matrix of n_samples rows, or list of n_samples texts, default=None
         Some rows in the form that `predict` accepts. A Pipeline requires them, as they define the input types of the
         graph. If onnxruntime is installed, the probabilities of the graph for the first 1,000 rows are compared with
-        `predict_proba`, and a warning is raised if they differ.
+        `predict_proba`, and its labels with those probabilities, and a warning is raised if they differ.
     options : dict, default=None
         Options of skl2onnx for steps of a Pipeline. By default, `TfidfVectorizer` and `CountVectorizer` with the
         default ``token_pattern`` find the same words as in scikit-learn, and use the locale "C.UTF-8" for lower case.
@@ -60,8 +61,9 @@ def to_onnx(
     Returns
     -------
     model : onnx.ModelProto
-        Model with opset 18. It has one input ``X`` or, for a DataFrame, one input of shape (n_samples, 1) per column.
-        Texts are strings of shape (n_samples, 1). Without `X`, the input is float32 of shape (n_samples, n_features),
+        Model with opset 18. It has one input ``X`` or, for a DataFrame in a Pipeline, one input of shape
+        (n_samples, 1) per column, in their order and with their names as strings; a column "labels" becomes "labels1",
+        since that is the name of an output. Texts are strings of shape (n_samples, 1). Without `X`, the input is float32 of shape (n_samples, n_features),
         or float64 if a column is so far from 0 that float32 would lose its differences. Pass sparse rows as dense ones.
         The outputs are
 
@@ -69,10 +71,12 @@ def to_onnx(
           are computed in float32, or in float64 if the network is float64;
         - ``labels`` of shape (n_samples, n_labels), int64: 1 for a predicted label, otherwise 0. The thresholds,
           `min_labels` and `max_labels` are those at the time of the export. For single-label y, the shape is
-          (n_samples,), and the values are the labels if these are strings or integers, otherwise their positions in
-          ``classes_``.
+          (n_samples,), and the values are the labels if these are strings, or integers that int64 holds, otherwise
+          their positions in ``classes_``.
 
-        The ``metadata_props`` contain ``labels``, ``thresholds``, ``min_labels`` and ``max_labels`` as JSON.
+        The ``metadata_props`` contain ``inputs`` (the names), ``labels``, ``thresholds``, ``min_labels`` and
+        ``max_labels`` as JSON. A graph does not check its input: a row with NaN, which `predict` refuses, may have any
+        outputs. Nor does a graph lower "İ" as Python does: replace it in texts before both.
 
     Raises
     ------
@@ -88,7 +92,8 @@ def to_onnx(
     Warns
     -----
     UserWarning
-        If a probability for `X` differs by more than 1e-5, or onnxruntime cannot run the graph on this machine.
+        If a probability for `X` differs by more than 1e-5, if labels differ, or if onnxruntime cannot run the graph on
+        this machine.
 
     See Also
     --------
@@ -114,15 +119,18 @@ def to_onnx(
         X = _safe_indexing(X, slice(_MAX_ROWS_COMPARED))
         feeds = _graph_inputs(X, by_column=is_pipeline and hasattr(X, "columns"))
     model = _pipeline_model(estimator, feeds, options) if is_pipeline else _model(classifier, feeds)
-    import_package("onnx").helper.set_model_props(model, classifier.metadata)
+    inputs = json.dumps([value.name for value in model.graph.input])
+    import_package("onnx").helper.set_model_props(model, {"inputs": inputs, **classifier.metadata})
     import_package("onnx").checker.check_model(model)
     if feeds is not None and importlib.util.find_spec("onnxruntime"):
-        _warn_if_different(model, feeds, estimator.predict_proba(X))
+        _warn_if_different(model, classifier, feeds, estimator.predict_proba(X))
     return model
 
 
 def _graph_inputs(X, by_column):
     """Return the inputs of the graph by name: X, or each of its columns."""
+    if by_column and "" in list(X.columns):
+        raise ValueError("X has a column whose name is an empty string, which ONNX does not allow. Rename the column.")
     return {str(name): _as_graph_input(X[name]) for name in X.columns} if by_column else {"X": _as_graph_input(X)}
 
 
@@ -168,7 +176,9 @@ def _pipeline_model(pipeline, feeds, options):
         initial_types.append((name, tensor_type([None, *rows.shape[1:]])))
     register_converter()
     options = {**_text_options(pipeline), **(options or {})}
-    return skl2onnx.to_onnx(pipeline, initial_types=initial_types, target_opset=OPSET, options=options)
+    model = skl2onnx.to_onnx(pipeline, initial_types=initial_types, target_opset=OPSET, options=options)
+    rename_inputs(model.graph, list(feeds))  # skl2onnx turns them into identifiers, in their order
+    return model
 
 
 def _text_options(pipeline):
@@ -182,8 +192,8 @@ def _text_options(pipeline):
     return options
 
 
-def _warn_if_different(model, feeds, proba):
-    """Warn if the graph cannot run here, or returns other probabilities than the estimator."""
+def _warn_if_different(model, classifier, feeds, proba):
+    """Warn if the graph cannot run here, or returns other probabilities or labels than the estimator."""
     onnxruntime = import_package("onnxruntime")
     session_options = onnxruntime.SessionOptions()
     session_options.log_severity_level = 4  # only fatal errors
@@ -191,10 +201,14 @@ def _warn_if_different(model, feeds, proba):
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), session_options, providers=["CPUExecutionProvider"]
         )
-        elem_types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
         dtype_of = import_package("onnx").helper.tensor_dtype_to_np_dtype
-        feeds = {name: rows.astype(dtype_of(elem_types[name])) for name, rows in feeds.items() if name in elem_types}
-        graph_proba = session.run(None, feeds)[0]
+        graph_proba, graph_labels = session.run(
+            None,
+            {
+                value.name: rows.astype(dtype_of(value.type.tensor_type.elem_type))
+                for value, rows in zip(model.graph.input, feeds.values(), strict=True)
+            },
+        )
     except Exception as error:  # onnxruntime's errors have no common base class
         warnings.warn(f"onnxruntime cannot run the exported graph here: {error} {_HINT}", stacklevel=3)
         return
@@ -204,5 +218,14 @@ def _warn_if_different(model, feeds, proba):
         warnings.warn(
             f"The probabilities of the exported graph differ from predict_proba for {n_different} of {len(proba)} "
             f"rows, by up to {difference.max():.2g}: the graph computes a step of the Pipeline differently. {_HINT}",
+            stacklevel=3,
+        )
+    # Of the graph's own probabilities: a difference of 1e-7 may cross a threshold.
+    is_different = graph_labels != classifier.labels_of(graph_proba)
+    if is_different.any():
+        n_different = np.count_nonzero(is_different.reshape(len(proba), -1).any(axis=1))
+        warnings.warn(
+            f"The labels of the exported graph are not those of its probabilities for {n_different} of {len(proba)} "
+            "rows. Compute labels from the output probabilities.",
             stacklevel=3,
         )
