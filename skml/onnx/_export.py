@@ -63,8 +63,9 @@ def to_onnx(
     model : onnx.ModelProto
         Model with opset 18. It has one input ``X`` or, for a DataFrame in a Pipeline, one input of shape
         (n_samples, 1) per column, in their order and with their names as strings; a column "labels" becomes "labels1",
-        since that is the name of an output. Texts are strings of shape (n_samples, 1). Without `X`, the input is float32 of shape (n_samples, n_features),
-        or float64 if a column is so far from 0 that float32 would lose its differences. Pass sparse rows as dense ones.
+        since that is the name of an output. Texts are strings of shape (n_samples, 1). Without `X`, the input is
+        float32 of shape (n_samples, n_features), or float64 if a column is so far from 0 that float32 would lose its
+        differences. Pass sparse rows as dense ones.
         The outputs are
 
         - ``probabilities`` of shape (n_samples, n_labels), equal to `predict_proba` up to about 1e-6. Matrix products
