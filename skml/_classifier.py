@@ -100,7 +100,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Whether to calibrate the default network on its held-out predictions. "auto" multiplies all log-odds by a single
         slope of at least 1 if that clearly fits better (Guo et al., 2017); no decision at 0.5 changes. True fits a
         slope and an offset (Platt, 1999), and a separate offset for labels with at least 50 rows with and without them:
-        probabilities are better, but fewer rare labels reach 0.5. Thresholds are tuned after calibration.
+        probabilities are better, but fewer rare labels reach 0.5. Thresholds are tuned after calibration. The network
+        trains without it; training that resumes without held-out rows (`partial_fit`) keeps the previous one.
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
         Weight of the positive entries of each label in the loss. "balanced" is the number of negatives divided by the
         number of positives, clipped to [0.01, 100]. For binary and multi-class y it weights samples, like
@@ -163,7 +164,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows: each row is predicted by the member that was not trained on it.
         Only available after `fit` with several members, at least 4 rows for each member, and at most 33 million
-        entries. Not pickled.
+        entries. Read-only and not pickled.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -198,8 +199,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Guarantees** assume that new rows follow the training distribution. They are computed from held-out predictions of
     single members, while `predict` averages the members: the average is more accurate but less extreme, so recall may
     fall a few hundredths short. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on
-    separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning.
-    `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
+    separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning. A label
+    without an observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 
@@ -213,9 +214,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Changing labels.** When training is resumed, `classes` may add and drop labels of multi-label ``y``, as long as
     some stay. Those keep their weights and optimizer state, a new label starts at its base rate, and a dropped one is
     forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
-    guarantee by label, until `fit` tunes it. This requires the default network.
+    guarantee, until `fit` tunes it. This requires the default network.
 
-    **Files.** joblib stores a fitted estimator. With the default network skops stores it, too, in a file that runs no
+    **Files.** joblib stores a fitted estimator; the optimizer's state, from which training resumes, only with
+    ``warm_start=True`` or after `partial_fit`. With the default network skops stores it, too, in a file that runs no
     code when loaded (see ``skml.SKOPS_TRUSTED``), and `skml.onnx.to_onnx` exports it to programs without Python.
 
     Examples

@@ -58,6 +58,18 @@ class Calibration(NamedTuple):
             return softmax(self.slope * np.log(p), axis=-1).astype(proba.dtype)
         return expit(self.log_proba(clipped_log_odds(p), output_activation)).astype(proba.dtype)
 
+    def with_labels(self, columns):
+        """Return the calibration of other labels; a new one has no offset of its own.
+
+        Parameters
+        ----------
+        columns : ndarray of int, shape (n_outputs,), or None
+            The previous column of each label; -1 for a new label. None keeps the labels.
+        """
+        if columns is None or np.ndim(self.offset) == 0:
+            return self
+        return self._replace(offset=np.where(columns < 0, 0.0, self.offset[columns]))
+
 
 NOT_CALIBRATED = Calibration()
 

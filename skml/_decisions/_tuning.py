@@ -36,6 +36,7 @@ from skml._decisions._search import (
     plug_in,
     shrink_to_common,
 )
+from skml._targets._matrix import column_sums, has_missing, missing_entries
 from skml._targets._warnings import warn_once
 
 
@@ -86,8 +87,10 @@ class TunedThresholds:
         previous._found = dict(self._found)
         if columns is not None:
             for name, threshold in self._found.items():
-                if np.ndim(threshold):
-                    previous._found[name] = np.where(columns < 0, threshold_of_new_label(name), threshold[columns])
+                is_guarantee = parse_guarantee(name) is not None
+                if np.ndim(threshold) or (is_guarantee and (columns < 0).any()):
+                    kept = threshold[columns] if np.ndim(threshold) else threshold
+                    previous._found[name] = np.where(columns < 0, threshold_of_new_label(name), kept)
         return previous
 
     def __getstate__(self):
@@ -292,19 +295,27 @@ def _tuning_rule(scoring):
 
 def _guarantee_rule(guarantee):
     """Return the rule that tunes for a guarantee and warns if no threshold gives it."""
-    find, score = _GUARANTEES[guarantee.measure, guarantee.by_label]
 
     def find_or_warn(entries, shrinkage):
-        threshold, message = find(entries, guarantee)
+        threshold, message = _guaranteed(entries, guarantee)
         if message is not None:
             warn_once(message)
         return threshold
 
-    return TuningRule(find_or_warn, score)
+    return TuningRule(find_or_warn, _GUARANTEES[guarantee.measure, guarantee.by_label][1])
+
+
+def _guaranteed(entries, guarantee):
+    """Return the threshold of a guarantee and a warning or None; a label without an observed entry has `NEVER`."""
+    find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
+    threshold, message = find(entries, guarantee)
+    if has_missing(entries.Y):
+        is_observed = column_sums(missing_entries(entries.Y)) < entries.Y.shape[0]
+        if not is_observed.all():
+            threshold = np.where(is_observed, threshold, NEVER)
+    return threshold, message
 
 
 def guaranteed_threshold(Y, proba, guarantee, sample_weight=None):
     """Return the threshold that `tune` finds for a guarantee, without a warning if there is none."""
-    guarantee = parse_guarantee(guarantee)
-    find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
-    return find(entries_of(Y, proba, sample_weight), guarantee)[0]
+    return _guaranteed(entries_of(Y, proba, sample_weight), parse_guarantee(guarantee))[0]

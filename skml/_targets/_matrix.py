@@ -6,6 +6,7 @@ from numbers import Number, Real
 import numpy as np
 from scipy import sparse
 
+from skml._inputs import check_indices
 from skml._targets._forms import FORMS
 from skml._targets._labels import format_values, is_missing
 
@@ -55,6 +56,7 @@ def _number_entries(entries, names):
 def binary_entries(y):
     """Return an indicator, dense or CSR, as uint8, or as float32 if it has missing labels, and check its values."""
     if sparse.issparse(y):
+        check_indices("y", y)
         Y = sparse.csr_array(y, copy=True)
         Y.sum_duplicates()
         Y.eliminate_zeros()

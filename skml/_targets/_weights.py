@@ -15,11 +15,11 @@ _BALANCED_BOUNDS = (0.01, 100.0)
 
 
 def check_sample_weight(sample_weight, X):
-    """Check ``sample_weight`` and return it as a float64 array of shape (n_samples,), or None."""
+    """Check ``sample_weight`` and return a copy as a float64 array of shape (n_samples,), or None."""
     if sample_weight is None:
         return None
     refuse_mask("sample_weight", sample_weight)
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True)
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number; got only zeros.")
     return weight

@@ -56,7 +56,6 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
     elif previous is not None and params["model"] is not None:
         trainable = resume_custom(previous.network, params, router, spec)
     else:
-        # A network that was loaded without its scaler keeps the scaling that it has.
         scaler = previous.training.scaler if previous else new_scaler(params, dataset.X)
         scaler = updated_scaler(scaler, dataset, split.rows)
         if previous is None:

@@ -1,5 +1,7 @@
 """Calibration of probabilities on held-out predictions."""
 
+import copy
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -92,11 +94,37 @@ def test_all_outputs_of_the_network_are_calibrated(underfitted):
         assert log_loss(Y.ravel(), clf.oof_proba_.ravel()) < log_loss(Y.ravel(), fitted[False].oof_proba_.ravel())
 
 
-def test_resumed_training_is_not_calibrated(underfitted):
-    X, Y, _ = underfitted
-    clf = KerasMultiLabelClassifier(hidden_layer_sizes=16, epochs=2, random_state=0).fit(X, Y)
-    assert clf.trained_network().calibration.changes
-    assert not clf.partial_fit(X, Y).trained_network().calibration.changes
+@pytest.mark.parametrize("how", ["auto", True])
+def test_training_that_resumes_without_held_out_rows_keeps_the_calibration(how, underfitted):
+    X, Y, fitted = underfitted
+    clf = copy.copy(fitted[how])
+    before = clf.predict_proba(X)
+    # One row more hardly moves the statistics of X, and such a step no weight.
+    clf.set_params(learning_rate=1e-9).partial_fit(X[:1], Y[:1])
+    np.testing.assert_allclose(clf.predict_proba(X), before, atol=0.01)
+
+
+def test_training_itself_has_no_calibration(underfitted):
+    X, Y, fitted = underfitted
+    plain, calibrated = (copy.copy(fitted[how]).partial_fit(X, Y) for how in (False, True))
+    slope, offset = fitted[True].trained_network().calibration
+    expected = expit(slope * logit(plain.predict_proba(X).astype(np.float64)) + offset)
+    np.testing.assert_allclose(calibrated.predict_proba(X), expected, atol=1e-5)
+
+
+def test_offsets_follow_their_labels(underfitted):
+    X, Y, fitted = underfitted
+    clf = copy.copy(fitted[True]).set_params(learning_rate=1e-9)
+    slope, offset = clf.trained_network().calibration
+    clf.partial_fit(X, np.column_stack([Y[:, 2], Y[:, 0], Y[:, 0]]), classes=[2, "new", 0])
+    assert clf.trained_network().calibration.slope == slope
+    np.testing.assert_array_equal(clf.trained_network().calibration.offset, [offset[2], 0, offset[0]])
+
+
+def test_a_new_holdout_gives_a_new_calibration(underfitted):
+    X, Y, fitted = underfitted
+    clf = copy.copy(fitted["auto"]).set_params(warm_start=True, calibrate=False).fit(X, Y, X_val=X, y_val=Y)
+    assert not clf.trained_network().calibration.changes
 
 
 def test_calibration_without_held_out_predictions_is_refused(underfitted):

@@ -194,6 +194,19 @@ def test_each_label_has_a_separate_threshold_or_is_never_predicted(data):
     assert not tuned.rule.decide(np.ones((1, 4)))[0, 2]
 
 
+@pytest.mark.filterwarnings("ignore")  # some labels have no threshold anyway
+@pytest.mark.parametrize("make_Y", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_label_without_an_observed_entry_is_never_predicted(form, make_Y, data):
+    Y, p = data
+    Y = Y.astype(np.float32)
+    Y[0] = np.nan  # no observed entry of a row is not none of a label
+    with_missing = np.column_stack([Y, np.full(len(Y), np.nan, np.float32)]), np.column_stack([p, p[:, 0]])
+    threshold = tune(make_Y(with_missing[0]), with_missing[1], form).rule.threshold
+    expected = np.broadcast_to(tune(make_Y(Y), p, form).rule.threshold, 4)
+    np.testing.assert_array_equal(threshold, [*expected, NEVER])
+
+
 def test_equal_probabilities_are_never_separated():
     Y, proba = draw(np.random.default_rng(0), 800, 1)
     proba = np.round(proba, 1)
