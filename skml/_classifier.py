@@ -200,7 +200,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     single members, while `predict` averages the members: the average is more accurate but less extreme, so recall may
     fall a few hundredths short. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on
     separate rows. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning. A label
-    without an observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and `max_labels` with neither.
+    without an observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and
+    `max_labels` with neither.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 

@@ -103,7 +103,7 @@ def check_can_be_tuned(threshold, has_held_out, tuned):
 
 
 def check_can_calibrate(calibrate, has_held_out, is_calibrated=False):
-    """Raise a ValueError if ``calibrate=True`` and there are neither held-out predictions nor a previous calibration."""
+    """Raise a ValueError if ``calibrate=True`` has neither held-out predictions nor a previous calibration."""
     if calibrate is True and not (has_held_out or is_calibrated):
         raise ValueError(
             "calibrate=True needs held-out predictions, and this fit has none. Call fit (not partial_fit) with at "

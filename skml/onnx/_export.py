@@ -211,8 +211,8 @@ def _warn_if_different(model, classifier, estimator, X, feeds):
     if is_different.any():
         n_different = np.count_nonzero(is_different.reshape(len(graph_proba), -1).any(axis=1))
         warnings.warn(
-            f"The labels of the exported graph are not those of its probabilities for {n_different} of {len(graph_proba)} "
-            "rows. Compute labels from the output probabilities.",
+            f"The labels of the exported graph are not those of its probabilities for {n_different} of "
+            f"{len(graph_proba)} rows. Compute labels from the output probabilities.",
             stacklevel=3,
         )
 
