@@ -33,6 +33,7 @@ SMALL_FOR_A_REASON = {
     "skml._keras._sparse_ops": "raw operations of TensorFlow, which layers should not spell out",
     "skml._targets._strata": "splitters accept targets that a fit refuses",
     "skml._training._config": "how long training takes by default",
+    "skml.onnx._custom_graph": "the one file of the toolbox that imports TensorFlow",
 }
 
 

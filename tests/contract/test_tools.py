@@ -274,8 +274,8 @@ def test_cross_val_predict_of_a_sparse_indicator_is_sparse_and_equals_the_dense_
 
 
 def test_learning_curve_scores_are_those_of_growing_parts_of_each_fold(X, Y):
-    sizes, train_scores, test_scores = learning_curve(small(), X, Y, train_sizes=[20, 50], cv=KFold(2))
-    assert sizes.tolist() == [20, 50]
+    sizes, train_scores, test_scores = learning_curve(small(), X, Y, train_sizes=[20, 40], cv=KFold(2))
+    assert sizes.tolist() == [20, 40]
     for fold, (train, test) in enumerate(KFold(2).split(X)):
         for row, size in enumerate(sizes):
             part = train[:size]
@@ -286,12 +286,12 @@ def test_learning_curve_scores_are_those_of_growing_parts_of_each_fold(X, Y):
 
 def test_incremental_learning_curve_equals_partial_fits_by_hand(X, y_classes):
     _, _, test_scores = learning_curve(
-        small(), X, y_classes, train_sizes=[20, 50], cv=KFold(2), exploit_incremental_learning=True
+        small(), X, y_classes, train_sizes=[20, 40], cv=KFold(2), exploit_incremental_learning=True
     )
     for fold, (train, test) in enumerate(KFold(2).split(X)):
         clf = small().partial_fit(X[train[:20]], y_classes[train[:20]], classes=NAMES[:3])
         first = np.mean(clf.predict(X[test]) == y_classes[test])
-        clf.partial_fit(X[train[20:50]], y_classes[train[20:50]])
+        clf.partial_fit(X[train[20:40]], y_classes[train[20:40]])
         second = np.mean(clf.predict(X[test]) == y_classes[test])
         assert clf.n_iter_ == 2
         assert test_scores[:, fold].tolist() == [first, second]
