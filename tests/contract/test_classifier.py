@@ -105,6 +105,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD.keys())
+@pytest.mark.filterwarnings("ignore:y has no observed entry")
 def test_bad_data_are_refused_and_nothing_is_lost(make, message, X, Y):
     clf = tiny()
     with pytest.raises(ValueError, match=message):

@@ -258,6 +258,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
+@pytest.mark.filterwarnings("ignore:The parameter 'token_pattern' will not be used")
 def test_options_of_vectorizers_that_cannot_be_exported_are_refused(message):
     pytest.importorskip("skl2onnx")
     texts, y = texts_of(60)

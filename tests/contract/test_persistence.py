@@ -121,6 +121,7 @@ def test_training_goes_on_after_pickling_as_without(X, Y):
     np.testing.assert_array_equal(first.fit(X, Y).predict_proba(X), second.fit(X, Y).predict_proba(X))
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_a_pickle_is_no_larger_than_that_of_mlpclassifier(X, Y):
     from sklearn.neural_network import MLPClassifier
 
@@ -160,6 +161,7 @@ class Subclassed(keras.Model):
         return self.output_activation(x)
 
 
+@pytest.mark.filterwarnings("ignore:The fitted estimator can predict")
 def test_a_network_that_cannot_be_rebuilt_is_refused_when_pickled(X, Y):
     clf = make({"model": lambda meta: Subclassed(3)}).fit(X, Y)
     assert clf.predict_proba(X).shape == (80, 3)

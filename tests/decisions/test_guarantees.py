@@ -397,6 +397,7 @@ def clf(network):
 
 
 @pytest.mark.parametrize("name", ["precision>=0.8", "precision>=0.8 by label", "recall>=0.9"])
+@pytest.mark.filterwarnings("ignore:No threshold guarantees")
 def test_a_guarantee_acts_on_a_fitted_estimator_and_is_pickled(name, clf):
     clf.set_params(threshold=name)
     expected = guaranteed_threshold(TRUTH, clf.oof_proba_, name)

@@ -194,6 +194,7 @@ class Forgetful(keras.layers.Layer):
         return super().get_config()
 
 
+@pytest.mark.filterwarnings("ignore:The fitted estimator can predict")
 def test_a_network_is_trained_as_it_was_built(X, Y):
     def builder(meta):
         return keras.Sequential([keras.Input((5,)), Forgetful(0.0), keras.layers.Dense(3, "sigmoid")])
@@ -205,6 +206,7 @@ def test_a_network_is_trained_as_it_was_built(X, Y):
     assert abs(entries.mean() - clf.history_["loss"][-1]) < 0.05
 
 
+@pytest.mark.filterwarnings("ignore:The fitted estimator can predict")
 def test_a_patched_train_step_is_called(X, Y):
     calls = []
 
@@ -298,6 +300,7 @@ def eager(meta):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:The fitted estimator can predict")
 def test_models_that_cannot_be_looped_fall_back_and_say_so(X, Y, capsys):
     clf = KerasMultiLabelClassifier(eager, epochs=2, verbose=2).fit(X, Y)
     assert "compiled with run_eagerly=True" in capsys.readouterr().out

@@ -263,6 +263,7 @@ def test_a_tuned_threshold_needs_held_out_rows(X, Y):
         KerasMultiLabelClassifier(threshold="f1_micro").partial_fit(X, Y)
 
 
+@pytest.mark.filterwarnings("ignore:Training resumes on an estimator")
 def test_a_threshold_rule_that_cannot_be_tuned_any_more_needs_a_fit(X, Y):
     clf = pickle.loads(pickle.dumps(KerasMultiLabelClassifier(**SMALL, threshold="f1_micro").fit(X, Y)))
     tuned = clf.threshold_

@@ -77,6 +77,7 @@ def test_the_classes_of_the_estimator_give_the_order(X, Y):
         TunedThresholdMultiLabelClassifierCV(inner, classes=labels[::-1]).fit(X, y)
 
 
+@pytest.mark.filterwarnings("ignore:Label not 0 is present")
 def test_classes_add_a_column_for_a_label_that_does_not_occur(X, Y):
     y = named(Y, "abc")
     proba = cross_val_predict_proba(BASE, X, y, cv=2, random_state=0, classes=["never", "a", "b", "c"])

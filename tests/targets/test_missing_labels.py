@@ -35,6 +35,7 @@ def test_a_missing_value_is_no_row(missing):
             TargetEncoder().fit([first, missing, first])
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
 def test_single_labels_may_not_be_missing():
     strings = pd.Series(["a", pd.NA, "b"], dtype="string")
     for y in (strings, strings.astype(object), np.array([["a"], [None]], dtype=object), ["a", float("nan")]):
