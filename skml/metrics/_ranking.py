@@ -37,9 +37,11 @@ def roc_auc_score(
     Y_true, sample_weight : as in `precision_score`
     scores : array-like of shape (n_samples, n_labels)
         Probabilities, or other values that are larger for more likely labels.
-    average : {"macro", "micro"} or None, default="macro"
-        "macro" is the mean over the labels. Labels whose observed entries are all 0 or all 1 are skipped, and a
-        warning lists them. "micro" pools all observed entries into one problem. None returns one score per label.
+    average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
+        "macro" is the mean over the labels, and "weighted" weights it by the number of their positive entries. Labels
+        whose observed entries are all 0 or all 1 are skipped, and a warning lists them. "micro" pools all observed
+        entries into one problem. "samples" is the mean over the rows that have both 0 and 1. None returns one score
+        per label.
     classes : sequence of length n_labels, default=None
         Names of the labels for the warning. None uses the column numbers.
 
