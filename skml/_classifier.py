@@ -191,9 +191,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **A custom network.** A callable is called with those of the arguments ``meta``, ``X``, ``compile_kwargs``
     (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter
     ``model__x`` is passed as ``x``. A network that ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])``
-    serves every ``y``. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``, ``output_activation_``,
-    ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``. ``X`` contains the training rows without the holdout:
-    pass it to the ``adapt`` method of layers such as TextVectorization and Normalization.
+    serves every ``y``. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
+    ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``. ``X`` contains the training
+    rows without the holdout: pass it to the ``adapt`` method of layers such as TextVectorization and Normalization.
 
     **Tuned thresholds.** A named threshold set on a fitted estimator is found at once if the estimator still has its
     held-out predictions; they are not pickled. A threshold tuned before `partial_fit` or a warm start stays in use,

@@ -128,10 +128,10 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     Guarantees of precision are found by fixed-sequence testing (Learn then Test; Angelopoulos et al., 2021), and
     guarantees of recall by conformal risk control (Angelopoulos et al., 2022). They assume that new rows follow the
-    distribution of the rows passed to `fit`, and that the fitted classifier made the tuning predictions. The latter is
-    true for a float `cv` with ``refit=False``, and for "prefit" with held-out rows. With folds, the final estimator is
-    trained on more rows than the estimators of the folds, and usually keeps the guarantee, too (Barber et al., 2021,
-    prove what holds in general).
+    distribution of the rows passed to `fit`, and that the thresholds were tuned on predictions of ``estimator_``
+    itself. This second assumption holds for a float `cv` with ``refit=False``, and for "prefit" with held-out rows.
+    With folds, ``estimator_`` is trained on more rows than the estimators of the folds, and the guarantee usually
+    holds, too (for the general result see Barber et al., 2021).
 
     With "by label", the confidence of 95 % holds for each label separately. The bound on precision is exact (Clopper
     and Pearson, 1934) for one label and equal weights. The labels of a row are not independent; with several labels,

@@ -71,7 +71,7 @@ def to_onnx(
 
         The ``metadata_props`` contain ``inputs`` (the names), ``labels``, ``thresholds``, ``min_labels`` and
         ``max_labels`` as JSON. A graph does not check its input: a row with NaN, which `predict` refuses, may have any
-        outputs. Nor does a graph lower "İ" as Python does: replace it in texts before both.
+        outputs. A graph also lowers "İ" differently from Python: replace this letter in all texts.
 
     Raises
     ------
