@@ -59,7 +59,9 @@ except ValueError as error:
 # %%
 # The argument `classes` changes the labels. A label that stays keeps its weights. A new label starts at its base rate.
 # A label that `classes` leaves out is removed. Training needs only the tickets of the new month. (An estimator with
-# `warm_start=True` does the same in `fit`, after `set_params(classes=...)`.)
+# `warm_start=True` does the same in `fit`, after `set_params(classes=...)`.) A file saved after `partial_fit` contains
+# the optimizer's state, so training resumes from the loaded model as if there had been no file. To save it after a
+# first `fit`, too, pass `warm_start=True` to that one.
 
 
 def scores(model, number):

@@ -12,7 +12,7 @@ scorers for label sets. Importing this package imports neither Keras nor TensorF
 
 A pickle or joblib file can run any code when it is loaded, so load only files that you trust. A file of skops cannot:
 it creates only objects of trusted types. ``SKOPS_TRUSTED`` names the types of this package that a Pipeline with the
-default network needs, in addition to scikit-learn's::
+default network needs, in addition to scikit-learn's, and those of labels that are dates::
 
     skops.io.dump(pipeline, "model.skops")
     pipeline = skops.io.load("model.skops", trusted=skml.SKOPS_TRUSTED)
@@ -29,7 +29,12 @@ from skml._version import __version__ as __version__
 __all__ = ["SKOPS_TRUSTED", "KerasMultiLabelClassifier", "TunedThresholdMultiLabelClassifierCV", "clear_cache"]
 
 # Their states are plain values.
-SKOPS_TRUSTED = ("skml.KerasMultiLabelClassifier", "skml.TunedThresholdMultiLabelClassifierCV")
+SKOPS_TRUSTED = (
+    "skml.KerasMultiLabelClassifier",
+    "skml.TunedThresholdMultiLabelClassifierCV",
+    "datetime.date",
+    "datetime.datetime",
+)
 
 
 def clear_cache() -> None:

@@ -27,7 +27,7 @@ from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
-from skml._typing import InputMatrix, Matrix, Network, RandomState, Target
+from skml._typing import InputMatrix, Matrix, Network, RandomState, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     Parameters
     ----------
     model : callable or keras.Model, default=None
-        The network. None is a fully connected ensemble, the default network, which the parameters up to `n_members`,
-        and `calibrate`, configure. A callable builds a custom network; it receives those of the arguments ``meta``,
-        ``X``, ``compile_kwargs``, ``params`` and routed ``model__x`` (as ``x``) that its signature names; see Notes.
-        Of a keras.Model, each fit trains a copy that starts from its weights. A compiled model keeps its loss,
-        optimizer and metrics where the parameters here have their defaults.
+        The network. None uses the default network, an ensemble of fully connected networks; the parameters from
+        `hidden_layer_sizes` to `n_members`, and `calibrate`, apply to it only. A callable builds a custom network, see
+        Notes. If a keras.Model is passed, each fit trains a copy of it, starting from its weights. If that model is
+        compiled, its loss, optimizer and metrics replace those parameters that are left at their defaults.
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
         Number of units of each hidden layer of a member. A layer as wide as the previous one has a residual connection
         (He et al., 2016). "auto" is (256, 256), or 128 for sparse rows with few values; it is narrower for fewer than
@@ -80,15 +79,16 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         absolute value if it exceeds 1, and all values by a common factor, so that zeros stay zeros. None uses X
         unchanged.
     n_members : int or "auto", default="auto"
-        Number of networks in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990). Each member
-        trains on the rows outside its own fold and predicts that fold, see ``oof_proba_``. "auto" is 5, or the largest
-        number with at most 16 million weights. 1 is a single network with a holdout.
+        Number of networks in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990). The training
+        rows are divided into as many folds. Each member is trained on all folds but one and predicts that one, see
+        ``oof_proba_``. "auto" is 5, or the largest number with at most 16 million weights. 1 trains a single network,
+        with a holdout of `validation_fraction` of the rows.
     optimizer : str, keras.Optimizer or class of one, default="adam"
         The optimizer. Names and classes accept routed parameters, such as ``optimizer__weight_decay=0.01``.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=None
-        The learning rate. None uses the default of the optimizer; for the default network with "adam" it then depends
-        on the batch size and on X, is kept constant until the validation loss plateaus, and decays linearly to 0. A
-        schedule counts updates and continues when training is resumed.
+        The learning rate. None uses the default of the optimizer, except for the default network with "adam": its
+        initial rate depends on the batch size and on X, stays constant until the validation loss plateaus, and then
+        decays linearly to 0. A schedule counts updates and continues when training is resumed.
     loss : "auto", str, callable, keras.Loss or class of one, default="auto"
         The loss. "auto" is binary cross-entropy, averaged over the labels of a row and then over rows by weight; for
         multi-class y categorical cross-entropy. "focal" (Lin et al., 2017) and "asymmetric" (Ridnik et al., 2021)
@@ -97,10 +97,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     metrics : list, default=None
         Keras metrics of the averaged probabilities, recorded in ``history_``.
     calibrate : "auto" or bool, default="auto"
-        Whether to calibrate the default network on its held-out predictions. "auto" multiplies all log-odds by a single
-        slope of at least 1 if that clearly fits better (Guo et al., 2017); no decision at 0.5 changes. True fits a
-        slope and an offset (Platt, 1999), and a separate offset for labels with at least 50 rows with and without them:
-        probabilities are better, but fewer rare labels reach 0.5. Thresholds are tuned after calibration.
+        Whether to calibrate the default network on its held-out predictions (Platt, 1999; Guo et al., 2017). "auto"
+        multiplies all log-odds by one slope of at least 1 if that clearly fits better; predictions at the threshold 0.5
+        do not change. True fits a slope and an offset; a label that at least 50 rows have and at least 50 rows lack
+        gets its own offset. The probabilities are better, but rare labels reach 0.5 less often. `partial_fit` keeps the
+        previous calibration.
     class_weight : "balanced", mapping label -> float, or array-like of shape (n_labels,), default=None
         Weight of the positive entries of each label in the loss. "balanced" is the number of negatives divided by the
         number of positives, clipped to [0.01, 100]. For binary and multi-class y it weights samples, like
@@ -116,9 +117,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         guarantees mean recall. `predict` reads this parameter, so ``set_params`` acts on a fitted estimator, see Notes.
         Lesson 3 in ``examples/03_thresholds.py`` compares all of them.
     min_labels : int, default=0
-        A row with fewer predicted labels receives the labels with the largest ``proba - threshold``.
+        Smallest number of labels per row. If fewer reach their thresholds, those with the largest ``proba - threshold``
+        are added.
     max_labels : int, default=None
-        A row with more predicted labels keeps those with the largest ``proba - threshold``. None sets no limit.
+        Largest number of labels per row. If more reach their thresholds, those with the largest ``proba - threshold``
+        are kept. None sets no limit.
     epochs : int or "auto", default="auto"
         Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
     batch_size : int or "auto", default="auto"
@@ -163,7 +166,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     oof_proba_ : ndarray of shape (n_samples, n_labels)
         Out-of-fold probabilities of the training rows: each row is predicted by the member that was not trained on it.
         Only available after `fit` with several members, at least 4 rows for each member, and at most 33 million
-        entries. Not pickled.
+        entries. Read-only and not pickled.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -181,28 +184,30 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     Notes
     -----
-    **The default network** is an ensemble that cross-fits itself: `n_members` networks in one Keras model, each trained
-    on the rows outside its own fold. One fit gives the averaged ensemble and an out-of-fold probability for every
-    training row, by which training stops and thresholds are tuned.
+    **The default network** is an ensemble trained by cross-fitting: `n_members` networks in one Keras model, each
+    trained on the rows outside its own fold. A single fit gives the ensemble and an out-of-fold probability for each
+    training row. These probabilities are used for early stopping and to tune the thresholds.
 
-    **A custom network** built by a callable with the last layer
-    ``Dense(meta["n_outputs_"], meta["output_activation_"])`` serves every ``y``. ``meta`` is a dict with
-    ``n_features_in_``, ``n_classes_``, ``n_outputs_``, ``output_activation_``, ``target_type_``, ``classes_``,
-    ``X_shape_`` and ``X_dtype_``. ``X`` holds the training rows without the holdout, to which layers such as
-    TextVectorization and Normalization ``adapt``.
+    **A custom network.** A callable is called with those of the arguments ``meta``, ``X``, ``compile_kwargs``
+    (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter
+    ``model__x`` is passed as ``x``. A network that ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])``
+    serves every ``y``. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
+    ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``. ``X`` contains the training
+    rows without the holdout: pass it to the ``adapt`` method of layers such as TextVectorization and Normalization.
 
     **Tuned thresholds.** A named threshold set on a fitted estimator is found at once if the estimator still has its
     held-out predictions; they are not pickled. A threshold tuned before `partial_fit` or a warm start stays in use,
     with a warning. "f1_macro" uses the plug-in rule (Lipton et al., 2014) after calibration (Platt, 1999).
 
-    **Guarantees** assume that new rows follow the training distribution. They are computed from held-out predictions of
-    single members, while `predict` averages the members. The average is more accurate but less extreme. For recall, its
-    prediction of a held-out row is estimated from that of the held-out member, and from how much the others differ.
-    `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on separate rows. A precision
-    guarantee over all labels also limits the labels of a row, to the largest number that a held-out row gets;
-    otherwise, rare rows with many wrong labels could break it. ``threshold_`` alone does not contain this limit. If no
-    threshold guarantees a precision, no label is predicted (threshold 2), with a warning. `min_labels` cannot be
-    combined with a precision guarantee, and `max_labels` with neither.
+    **Guarantees** assume that new rows follow the training distribution. They are computed from the held-out
+    predictions of single members, but `predict` uses the average of the members, which is more accurate but closer to
+    0.5. For recall, the average for a held-out row is estimated from the prediction of its held-out member and from how
+    much the other members differ. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself
+    on separate rows. A precision guarantee over all labels also limits the number of predicted labels per row to the
+    largest number for a held-out row, since rare rows with many wrong labels could break it; ``threshold_`` does not
+    contain this limit. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning. A
+    label without an observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and
+    `max_labels` cannot be combined with any guarantee.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 
@@ -216,9 +221,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Changing labels.** When training is resumed, `classes` may add and drop labels of multi-label ``y``, as long as
     some stay. Those keep their weights and optimizer state, a new label starts at its base rate, and a dropped one is
     forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
-    guarantee by label, until `fit` tunes it. This requires the default network.
+    guarantee, until `fit` tunes it. This requires the default network.
 
-    **Files.** joblib stores a fitted estimator. With the default network skops stores it, too, in a file that runs no
+    **Files.** joblib stores a fitted estimator; the optimizer's state, from which training resumes, only with
+    ``warm_start=True`` or after `partial_fit`. With the default network skops stores it, too, in a file that runs no
     code when loaded (see ``skml.SKOPS_TRUSTED``), and `skml.onnx.to_onnx` exports it to programs without Python.
 
     Examples
@@ -435,6 +441,20 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X = self.validate_X(X)
         return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
 
+    def predict_log_proba(self, X: Matrix) -> np.ndarray:
+        """Predict the logarithm of the probability of each label.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        log_proba : ndarray
+            The natural logarithm of `predict_proba`, in the same shape.
+        """
+        return np.log(self.predict_proba(X))
+
     def decision_function(self, X: Matrix) -> np.ndarray:
         """Predict log-odds.
 
@@ -560,6 +580,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         check_is_fitted(self)
         fitted = self._fitted
         return decision_rule(fitted.encoder, self.threshold, self.min_labels, self.max_labels, fitted.thresholds)
+
+    def oof_target(self) -> TargetMatrix:
+        """Return the 0/1 matrix of the rows that ``oof_proba_`` predicts; for the other modules of skml."""
+        check_is_fitted(self)
+        return self._fitted.thresholds.Y
 
     def trained_network(self) -> Network:
         """Return the trained network; for the other modules of skml."""

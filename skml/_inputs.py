@@ -31,6 +31,7 @@ def check_X(estimator, X, *, dtype, reset=False):
     if not reset and _needs_no_check(estimator, X, dtype):
         return X
     refuse_mask("X", X)
+    check_indices("X", X)
     try:
         X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
     except ValueError as error:
@@ -47,6 +48,7 @@ def check_X(estimator, X, *, dtype, reset=False):
 
 def _check_X_of_custom_network(estimator, X, reset):
     refuse_mask("X", X)
+    check_indices("X", X)
     first = X if hasattr(X, "dtype") or sparse.issparse(X) else np.asarray(X)
     is_text = getattr(first, "dtype", np.dtype(object)).kind in "OUST" and _holds_text(first)
     return validate_data(
@@ -85,6 +87,8 @@ def _needs_no_check(estimator, X, dtype):
         return False
     if X.ndim != 2 or not X.shape[0] or X.shape[1] != state.get("n_features_in_"):
         return False
+    if sparse.issparse(X) and not _has_valid_indices(X):
+        return False
     values = X.data if sparse.issparse(X) else X.ravel(order="K")
     with np.errstate(over="ignore"):
         squares = np.dot(values, values)  # NaN and infinity in X make this NaN or infinite
@@ -105,6 +109,22 @@ def refuse_mask(name, values):
             f"{name} is a masked array with {np.ma.count_masked(values)} masked values, which have no meaning there. "
             f"Fill them, as {name}.filled(...) or an imputer does, or leave the rows out."
         )
+
+
+def check_indices(name, matrix):
+    """Raise a ValueError if a CSR or CSC matrix has an index outside its shape, where SciPy reads other memory."""
+    if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and not _has_valid_indices(matrix):
+        raise ValueError(
+            f"{name} is a sparse matrix with an index outside its shape {matrix.shape}: indices from "
+            f"{matrix.indices.min()} to {matrix.indices.max()}. Check how it was built; "
+            f"{name}.check_format() tells more."
+        )
+
+
+def _has_valid_indices(matrix):
+    """Return whether all indices of a CSR or CSC matrix are inside its shape."""
+    indices = matrix.indices
+    return not indices.size or (indices.min() >= 0 and indices.max() < matrix.shape[matrix.format == "csr"])
 
 
 _BOUNDS = {

@@ -1,5 +1,6 @@
 """States of estimators in files: plain values, which name no code to run, and the versions that made them."""
 
+import dataclasses
 import functools
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,9 @@ _CLASSES = (
 _BY_NAME = {kind.__name__: kind for kind in _CLASSES}
 _CONTAINERS = {kind.__name__: kind for kind in (csr_array, csr_matrix)}
 
+# Which fit sets, for every form of y.
+_ENCODER_FIELDS = {"classes", "form_", "target_type_", "dtype_", "classes_", "_labels"}
+
 # The key that distinguishes such a dict from a dict of the user.
 _KIND = "_skml"
 
@@ -42,8 +46,11 @@ _KIND = "_skml"
 def to_plain(value):
     """Convert objects of the known classes, and dtypes, into dicts of a class name and a state.
 
-    Anything else, such as a custom network, is returned unchanged.
+    So is a dict of the user that could be taken for one of these. Anything else, such as a custom network, is returned
+    unchanged.
     """
+    if isinstance(value, dict) and _KIND in value:
+        return {_KIND: "dict", "state": value}
     if isinstance(value, np.dtype):
         return {_KIND: "dtype", "state": value.str}
     if isinstance(value, type) and value in _CONTAINERS.values():
@@ -60,26 +67,49 @@ def from_plain(value):
     Raises
     ------
     ValueError
-        If a state names an unknown class.
+        If a state names an unknown class, or has not exactly the fields of its class.
     """
-    if not isinstance(value, dict) or value.keys() != {_KIND, "state"}:
+    if not isinstance(value, dict) or _KIND not in value:
         return value
-    name, state = value[_KIND], value["state"]
-    if name == "dtype":
+    name, state = value[_KIND], value.get("state")
+    if name == "dict":
+        return state
+    if name == "dtype" and isinstance(state, str):
         return np.dtype(state)
-    if name == "container":
+    if name == "container" and isinstance(state, str) and state in _CONTAINERS:
         return _CONTAINERS[state]
-    if name not in _BY_NAME:
-        raise ValueError(
-            f"The state of the estimator contains an unknown {name!r}: the file is damaged or of a newer skml."
-        )
-    parts = {part: from_plain(plain) for part, plain in state.items()}
+    if not isinstance(name, str) or name not in _BY_NAME:
+        raise _damaged(f"contains an unknown {name!r}")
     kind = _BY_NAME[name]
+    _check_fields(kind, state)
+    parts = {part: from_plain(plain) for part, plain in state.items()}
     if issubclass(kind, tuple):
         return kind(**parts)
     made = object.__new__(kind)
     vars(made).update(parts)
     return made
+
+
+def _check_fields(kind, state):
+    """Raise a ValueError unless a state has the fields of a class: no default may stand in for one of them."""
+    if not isinstance(state, dict):
+        raise _damaged(f"has no fields for {kind.__name__!r}")
+    if issubclass(kind, tuple):
+        fields = set(kind._fields)
+    elif dataclasses.is_dataclass(kind):
+        fields = {field.name for field in dataclasses.fields(kind)}
+    else:
+        fields = _ENCODER_FIELDS if kind is TargetEncoder else set(vars(kind()))
+    differ = fields.symmetric_difference(state) - {"sparse_container_"}  # which the encoder of a sparse y has
+    if differ:
+        raise _damaged(f"has other fields than {kind.__name__!r} (different: {', '.join(map(repr, sorted(differ)))})")
+
+
+def _damaged(what):
+    return ValueError(
+        f"The state of the estimator {what}: the file is damaged, or it was saved by a newer or older skml. Load it "
+        "with the version of skml that saved it, or fit the estimator again."
+    )
 
 
 _PACKAGES = ("numpy", "scikit-learn", "keras")
@@ -120,6 +150,8 @@ class VersionedState:
     def __setstate__(self, state):
         state = dict(state)
         saved, current = state.pop("_versions", {}), current_versions()
+        if not isinstance(saved, dict) or not all(isinstance(there, str | None) for there in saved.values()):
+            raise _damaged("has no readable versions")
         # A package that is not installed does not matter: it raises an error if it is needed.
         changed = {name: there for name, there in saved.items() if current.get(name) not in (there, None)}
         if changed:

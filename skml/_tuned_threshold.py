@@ -21,6 +21,7 @@ from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
 from skml._state import VersionedState
+from skml._targets._matrix import equal_matrices
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
@@ -131,18 +132,18 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
 
     Guarantees of precision are found by fixed-sequence testing (Learn then Test; Angelopoulos et al., 2021), and
     guarantees of recall by conformal risk control (Angelopoulos et al., 2022). They assume that new rows follow the
-    distribution of the rows passed to `fit`, and that the fitted classifier made the tuning predictions. The latter is
-    true for a float `cv` with ``refit=False``, and for "prefit" with held-out rows. With folds, the final estimator is
-    trained on more rows than the estimators of the folds, and usually keeps the guarantee, too (Barber et al., 2021,
-    prove what holds in general).
+    distribution of the rows passed to `fit`, and that the thresholds were tuned on predictions of ``estimator_``
+    itself. This second assumption holds for a float `cv` with ``refit=False``, and for "prefit" with held-out rows.
+    With folds, ``estimator_`` is trained on more rows than the estimators of the folds, and the guarantee usually
+    holds, too (for the general result see Barber et al., 2021).
 
     With "by label", the confidence of 95 % holds for each label separately. The bound on precision is exact (Clopper
     and Pearson, 1934) for one label and equal weights. The labels of a row are not independent; with several labels,
     the bound therefore uses an effective number of predicted labels (Korn and Graubard, 1998), estimated from how the
-    wrong ones cluster in rows. Rows with many labels
-    or large weights may be too rare to be seen: one such row, with all its labels wrong, is added to the estimate. It
-    has the largest weight in the tuning data, and `best_max_labels_` labels. A guarantee of recall assumes that a new
-    row may have the largest weight (Tibshirani et al., 2019).
+    wrong ones cluster in rows. Rows with many predicted labels or large weights may be too rare to be in the data: one
+    such row, with all its predicted labels wrong, is added to the estimate. It has the largest weight in the tuning
+    data, and `best_max_labels_` predicted labels. A guarantee of recall assumes that a new row may have the largest
+    weight (Tibshirani et al., 2019).
 
     Scores of `decision_function` are treated as log-odds up to a constant factor, for calibration and for shrinkage.
 
@@ -237,8 +238,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
         rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight)
         if self.store_cv_results:
-            scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.tried]
-            self.cv_results_ = {"thresholds": scale.tried, "scores": np.array(scores)}
+            scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.candidates]
+            self.cv_results_ = {"thresholds": scale.candidates, "scores": np.array(scores)}
         threshold = scale.scores(rule.threshold)
         self.best_threshold_ = as_scalar(threshold) if not encoder.is_multilabel else threshold
         self.best_k_ = rule.max_labels if self.scoring == "top_k" else None
@@ -281,6 +282,22 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         """
         check_is_fitted(self)
         return self._columns(X, "predict_proba")
+
+    @available_if(_gives_probabilities)
+    def predict_log_proba(self, X: Matrix) -> np.ndarray:
+        """Predict the logarithm of the probability of each label. Only available if the estimator has `predict_proba`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        log_proba : ndarray
+            The natural logarithm of `predict_proba`, in the same shape. It is -inf where the probability is 0.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def decision_function(self, X: Matrix) -> np.ndarray:
         """Return the log-odds of `predict_proba`, or the estimator's scores if it has no `predict_proba`.
@@ -396,6 +413,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 "KerasMultiLabelClassifier has it after fit with n_members > 1, unless y is very large. With other "
                 "estimators, use cv=5."
             )
+        _check_oof_rows(last, encoder.transform(y), proba)
         return estimator, slice(None), label_columns(proba, last, encoder)
 
     def __sklearn_tags__(self):
@@ -406,6 +424,21 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
+
+
+def _check_oof_rows(last, Y, proba):
+    """Check that the out-of-fold probabilities of the last step belong to the rows of Y.
+
+    A step may have added, dropped or reordered rows, and a frozen classifier was fitted before. Rows with equal labels
+    may change places, as thresholds depend on pairs of a probability and a label only.
+    """
+    fitted_to = last.oof_target() if hasattr(last, "oof_target") else Y
+    if len(proba) != Y.shape[0] or not equal_matrices(fitted_to, Y):
+        raise ValueError(
+            f"cv='oof' requires that {type(last).__name__} is fitted to the rows of y in their order, but its "
+            f"out-of-fold probabilities belong to {len(proba)} other rows than the {Y.shape[0]} rows of y: a preceding "
+            "step changes rows, like a sampler, or it is frozen and was fitted to other rows. Use cv=5."
+        )
 
 
 def _sample_weight(estimator, params, rows):

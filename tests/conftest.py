@@ -4,15 +4,18 @@ import copy
 import functools
 import os
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Before NumPy is imported: matrices as small as those of tests gain nothing from threads of BLAS, which wait busily.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from estimators import tiny
 from forms import label_sets_of
 from processes import run_python_in
+from skml._keras._pool import pool
 
 # The same examples in every run, on a slow machine too.
 settings.register_profile("skml", derandomize=True, deadline=None, max_examples=40, database=None)
@@ -21,6 +24,12 @@ settings.load_profile("skml")
 
 def pytest_addoption(parser):
     parser.addoption("--cases", type=int, default=1000, help="how many random cases -m fuzz tries in all")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _many_trainers():
+    """Keep more compiled trainers than a user's process: tests train many kinds of networks in turn."""
+    pool._max_trainers = 64
 
 
 @pytest.fixture(scope="session")

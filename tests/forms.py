@@ -62,6 +62,6 @@ COLLECTIONS = {
     "object array": _object_array,
     "arrays of pandas": lambda Y, names: _unique_of_groups(label_sets_of(Y, names, list)),
     "polars lists of str": lambda Y, names: pl.Series(label_sets_of(Y, names, list), dtype=pl.List(pl.String)),
-    "views of a dict": lambda Y, names: dict(enumerate(label_sets_of(Y, names, tuple))).values(),
+    "views of dicts": lambda Y, names: [dict(enumerate(row)).values() for row in label_sets_of(Y, names, tuple)],
 }
 FORMS = INDICATORS | DATAFRAMES | COLLECTIONS

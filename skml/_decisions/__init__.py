@@ -1,1 +1,1 @@
-"""Stage 4: probabilities to labels: thresholds, applied and tuned; arithmetic on arrays."""
+"""Stage 4: turn probabilities into labels, by thresholds that are given or tuned, on arrays and without a network."""

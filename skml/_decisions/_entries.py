@@ -1,4 +1,4 @@
-"""The entries from which thresholds are found, block by block."""
+"""Iterate over the entries from which thresholds are found, in blocks of limited memory."""
 
 from typing import NamedTuple
 
@@ -8,32 +8,50 @@ from scipy import sparse
 from skml._targets._matrix import row_blocks, to_dense
 from skml._targets._weights import check_sample_weight
 
-# Memory of one entry while it is sorted.
+# Memory that sorting needs per entry, in bytes.
 _ENTRY_BYTES = 80
 
 
 class Entries(NamedTuple):
-    """Rows that count: `Y` (dense or CSR), probabilities, and the weight of each row."""
+    """The rows with a positive weight: label matrix `Y` (dense or CSR), probabilities and row weights."""
 
     Y: np.ndarray | sparse.csr_array
     proba: np.ndarray
     weight: np.ndarray
 
     def by_rows(self, width=0):
-        """Yield blocks of rows: what is true, what is known, probabilities (float64) and weights.
+        """Yield blocks of rows.
 
-        The work on a row may need `width` numbers in place of one for each label.
+        Parameters
+        ----------
+        width : int, default=0
+            Numbers that the caller needs per row, if this is more than the number of labels. Blocks are smaller then.
+
+        Yields
+        ------
+        truth : ndarray of bool, shape (n_rows, n_labels)
+            Whether an entry is 1.
+        observed : ndarray of bool, shape (n_rows, n_labels)
+            Whether an entry is not NaN.
+        proba : ndarray of float64, shape (n_rows, n_labels)
+        weight : ndarray of shape (n_rows,)
         """
         n_samples, n_labels = self.proba.shape
         for rows in row_blocks(n_samples, max(n_labels, width), _ENTRY_BYTES):
             Y = to_dense(self.Y[rows])
-            yield Y == 1, Y == Y, as_probabilities(self.proba[rows]), self.weight[rows]  # NaN is not itself
+            yield Y == 1, Y == Y, as_probabilities(self.proba[rows]), self.weight[rows]  # NaN != NaN
 
     def by_labels(self):
-        """Yield blocks of labels, a label to a row, the most probable entries first.
+        """Yield blocks of labels, transposed, with the entries of each label sorted by descending probability.
 
-        A block is the slice of labels, probabilities (-1 where the entry is unknown), weights (then 0)
-        and what is true, each of shape (n_labels, n_samples).
+        Yields
+        ------
+        labels : slice
+        proba : ndarray of shape (n_labels, n_samples)
+            -1 for missing labels, which come last.
+        weight : ndarray of shape (n_labels, n_samples)
+            0 for missing labels.
+        truth : ndarray of bool, shape (n_labels, n_samples)
         """
         n_samples, n_labels = self.proba.shape
         columns = sparse.csc_array(self.Y) if sparse.issparse(self.Y) else self.Y
@@ -46,12 +64,12 @@ class Entries(NamedTuple):
 
 
 def entries_of(Y, proba, sample_weight):
-    """Return the `Entries` of rows with a weight, checked."""
+    """Validate probabilities and weights, and return the `Entries` of all rows with a positive weight."""
     proba = np.asarray(proba)
     if proba.shape != Y.shape:
-        raise ValueError(f"proba must have the shape of Y, {Y.shape}; got {proba.shape}.")
+        raise ValueError(f"proba must have the same shape as Y, {Y.shape}; got {proba.shape}.")
     if np.isnan(proba).any():
-        raise ValueError("proba contains NaN.")
+        raise ValueError("proba contains NaN. It must hold a probability in [0, 1] for each entry of Y.")
     if sample_weight is None:
         return Entries(Y, proba, np.ones(len(proba)))
     weight = check_sample_weight(sample_weight, proba)
@@ -60,12 +78,12 @@ def entries_of(Y, proba, sample_weight):
 
 
 def as_probabilities(p):
-    """Return a copy in float64 and C order, in [0, 1], which float32 sums may leave."""
+    """Return a C-ordered float64 copy, clipped to [0, 1]: sums in float32 can exceed 1 slightly."""
     return np.clip(np.ascontiguousarray(p, dtype=np.float64), 0, 1)
 
 
 def prefix_sums(weight):
-    """Return the weight of the first 0, 1, ..., n entries of each row."""
+    """Return, for each row, the sums of its first 0, 1, ..., n values."""
     sums = np.zeros((weight.shape[0], weight.shape[1] + 1))
     np.cumsum(weight, axis=1, out=sums[:, 1:])
     return sums

@@ -1,29 +1,30 @@
-"""Which labels a row gets, given their probabilities: arithmetic on arrays, no network."""
+"""Turn probabilities into decisions: thresholds, label counts, and the validation of these parameters."""
 
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
 
-from skml._decisions._guarantees import NEVER, check_counts_keep, check_name, parse_guarantee
+from skml._decisions._guarantees import NEVER, check_label_counts_with, check_name, parse_guarantee
 from skml._targets._labels import per_label
 
 DEFAULT_THRESHOLD = 0.5
 
-# Thresholds that fit finds, beside those that keep a guarantee.
+# Names of thresholds that `fit` tunes, in addition to guarantees.
 RULE_NAMES = ("f1_micro", "f1_macro")
 
 
 @dataclass(frozen=True, eq=False)
 class DecisionRule:
-    """What makes decisions of probabilities: a label is given where its probability reaches its threshold.
+    """The rule of binary and multi-label y: predict a label if its probability is at least its threshold.
 
     Parameters
     ----------
     threshold : float or ndarray of shape (n_labels,), default=0.5
     min_labels : int, default=0
+        The least number of labels per row.
     max_labels : int, default=None
-        With `min_labels` equal to it, each row gets its so many most probable labels.
+        The greatest number of labels per row. If it equals `min_labels`, each row gets this number of labels.
     """
 
     threshold: float | np.ndarray = DEFAULT_THRESHOLD
@@ -31,22 +32,22 @@ class DecisionRule:
     max_labels: int | None = None
 
     def decide(self, proba):
-        """Return the decisions, bool, for probabilities of shape (n_samples, n_labels)."""
+        """Return a boolean matrix of decisions for probabilities of shape (n_samples, n_labels)."""
         return decide(proba, self.threshold, self.min_labels, self.max_labels)
 
 
 class MostProbable:
-    """The rule of multi-class y: the most probable class, of equals the first."""
+    """The rule of multi-class y: predict the most probable class, or the first of equally probable classes."""
 
     threshold = None
 
     def decide(self, proba):
-        """Return the decisions, bool, one true in a row, for probabilities of shape (n_samples, n_classes)."""
+        """Return a boolean matrix with one True per row, for probabilities of shape (n_samples, n_classes)."""
         return np.arange(proba.shape[1]) == proba.argmax(axis=1)[:, None]
 
 
 def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
-    """Return the rule that a user's parameters mean for a target.
+    """Validate a user's decision parameters for a target and return the rule that they define.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     min_labels : int
     max_labels : int or None
     tuned : TunedThresholds, default=None
-        Has the thresholds of those names after fit. None before that: then 0.5 stands for them.
+        The tuned thresholds, by name, after fit. None before fit; a name then stands for 0.5.
 
     Returns
     -------
@@ -64,18 +65,19 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     Raises
     ------
     ValueError
-        If a parameter is not as described, has no meaning for this target, or is a name that is not in `tuned`.
+        If a parameter is invalid or not supported for this kind of target, or if `tuned` cannot provide a named
+        threshold.
     """
     labels = encoder.threshold_labels
     if isinstance(threshold, str):
         check_name("threshold", threshold, RULE_NAMES, ", a float, an array of floats or a mapping label -> float")
     _check_label_counts(min_labels, max_labels, len(encoder.classes_))
     if not encoder.is_multilabel:
-        _check_has_no_meaning(threshold, min_labels, max_labels, is_binary=bool(labels))
+        _check_single_label(threshold, min_labels, max_labels, is_binary=bool(labels))
     if not labels:
         return MostProbable()
     if guarantee_in(threshold):
-        check_counts_keep(guarantee_in(threshold), min_labels, max_labels)
+        check_label_counts_with(guarantee_in(threshold), min_labels, max_labels)
     if not is_rule_name(threshold):
         threshold = resolve_threshold(threshold, labels)
     elif tuned is None:
@@ -86,45 +88,45 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
         threshold = tuned[threshold]
     else:
         raise ValueError(
-            f"threshold={threshold!r} is found by fit, or later from the out-of-fold probabilities that fit leaves. "
-            "This estimator has none: they are not pickled, and gone after partial_fit. Fit again, or set numbers."
+            f"threshold={threshold!r} requires the held-out probabilities of fit, which are neither pickled nor kept "
+            "by partial_fit. Call fit again or set numeric thresholds."
         )
     return DecisionRule(as_scalar(threshold) if not encoder.is_multilabel else threshold, min_labels, max_labels)
 
 
 def check_can_be_tuned(threshold, has_held_out, tuned):
-    """Refuse a ``threshold`` that fit has nothing to find by, unless an earlier fit has found it."""
+    """Raise a ValueError if ``threshold`` cannot be tuned by this fit and was not tuned by a previous one."""
     if is_rule_name(threshold) and not has_held_out and threshold not in tuned:
         raise ValueError(
-            f"threshold={threshold!r} is tuned on rows that a network has not learned from, and there are none. fit "
-            "leaves some out with several members and at least 4 rows for each; with n_members=1 or a custom network, "
-            "if early_stopping=True and there are at least 100 rows, or X_val and y_val. partial_fit leaves out none."
+            f"threshold={threshold!r} needs held-out predictions, and this fit has none. Call fit (not partial_fit) "
+            "with at least 4 rows per member. With n_members=1 or a custom network, pass X_val and y_val, or use "
+            "early_stopping=True with at least 100 rows. Otherwise set a numeric threshold."
         )
 
 
-def check_can_calibrate(calibrate, has_held_out):
-    """Refuse ``calibrate=True`` where fit has nothing to calibrate on."""
-    if calibrate is True and not has_held_out:
+def check_can_calibrate(calibrate, has_held_out, is_calibrated=False):
+    """Raise a ValueError if ``calibrate=True`` has neither held-out predictions nor a previous calibration."""
+    if calibrate is True and not (has_held_out or is_calibrated):
         raise ValueError(
-            "calibrate=True fits numbers to rows that a network has not learned from, and there are none: it needs fit "
-            "(not partial_fit) with at least 4 rows for each member, a holdout (early_stopping=True and at least 100 "
-            "rows), or X_val and y_val. Leave calibrate='auto'."
+            "calibrate=True needs held-out predictions, and this fit has none. Call fit (not partial_fit) with at "
+            "least 4 rows per member, pass X_val and y_val, or use early_stopping=True with at least 100 rows. "
+            "Otherwise leave calibrate='auto'."
         )
 
 
 def as_scalar(threshold):
-    """Return the threshold of the only label as a float."""
+    """Return the threshold of a single label as a float."""
     return np.ravel(threshold).item()
 
 
 def resolve_threshold(threshold, labels):
-    """Return a user's ``threshold`` as one float or one float per label.
+    """Validate a numeric ``threshold`` and return it as one float or as one float per label.
 
     Parameters
     ----------
     threshold : float, array-like of shape (n_labels,) or mapping label -> float
-        In [0, 1], or `NEVER`, as a guarantee leaves it. Labels that a mapping leaves out get 0.5. A Series is a mapping
-        by its index.
+        Values in [0, 1], or `NEVER`, which a guarantee sets for labels that are never predicted. Labels that are not
+        in a mapping get 0.5. A Series is a mapping by its index.
     labels : list of length n_labels
 
     Returns
@@ -134,7 +136,7 @@ def resolve_threshold(threshold, labels):
     Raises
     ------
     ValueError
-        If a value lies outside [0, 1], the length is wrong, or a mapping names an unknown label.
+        If a value is outside [0, 1], the length is wrong, or a mapping names an unknown label.
 
     Examples
     --------
@@ -143,31 +145,31 @@ def resolve_threshold(threshold, labels):
     """
     if isinstance(threshold, str):
         raise ValueError(
-            f"threshold must be a float, an array of {len(labels)} floats or a mapping label -> float here; got "
-            f"{threshold!r}."
+            f"threshold must be a float, an array of {len(labels)} floats or a mapping label -> float here; got the "
+            f"string {threshold!r}."
         )
     values = per_label("threshold", threshold, labels, DEFAULT_THRESHOLD)
-    if not np.all((values >= 0) & (values <= 1) | (values == NEVER)):  # NaN fails too
-        raise ValueError(f"threshold must lie in [0, 1]; got {threshold!r}.")
+    if not np.all((values >= 0) & (values <= 1) | (values == NEVER)):  # also False for NaN
+        raise ValueError(f"threshold must be in [0, 1]; got {threshold!r}.")
     return values if values.ndim else float(values)
 
 
 def is_rule_name(threshold):
-    """Whether a ``threshold`` is the name of a rule by which fit finds it."""
+    """Return whether a ``threshold`` is a name or a guarantee, for which fit tunes the threshold."""
     return isinstance(threshold, str) and (threshold in RULE_NAMES or parse_guarantee(threshold) is not None)
 
 
 def guarantee_in(threshold):
-    """Return the `Guarantee` that a ``threshold`` makes, None if it makes none."""
+    """Return the `Guarantee` that a ``threshold`` describes, or None if it describes none."""
     return parse_guarantee(threshold) if isinstance(threshold, str) else None
 
 
 def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
-    """Return which labels each row gets.
+    """Return the decisions for each row.
 
-    A label is given where its probability reaches its threshold. A row left with fewer than
-    `min_labels` gets those with the largest ``proba - threshold``, one with more than `max_labels`
-    keeps those; of equals the earlier label.
+    A label is predicted if its probability is at least its threshold. If a row has fewer than `min_labels` or more than
+    `max_labels` such labels, it gets this number of labels: those with the greatest ``proba - threshold``. Ties go to
+    the earlier label.
 
     Parameters
     ----------
@@ -175,7 +177,7 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
     threshold : float or array-like of shape (n_labels,), default=0.5
     min_labels : int, default=0
     max_labels : int, default=None
-        None sets no limit.
+        None means no limit.
 
     Returns
     -------
@@ -202,7 +204,7 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
 
 
 def _check_label_counts(min_labels, max_labels, n_labels):
-    """Make sure that 0 <= min_labels <= max_labels <= n_labels."""
+    """Raise an error unless 0 <= min_labels <= max_labels <= n_labels."""
     for name, value in (("min_labels", min_labels), ("max_labels", max_labels)):
         if value is None and name == "max_labels":
             continue
@@ -210,22 +212,25 @@ def _check_label_counts(min_labels, max_labels, n_labels):
             accepted = "an integer of at least 0" + (" or None" if name == "max_labels" else "")
             raise ValueError(f"{name} must be {accepted}; got {value!r}.")
         if value > n_labels:
-            raise ValueError(f"{name}={value} is more than the {n_labels} labels there are.")
+            raise ValueError(f"{name}={value} is greater than the number of labels: there are {n_labels} labels.")
     if max_labels is not None and min_labels > max_labels:
-        raise ValueError(f"min_labels={min_labels} is more than max_labels={max_labels}.")
+        raise ValueError(f"min_labels={min_labels} is greater than max_labels={max_labels}.")
 
 
-def _check_has_no_meaning(threshold, min_labels, max_labels, is_binary):
-    """Refuse decision parameters that mean nothing where each row has exactly one label."""
+def _check_single_label(threshold, min_labels, max_labels, is_binary):
+    """Raise a ValueError for decision parameters that are not supported for single-label y."""
     if min_labels != 0 or max_labels is not None:
         raise ValueError(
-            f"min_labels={min_labels} and max_labels={max_labels} mean nothing where each row of y holds exactly "
-            "one label; leave them at 0 and None."
+            "min_labels and max_labels are not supported for single-label (binary or multi-class) y; got "
+            f"min_labels={min_labels} and max_labels={max_labels}. Leave min_labels=0 and max_labels=None."
         )
     if is_binary and not (isinstance(threshold, Real) or is_rule_name(threshold)):
-        raise ValueError(f"With two classes threshold must be one float, for the second class; got {threshold!r}.")
+        raise ValueError(
+            "For binary y, threshold must be a single float, the threshold of the second class, or the name of a rule "
+            f"or guarantee; got {threshold!r}."
+        )
     if not is_binary and not (isinstance(threshold, Real) and threshold == DEFAULT_THRESHOLD):
         raise ValueError(
-            "threshold means nothing where each row of y holds exactly one of more than two classes: the most "
-            f"probable one is predicted. Got {threshold!r}; leave it at {DEFAULT_THRESHOLD}."
+            "threshold is not supported for multi-class y, where the most probable class is predicted; got "
+            f"threshold={threshold!r}. Leave threshold={DEFAULT_THRESHOLD}."
         )

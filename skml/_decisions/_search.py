@@ -1,4 +1,4 @@
-"""Exact optima: which threshold, or number of labels, scores best on given probabilities."""
+"""Find the thresholds, or the number of labels per row, that maximize a score on given probabilities."""
 
 import numpy as np
 from scipy import sparse
@@ -9,18 +9,18 @@ from skml._decisions._entries import as_probabilities, prefix_sums
 from skml._decisions._measures import fbeta, micro_f1, ratio
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
 
-# Thresholds that a scoring function is tried at.
-_GRID = 100
+# The greatest number of thresholds at which a user's scoring function is evaluated.
+_MAX_CANDIDATES = 100
 
 
-def best_by_label(entries, value):
-    """Return for each label the threshold with the best value among all there are."""
+def best_by_label(entries, score):
+    """Return the threshold with the best score for each label."""
     thresholds = np.empty(entries.proba.shape[1])
     for labels, p, weight, truth in entries.by_labels():
         tp, predicted = prefix_sums(weight * truth), prefix_sums(weight)
         edges = np.pad(p, [(0, 0), (1, 1)], constant_values=[(0, 0), (1, -1)])
-        scores = value(tp, predicted, tp[:, -1:], predicted[:, -1:])
-        scores[edges[:, :-1] <= edges[:, 1:]] = -np.inf  # no threshold parts equal or missing labels
+        scores = score(tp, predicted, tp[:, -1:], predicted[:, -1:])
+        scores[edges[:, :-1] <= edges[:, 1:]] = -np.inf  # no threshold separates equal probabilities or missing labels
         best = scores.argmax(axis=1)[:, None]
         high, low = (np.take_along_axis(edges, at, axis=1)[:, 0] for at in (best, best + 1))
         thresholds[labels] = midpoint(np.maximum(low, 0), high)
@@ -28,27 +28,30 @@ def best_by_label(entries, value):
 
 
 def midpoint(low, high):
-    """Return thresholds that ``high`` reaches and ``low`` does not, if they differ at all."""
+    """Return the mean of two probabilities, or ``high`` if rounding would give ``low``."""
     middle = low + (high - low) / 2
     return np.where(middle > low, middle, high)
 
 
-def best_common(entries, value):
-    """Return the threshold for all labels with the best value of all entries."""
+def best_common(entries, score):
+    """Return the common threshold of all labels with the best score over all entries."""
     values = _candidates(entries)
-    reached = sum(_histogram(values, p, weight * truth, weight) for _, p, weight, truth in entries.by_labels())
-    (positive, known), (tp, predicted) = reached.sum(axis=1), _cumulative_from_top(reached)
-    return _threshold_at(entries, values, value(tp, predicted, positive, known))
+    sums = sum(_histogram(values, p, weight * truth, weight) for _, p, weight, truth in entries.by_labels())
+    (positive, observed), (tp, predicted) = sums.sum(axis=1), _cumulative_from_top(sums)
+    return _threshold_with_best(entries, values, score(tp, predicted, positive, observed))
 
 
 def _candidates(entries):
-    """Return where a threshold for all labels may lie, ascending: any other cut only adds false positives."""
+    """Return the probabilities of the positive entries, ascending, and infinity, which predicts nothing.
+
+    A threshold between two of them would only add false positives.
+    """
     p = entries.proba[positive_entries(entries.Y)]
-    return np.append(np.unique(as_probabilities(p)), np.inf)  # the last one predicts nothing
+    return np.append(np.unique(as_probabilities(p)), np.inf)
 
 
 def positive_entries(Y):
-    """Return the rows and the columns of the entries that are 1."""
+    """Return the row and column indices of the entries that are 1."""
     if not sparse.issparse(Y):
         return np.nonzero(Y == 1)
     Y = Y.tocoo()
@@ -57,53 +60,54 @@ def positive_entries(Y):
 
 
 def _histogram(values, p, *amounts):
-    """Return for each amount its sums over the entries that reach exactly 0, 1, 2, ... of the ascending values."""
-    at = np.searchsorted(values, p.ravel(), side="right")
-    return np.array([np.bincount(at, amount.ravel(), len(values) + 1) for amount in amounts])
+    """Return the sums of each amount over the entries whose p reaches exactly 0, 1, 2, ... of the ascending values."""
+    n_reached = np.searchsorted(values, p.ravel(), side="right")
+    return np.array([np.bincount(n_reached, amount.ravel(), len(values) + 1) for amount in amounts])
 
 
-def _cumulative_from_top(reached):
-    """Return the sums over the entries that reach each of the values."""
-    return reached[:, :0:-1].cumsum(axis=1)[:, ::-1]
+def _cumulative_from_top(sums):
+    """Turn a histogram into the sums over the entries that reach each of the values."""
+    return sums[:, :0:-1].cumsum(axis=1)[:, ::-1]
 
 
-def _threshold_at(entries, values, scores):
-    """Return the threshold of the last of the best scores."""
-    return next_below(entries, values[len(values) - 1 - scores[::-1].argmax()])
+def _threshold_with_best(entries, values, scores):
+    """Return a threshold for the value with the best score; for equal scores, for the greatest value."""
+    return midpoint_below(entries, values[len(values) - 1 - scores[::-1].argmax()])
 
 
-def next_below(entries, value):
-    """Return the threshold that a value reaches, half way to the next known entry below it."""
-    low = max(np.max(p, where=known & (p < value), initial=0.0) for _, known, p, _ in entries.by_rows())
+def midpoint_below(entries, value):
+    """Return the midpoint of a value and the next lower probability of an observed entry."""
+    low = max(np.max(p, where=observed & (p < value), initial=0.0) for _, observed, p, _ in entries.by_rows())
     return float(midpoint(low, min(value, 1.0)))
 
 
 def best_for_samples(entries):
-    """Return the threshold for all labels with the best mean F1 of a row: each entry adds to its row's F1."""
+    """Return the common threshold of all labels with the best mean F1 of the rows."""
     values = _candidates(entries)
     gains = np.zeros((1, len(values) + 1))
-    for truth, known, p, weight in entries.by_rows():
+    for truth, observed, p, weight in entries.by_rows():
         order = np.argsort(-p, axis=1)
-        p, truth, known = (np.take_along_axis(entry, order, axis=1) for entry in (p, truth, known))
-        tp, predicted = prefix_sums(truth), prefix_sums(known)
+        p, truth, observed = (np.take_along_axis(entry, order, axis=1) for entry in (p, truth, observed))
+        tp, predicted = prefix_sums(truth), prefix_sums(observed)
         f1 = fbeta(tp, predicted, tp[:, -1:])
+        # The F1 of a row at a threshold is the sum of the gains of its entries above the threshold.
         gains += _histogram(values, p, np.diff(f1) * weight[:, None])
-    return _threshold_at(entries, values, _cumulative_from_top(gains)[0])
+    return _threshold_with_best(entries, values, _cumulative_from_top(gains)[0])
 
 
 def best_on_grid(entries, score):
-    """Return the threshold for all labels with the best ``score(rule)``, of up to 100 that are tried."""
+    """Return the common threshold of all labels with the best ``score(rule)`` among up to 100 candidates."""
     values = _candidates(entries)
-    if len(values) > _GRID:
-        values = values[np.linspace(0, len(values) - 1, _GRID).astype(int)]
-    return _threshold_at(entries, values, np.array([score(DecisionRule(value)) for value in values]))
+    if len(values) > _MAX_CANDIDATES:
+        values = values[np.linspace(0, len(values) - 1, _MAX_CANDIDATES).astype(int)]
+    return _threshold_with_best(entries, values, np.array([score(DecisionRule(value)) for value in values]))
 
 
 def maximize_micro_f1(entries, common):
-    """Return the thresholds of all labels with the best micro-F1.
+    """Return one threshold per label, which together maximize micro-F1 (Dinkelbach, 1967).
 
-    What is above the best F1 so far, by 2 tp - F1 (predicted + positive), is a sum over labels, which each label
-    maximises alone.
+    With F the best micro-F1 so far, other thresholds are better if ``2 tp - F * (predicted + positive)`` is above 0.
+    This is a sum over labels, so that each label is maximized separately.
     """
     thresholds = np.full(entries.proba.shape[1], common)
     best = micro_f1(entries, DecisionRule(thresholds))
@@ -115,33 +119,34 @@ def maximize_micro_f1(entries, common):
         thresholds, best = candidate, reached
 
 
-def shrink_to_common(entries, own, common, m):
-    """Return thresholds of labels, drawn toward the one for all the more the fewer positives a label has."""
+def shrink_to_common(entries, by_label, common, m):
+    """Shrink the log-odds of label thresholds toward the common threshold, more for labels with fewer positives."""
     positive = sum(weight @ truth for truth, _, _, weight in entries.by_rows())
     share = ratio(positive, positive + m)
-    return expit(share * clipped_log_odds(own) + (1 - share) * clipped_log_odds(common))
+    return expit(share * clipped_log_odds(by_label) + (1 - share) * clipped_log_odds(common))
 
 
 def best_k(entries):
-    """Return the number of labels a row gets, the most probable ones, with the best micro-F1."""
+    """Return the number of most probable labels per row with the best micro-F1."""
     tp, predicted = 0, 0
-    for truth, known, p, weight in entries.by_rows():
+    for truth, observed, p, weight in entries.by_rows():
         order = np.argsort(-p, axis=1, kind="stable")
         tp = tp + weight @ np.take_along_axis(truth, order, axis=1)
-        predicted = predicted + weight @ np.take_along_axis(known, order, axis=1)
+        predicted = predicted + weight @ np.take_along_axis(observed, order, axis=1)
     tp, predicted = prefix_sums(np.array([tp, predicted]))
     return int(fbeta(tp, predicted, tp[-1]).argmax())
 
 
 def plug_in(entries, measure):
-    """Return the thresholds that would be best if the calibrated probabilities were true."""
-    slope, shift = platt(entries)
+    """Return the threshold per label that maximizes the expected score if the calibrated probabilities are true."""
+    slope, offset = platt(entries)
     thresholds = np.empty(entries.proba.shape[1])
     for labels, p, weight, _ in entries.by_labels():
-        weight_true = weight * expit(slope * clipped_log_odds(p) + shift)
-        tp, predicted = prefix_sums(weight_true), prefix_sums(weight)
-        best = measure.value(tp, predicted, tp[:, -1:], predicted[:, -1:]).max(axis=1)
-        worth = measure.worth(best, tp[:, -1], predicted[:, -1])
-        is_known = predicted[:, -1] > 0
-        thresholds[labels] = np.where(is_known, expit((clipped_log_odds(worth) - shift) / slope), DEFAULT_THRESHOLD)
+        expected_positive = weight * expit(slope * clipped_log_odds(p) + offset)
+        tp, predicted = prefix_sums(expected_positive), prefix_sums(weight)
+        positive, observed = tp[:, -1], predicted[:, -1]
+        best = measure.score(tp, predicted, positive[:, None], observed[:, None]).max(axis=1)
+        optimal = measure.optimal_threshold(best, positive, observed)
+        uncalibrated = expit((clipped_log_odds(optimal) - offset) / slope)
+        thresholds[labels] = np.where(observed > 0, uncalibrated, DEFAULT_THRESHOLD)
     return thresholds

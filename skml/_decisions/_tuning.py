@@ -1,5 +1,6 @@
-"""Thresholds found from probabilities: the table of rules. No network."""
+"""Tune thresholds on given probabilities: the table of rules, and the functions that apply it."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from numbers import Real
@@ -11,14 +12,14 @@ from skml._decisions._entries import entries_of
 from skml._decisions._guarantees import NEVER, check_name, parse_guarantee
 from skml._decisions._measures import (
     F1,
-    MACRO,
+    MACRO_MEASURES,
     custom_score,
     macro_score,
     micro_f1,
-    precision_of_tags,
-    recall_of_rows,
+    micro_precision,
+    negative_count_error,
     samples_f1,
-    share_error,
+    samples_recall,
 )
 from skml._decisions._risk_control import (
     common_threshold_for_precision,
@@ -37,26 +38,27 @@ from skml._decisions._search import (
     positive_entries,
     shrink_to_common,
 )
+from skml._targets._matrix import column_sums, has_missing, missing_entries
 from skml._targets._warnings import warn_once
 
 
 class Tuned(NamedTuple):
-    """What `tune` found: a rule, and its score on the probabilities given."""
+    """The result of `tune`: a decision rule, and its score on the same probabilities."""
 
     rule: DecisionRule
     score: float
 
 
 class TunedThresholds:
-    """Thresholds by the name of their rule, found when they are first asked for.
+    """A mapping from the name of a rule to its threshold, which is tuned at the first access.
 
     Parameters
     ----------
     Y, proba, sample_weight
-        As `tune` takes them. They are not pickled: then only what was found is left.
+        As in `tune`. They are not pickled. After loading, only thresholds that were tuned before are available.
     average : ndarray of shape (n_positive_entries,), default=None
-        Probabilities of the positive entries, row by row, for guarantees of recall, where those in `proba` are of
-        single networks and their average decides, which is less sure.
+        Probabilities of the positive entries, row by row, from which a guarantee of recall is tuned. They are given if
+        `proba` contains predictions of single members, but the average of the members decides.
     """
 
     def __init__(self, Y=None, proba=None, sample_weight=None, average=None):
@@ -81,62 +83,81 @@ class TunedThresholds:
         return self._found[name]
 
     def max_labels(self, name):
-        """Return the most labels of a row under a rule, found with its threshold; None if it sets no limit."""
+        """Return the greatest number of labels per row of a rule, tuned with its threshold; None means no limit."""
         self[name]
         return self._max_labels.get(_canonical(name))
 
+    @property
+    def Y(self):
+        """The matrix that thresholds are found from; None if it is gone."""
+        return None if self._entries is None else self._entries[0]
+
     def previous(self, columns=None):
-        """Return what was found, for training that goes on: what it was found from no longer holds.
+        """Return the thresholds that were tuned so far, without the data, which do not apply to resumed training.
 
         Parameters
         ----------
         columns : ndarray of int, shape (n_labels,), default=None
-            Of labels that became others: where each was, -1 for a new one.
+            The previous column of each label, -1 for a new label. None if the labels are the same.
         """
-        earlier = TunedThresholds()
-        earlier._found, earlier._max_labels = dict(self._found), dict(self._max_labels)
+        previous = TunedThresholds()
+        previous._found, previous._max_labels = dict(self._found), dict(self._max_labels)
         if columns is not None:
             for name, threshold in self._found.items():
-                if np.ndim(threshold):
-                    earlier._found[name] = np.where(columns < 0, threshold_of_new_label(name), threshold[columns])
-        return earlier
+                is_guarantee = parse_guarantee(name) is not None
+                if np.ndim(threshold) or (is_guarantee and (columns < 0).any()):
+                    kept = threshold[columns] if np.ndim(threshold) else threshold
+                    previous._found[name] = np.where(columns < 0, threshold_of_new_label(name), kept)
+        return previous
 
     def __getstate__(self):
-        found = {"_found": dict(self._found), "_max_labels": dict(self._max_labels)}  # which another thread may add to
+        found = {"_found": dict(self._found), "_max_labels": dict(self._max_labels)}  # copies: threads may add to them
         return {"_entries": None, "_average": None, **found}
 
 
 def threshold_of_new_label(name):
-    """Return the threshold of a label that is too new to be tuned: a guarantee is kept by never predicting it."""
+    """Return the threshold of a new label, which is not tuned yet: under a guarantee it is never predicted."""
     return DEFAULT_THRESHOLD if parse_guarantee(name) is None else NEVER
 
 
 def _canonical(name):
-    """Return the one way to write a guarantee; any other name as it is."""
+    """Return the canonical form of a guarantee, and any other name unchanged."""
     return str(parse_guarantee(name) or name)
 
 
 class TuningRule(NamedTuple):
-    """One way to tune: a row of `RULES`."""
+    """A way to tune: a row of `RULES`.
 
-    find: Callable  # of entries and shrinkage: a threshold, a float or one for each label, or a DecisionRule
-    score: Callable  # of entries and a DecisionRule
-    shrinks: bool = False  # whether shrinkage has a meaning
+    Parameters
+    ----------
+    find : callable
+        Takes `Entries` and ``shrinkage``, and returns a threshold (a float or one per label) or a `DecisionRule`.
+    score : callable
+        Takes `Entries` and a `DecisionRule`.
+    uses_shrinkage : bool, default=False
+        Whether ``shrinkage`` may differ from "auto".
+    """
+
+    find: Callable
+    score: Callable
+    uses_shrinkage: bool = False
 
 
 def _macro_threshold(entries, shrinkage, measure):
     if shrinkage == "auto":
         return plug_in(entries, measure)
-    own = best_by_label(entries, measure.value)
-    return own if shrinkage is None else shrink_to_common(entries, own, best_common(entries, measure.value), shrinkage)
+    by_label = best_by_label(entries, measure.score)
+    if shrinkage is None:
+        return by_label
+    return shrink_to_common(entries, by_label, best_common(entries, measure.score), shrinkage)
 
 
 def _micro_threshold(entries, shrinkage):
-    common = best_common(entries, F1.value)
+    common = best_common(entries, F1.score)
     if shrinkage == "auto":
         return common
-    own = maximize_micro_f1(entries, common)
-    return own if shrinkage is None else shrink_to_common(entries, own, common, shrinkage)
+    by_label = maximize_micro_f1(entries, common)
+    return by_label if shrinkage is None else shrink_to_common(entries, by_label, common, shrinkage)
 
 
 def _top_k(entries, shrinkage):
@@ -147,95 +168,102 @@ def _top_k(entries, shrinkage):
 RULES = {
     **{
         name: TuningRule(partial(_macro_threshold, measure=measure), partial(macro_score, measure=measure), True)
-        for name, measure in MACRO.items()
+        for name, measure in MACRO_MEASURES.items()
     },
     "f1_micro": TuningRule(_micro_threshold, micro_f1, True),
     "f1_samples": TuningRule(lambda entries, shrinkage: best_for_samples(entries), samples_f1),
     "top_k": TuningRule(_top_k, micro_f1),
-    "proportion": TuningRule(lambda entries, shrinkage: best_by_label(entries, share_error), micro_f1),
+    "proportion": TuningRule(lambda entries, shrinkage: best_by_label(entries, negative_count_error), micro_f1),
 }
 
-# By the measure and whether each label has its own threshold.
+# The functions that find and score thresholds, by measure and by whether the guarantee is by label.
 _GUARANTEES = {
-    ("precision", False): (common_threshold_for_precision, precision_of_tags),
-    ("precision", True): (label_thresholds_for_precision, precision_of_tags),
-    ("recall", False): (common_threshold_for_recall, recall_of_rows),
+    ("precision", False): (common_threshold_for_precision, micro_precision),
+    ("precision", True): (label_thresholds_for_precision, micro_precision),
+    ("recall", False): (common_threshold_for_recall, samples_recall),
 }
 
 
 def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
-    """Find the thresholds with which probabilities score best.
+    """Find the thresholds that maximize a score on held-out probabilities.
 
-    The probabilities must come from rows that their classifier was not trained on. A threshold lies
-    half way between two neighbouring probabilities, 0 and 1 being the outermost; of equal scores
-    the highest threshold, with the fewest labels, is taken.
+    The classifier must not be trained on the rows of `Y`. A threshold is the midpoint of two neighboring probabilities,
+    or of a probability and 0 or 1. Ties go to the highest threshold, which predicts the fewest labels.
 
     Parameters
     ----------
     Y : ndarray or csr_array of shape (n_samples, n_labels)
-        0 and 1, or NaN in a float matrix where an entry is unknown; such an entry counts nowhere.
+        0 and 1. A float matrix may contain NaN, a missing label, which is ignored.
     proba : ndarray of shape (n_samples, n_labels)
-        In [0, 1].
+        Probabilities in [0, 1].
     scoring : str or callable, default="f1_macro"
-        - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro" or "balanced_accuracy_macro": a threshold
-          for each label, for the mean over labels;
-        - "f1_micro": one threshold for all labels, or with `shrinkage` other than "auto" one for each;
-        - "f1_samples": one threshold for all labels;
-        - "top_k": not a threshold but the number of labels that each row gets, for micro-F1 (RCut);
-        - "proportion": the share of rows that get a label is its share in `Y` (PCut);
-        - "precision>=0.9", or another number: the lowest threshold for all labels at which so many of the predicted
-          entries are right, with 95 % confidence; "precision>=0.9 by label": one for each label; 2 where there is none;
-        - "recall>=0.9": the highest threshold for all labels at which so many of a row's labels are predicted on
-          average;
-        - a callable ``scoring(Y, Y_pred) -> float``, also given ``sample_weight=`` if that is not None: the
-          best of up to 100 thresholds for all labels.
+        The score or the guarantee for which to tune:
+
+        - "f1_macro", "f2_macro", "f0.5_macro", "jaccard_macro", "balanced_accuracy_macro": one threshold per label,
+          for the mean score of the labels.
+        - "f1_micro": one threshold for all labels; one per label if `shrinkage` is not "auto".
+        - "f1_samples": one threshold for all labels.
+        - "top_k": the number of labels per row with the best micro-F1, instead of a threshold (RCut).
+        - "proportion": one threshold per label, so that it is predicted as often as it occurs in `Y` (PCut).
+        - "precision>=0.9", or another level: the lowest threshold for all labels that guarantees this precision of
+          the predicted entries with 95 % confidence, or 2 if there is none. "precision>=0.9 by label" finds one
+          threshold per label.
+        - "recall>=0.9", or another level: the highest threshold for all labels that guarantees this mean recall of
+          the rows.
+        - A callable ``scoring(Y, Y_pred) -> float``: the best of up to 100 thresholds for all labels. It is called with
+          ``sample_weight=`` if weights are given.
     shrinkage : "auto", None or float > 0, default="auto"
-        For the macro scores and "f1_micro". None is the exact optimum (SCut), which overfits rare labels. A
-        number m draws the threshold of a label with n positives toward the best one for all labels: on the
-        scale of log-odds it has the weight n / (n + m) against it. "auto" is one threshold for all labels for
-        "f1_micro"; for the macro scores it calibrates the probabilities by two numbers and takes the
-        threshold that is best if they are true, which needs no positives of a label.
+        How to regularize label thresholds for the macro scores and "f1_micro". None finds the exact optimum (SCut),
+        which overfits rare labels. A number m shrinks the threshold of a label with n positives toward the best common
+        threshold: the weights of their log-odds are n / (n + m) and m / (n + m). "auto" finds a common threshold for
+        "f1_micro". For the macro scores it calibrates the probabilities with a slope and an offset, and finds the
+        thresholds that are optimal if they are true, which also works for labels without positives.
     sample_weight : ndarray of shape (n_samples,), default=None
+        Row weights.
 
     Returns
     -------
     tuned : Tuned
-        ``rule``, whose threshold is a float or an array of shape (n_labels,), and its ``score`` here, which for "top_k"
-        and "proportion" is micro-F1, for a guarantee the precision of all predicted entries or the mean recall of rows.
+        ``rule``, whose threshold is a float or an array of shape (n_labels,), and its ``score`` on this data. The score
+        is micro-F1 for "top_k" and "proportion". For a guarantee it is the precision of all predicted entries or the
+        mean recall of the rows.
 
     Raises
     ------
     ValueError
-        If a parameter is not as described, or `proba` has another shape than `Y` or holds NaN.
+        If `scoring` or `shrinkage` is invalid, if the shapes of `proba` and `Y` differ, or if `proba` contains NaN.
 
     Notes
     -----
-    SCut, RCut and PCut are those of Yang (2001). The calibration is Platt's (1999), of log-odds. That
-    the best F1 is reached at half its own value is shown by Lipton et al. (2014). The weight
-    n / (n + m) is the m-estimate of Cestnik (1990). The best thresholds for micro-F1 are found by the
-    ascent of Dinkelbach (1967), which starts from the one for all labels and never loses.
+    SCut, RCut and PCut are defined by Yang (2001). The calibration is Platt scaling (Platt, 1999) of the log-odds.
+    Lipton et al. (2014) show that the optimal threshold for F1 is half the best F1. The weight n / (n + m) is the
+    m-estimate of Cestnik (1990). Label thresholds for micro-F1 are found by the algorithm of Dinkelbach (1967), which
+    starts from the best common threshold and improves in each iteration.
 
-    Guarantees of precision are fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) down a grid of
-    thresholds that `Y` has no say in: each applies 5 % more tags than the one above. The tests start near the top,
-    where the guarantee would be shown most surely if the probabilities were true, and half way between, each with a
-    third of the risk (Wiens and Dmitrienko, 2005). With one label and equal weights the bound is the exact binomial
-    (Clopper and Pearson, 1934). The tags of a row are not independent, so with several labels it is that of an
-    effective number of tags (Korn and Graubard, 1998): the number for which the binomial variance is that of the
-    share of wrong tags over rows, to which one row is added that is wrong as a whole, and has the largest weight and
-    number of tags of all rows here. Where no tag is wrong, it says that rows as heavy as that are rarer than 3 in n
-    (Hanley and Lippman-Hand, 1983). So that no row can have more tags, the rule has a ``max_labels``, that number. A
-    weight above all those here can still break the guarantee. One tag drawn from each row would be exact for few rows,
-    too, but for another share, and at the cost of most tags; this is exact for many rows only, and kept in simulations
-    from some hundred rows on, also where few rows weigh much. By label, each guarantee has its 95 % for itself: of
-    100 labels, five may break it.
+    A guarantee of precision is found by fixed-sequence tests (Learn then Test; Angelopoulos et al., 2021) on a
+    descending grid of thresholds that does not depend on `Y`. Each threshold predicts 5 % more entries than the one
+    before. There are three starts, each with a third of the risk (Wiens and Dmitrienko, 2005): near the highest
+    threshold, where the tests have the greatest power if the probabilities are true, and between the two. With one
+    label and equal weights, the tests are exact binomial tests (Clopper and Pearson, 1934).
 
-    The guarantee of recall is conformal risk control (Angelopoulos et al., 2022): with n rows that have a label, of
-    which a share is missed on average, (n * missed + 1) / (n + 1) is at most what the guarantee leaves. It holds on
-    average over draws of the rows, for rows like these. With weights, n is their sum over the largest of them: a new
-    row may weigh as much (Tibshirani et al., 2019).
+    With several labels, the predictions for a row are not independent. The tests then use an effective number of
+    predictions (Korn and Graubard, 1998): the number for which the binomial variance equals the variance of the
+    fraction of wrong predictions over rows. One row is added to these rows: all its predictions are wrong, and it has
+    the greatest weight and number of predictions of all rows. If no prediction is wrong, the tests thus assume that
+    rows as heavy as that are rarer than 3 in n (Hanley and Lippman-Hand, 1983). The rule has that number of predictions
+    as its ``max_labels``, so that no new row can have more. A new row with a greater weight can still break the
+    guarantee. The tests are exact only asymptotically; in simulations the guarantee holds from a few hundred rows on,
+    also if few rows are heavy. A test on one random prediction per row would be exact for few rows, too, but would use
+    few of the predictions and test another fraction. By label, the confidence of 95 % is that of each single label: of
+    100 guarantees, about five may fail.
 
-    Where nothing known can be gained, no entry is predicted: by SCut a label without a positive gets a threshold
-    above every probability seen (as far as 1 allows), one without a known entry 0.5.
+    A guarantee of recall is found by conformal risk control (Angelopoulos et al., 2022). With n rows that have a true
+    label and a mean fraction of missed labels, ``(n * missed + 1) / (n + 1)`` is at most 1 minus the target level. It
+    holds on average over random draws of the rows, for new rows from the same distribution. With weights, n is
+    the sum of the weights divided by the greatest, since a new row may have that weight (Tibshirani et al., 2019).
+
+    SCut does not predict a label without positives if possible: its threshold is above every probability, but at most
+    1. The threshold of a label without an observed entry is 0.5.
 
     Examples
     --------
@@ -251,9 +279,9 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
 
 
 def score(Y, proba, scoring, threshold, sample_weight=None):
-    """Return what `scoring` gives for a threshold, a float or an array of shape (n_labels,).
+    """Return the score of a given threshold, a float or an array of shape (n_labels,).
 
-    Parameters and errors are those of `tune`.
+    The other parameters and the errors are the same as in `tune`.
 
     Examples
     --------
@@ -265,17 +293,17 @@ def score(Y, proba, scoring, threshold, sample_weight=None):
 
 
 def check_rule(scoring, shrinkage="auto"):
-    """Make sure that `scoring` and `shrinkage` are known and go together."""
+    """Raise a ValueError if `scoring` or `shrinkage` is invalid, or if `scoring` does not use `shrinkage`."""
     if not callable(scoring):
         check_name("scoring", str(scoring), RULES, ", or a callable")
     if shrinkage is None or (isinstance(shrinkage, str) and shrinkage == "auto"):
         return
     if isinstance(shrinkage, bool) or not isinstance(shrinkage, Real) or not 0 < shrinkage < np.inf:
-        raise ValueError(f"shrinkage must be 'auto', None or a number above 0; got {shrinkage!r}.")
-    if not _tuning_rule(scoring).shrinks:
+        raise ValueError(f"shrinkage must be 'auto', None or a number greater than 0; got {shrinkage!r}.")
+    if not _tuning_rule(scoring).uses_shrinkage:
         raise ValueError(
-            f"shrinkage={shrinkage!r} has no meaning for scoring={scoring!r}, which fits no threshold to the score of "
-            "each label; leave it at 'auto'."
+            f"shrinkage={shrinkage!r} cannot be used with scoring={scoring!r}, which does not tune a threshold for the "
+            "score of each label. Leave shrinkage='auto'."
         )
 
 
@@ -288,27 +316,36 @@ def _tuning_rule(scoring):
 
 
 def _guarantee_rule(guarantee):
-    """Return the rule that finds what keeps a guarantee, and warns where nothing does."""
-    find, score = _GUARANTEES[guarantee.measure, guarantee.by_label]
+    """Return the rule that tunes for a guarantee and warns if no threshold gives it."""
 
-    def found(entries, shrinkage):
-        threshold, message = find(entries, guarantee)
+    def find_or_warn(entries, shrinkage):
+        rule, message = _guaranteed(entries, guarantee)
         if message is not None:
             warn_once(message)
-        return threshold
+        return rule
 
-    return TuningRule(found, score)
+    return TuningRule(find_or_warn, _GUARANTEES[guarantee.measure, guarantee.by_label][1])
+
+
+def _guaranteed(entries, guarantee):
+    """Return the rule of a guarantee and a warning or None; a label without an observed entry has `NEVER`."""
+    find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
+    found, message = find(entries, guarantee)
+    rule = _as_rule(found)
+    if has_missing(entries.Y):
+        is_observed = column_sums(missing_entries(entries.Y)) < entries.Y.shape[0]
+        if not is_observed.all():
+            rule = dataclasses.replace(rule, threshold=np.where(is_observed, rule.threshold, NEVER))
+    return rule, message
 
 
 def guaranteed_rule(Y, proba, guarantee, sample_weight=None):
-    """Return the rule that keeps a guarantee, as `tune` finds it, without a warning where there is none."""
-    guarantee = parse_guarantee(guarantee)
-    find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
-    return _as_rule(find(entries_of(Y, proba, sample_weight), guarantee)[0])
+    """Return the rule that `tune` finds for a guarantee, without a warning if there is none."""
+    return _guaranteed(entries_of(Y, proba, sample_weight), parse_guarantee(guarantee))[0]
 
 
 def guaranteed_threshold(Y, proba, guarantee, sample_weight=None):
-    """Return the threshold of the rule that keeps a guarantee, see `guaranteed_rule`."""
+    """Return the threshold of `guaranteed_rule`."""
     return guaranteed_rule(Y, proba, guarantee, sample_weight).threshold
 
 

@@ -35,7 +35,7 @@ class Ensemble(keras.Model):
     @functools.cached_property
     def members(self):
         """A model that returns the logits of the members, shape (n_members, batch, n_outputs)."""
-        return keras.Model(self.inputs, self._average.input)
+        return keras.Model(self.input, self._average.input)
 
     @property
     def _average(self):
@@ -158,7 +158,7 @@ def rebuild(network):
         return model
     numbers = float(calibration.slope), np.asarray(calibration.offset, dtype=np.float64).tolist()
     outputs = Calibrated(network.output_activation, *numbers, dtype=network.dtype.name)(model.outputs[0])
-    return keras.Model(model.inputs, outputs)
+    return keras.Model(model.input, outputs)
 
 
 def load(network, model):

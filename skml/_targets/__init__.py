@@ -1,1 +1,1 @@
-"""Stage 1: ``y`` in, ``y`` out: every form that a target may take becomes one 0/1 matrix, and back."""
+"""Stage 1: convert every form of ``y`` to a label matrix of 0 and 1, and predictions back to the form of ``y``."""

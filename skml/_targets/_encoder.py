@@ -1,4 +1,4 @@
-"""The one door for ``y``: every form that a target may take becomes one 0/1 matrix, and back."""
+"""Convert every form of ``y`` to a label matrix of 0 and 1, and predictions back to the form of ``y``."""
 
 import copy
 import enum
@@ -15,26 +15,26 @@ from skml._targets._forms import (
     label_rows,
     rows_as_array,
     single_labels,
-    warn_of_joined_labels,
+    warn_about_joined_labels,
 )
 from skml._targets._labels import (
     as_classes,
     as_labels,
-    columns_or,
     format_values,
     label_space,
     labels_like,
+    labels_of_columns,
     sorted_labels,
     unknown_labels_message,
 )
 from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of, to_dense
 from skml._targets._weights import ClassWeight, class_codes, entry_weights, positive_weights, weights_by_class
 
-TO_LEARN_OTHERS = "To learn others, name all labels in classes=[...], of the estimator or of partial_fit."
+_HOW_TO_ADD_LABELS = "To train on new labels, pass all labels as classes=[...] to the estimator or to partial_fit."
 
 
 class TargetKind(enum.Enum):
-    """The kind of problem; the values are scikit-learn's names."""
+    """The type of the target, with the names of scikit-learn's ``type_of_target`` as values."""
 
     MULTILABEL = "multilabel-indicator"
     BINARY = "binary"
@@ -42,27 +42,30 @@ class TargetKind(enum.Enum):
 
 
 class TargetEncoder(BaseEstimator):
-    """Read every form of ``y`` into a 0/1 matrix, and give decisions back in the same form.
+    """Convert every form of ``y`` to a 0/1 matrix, and decisions back to the same form.
 
-    The first rule that matches decides the form: a DataFrame or sparse matrix and a 2-D array are
-    indicators, a 1-D array holds one label per row, rectangular lists of 0 and 1 are indicators (the
-    convention of scikit-learn), and everything else must be collections of labels.
+    The first rule that matches decides the form:
+
+    1. A DataFrame, a sparse matrix or a 2-D array with several columns is an indicator.
+    2. A 1-D array or list of scalars, or a column vector, is single-label (binary or multi-class).
+    3. Rectangular lists of 0 and 1 are an indicator, as in scikit-learn.
+    4. Everything else must be collections of labels.
 
     Parameters
     ----------
     classes : array-like of shape (n_labels,), default=None
-        The label space. None takes it from the ``y`` given to `fit`.
+        The label space. If None, it is inferred from the ``y`` passed to `fit`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_labels,)
-        The labels, in the order of the matrix's columns.
+        The labels, in the order of the columns of the matrix.
     form_ : {"dataframe", "sparse", "indicator", "single", "collections"}
-        The form of the ``y`` seen in `fit`.
+        The form of ``y`` in `fit`.
     target_type_ : {"multilabel-indicator", "binary", "multiclass"}
-        scikit-learn's name for the kind of problem.
+        The type of the target, named as in scikit-learn.
     dtype_ : numpy.dtype
-        What `inverse_transform` answers in.
+        The dtype of the output of `inverse_transform`.
 
     Examples
     --------
@@ -80,7 +83,7 @@ class TargetEncoder(BaseEstimator):
         self.classes = classes
 
     def fit(self, y):
-        """Learn the form and the label space of ``y``; the encoder itself is returned."""
+        """Learn the form and the label space of ``y``, and return the encoder."""
         y = as_array(y)
         labels = None if self.classes is None else label_space(self.classes)
         form = form_of(y)
@@ -101,12 +104,12 @@ class TargetEncoder(BaseEstimator):
         read[form](y, labels)
         if len(self.classes_) == 0:
             raise ValueError(
-                "The label space is empty: no row of y has a label. Pass classes=[...] to name the labels."
+                "The label space is empty, because no sample of y has a label. Name the labels with classes=[...]."
             )
         return self
 
     def fit_transform(self, y):
-        """Fit to ``y`` and return its matrix, as `transform` does."""
+        """Fit to ``y`` and return its 0/1 matrix, like `transform`."""
         return self.fit(y).transform(y)
 
     def transform(self, y):
@@ -114,46 +117,46 @@ class TargetEncoder(BaseEstimator):
 
         Parameters
         ----------
-        y : any form of the class' description
-            Where the form is ambiguous, the one seen in `fit` is taken.
+        y : any form in the description of the class
+            If the form is ambiguous, the form of ``y`` in `fit` is assumed.
 
         Returns
         -------
         Y : ndarray or csr_array of shape (n_samples, n_outputs), uint8
-            One column per label. One label per row gives one column for two classes (the second
-            class is 1) and one column per class for more. If an indicator has entries that are not
-            known, float32 with NaN there.
+            For multi-label ``y``, one column per label. For binary ``y``, a single column that is 1 for the second
+            class. For multi-class ``y``, one column per class. The dtype is float32 if an indicator has missing
+            labels, which are NaN.
 
         Raises
         ------
         ValueError
-            If ``y`` has no known form, holds other values than 0, 1 and NaN in an indicator, or a label
-            that is not in ``classes_``.
+            If ``y`` has none of the supported forms, an indicator holds other values than 0, 1 and NaN, or a label
+            is not in ``classes_``.
         """
         Y, unknown = self._read(y)
         if unknown:
-            raise ValueError(f"{unknown_labels_message(unknown, self.classes_)} {TO_LEARN_OTHERS}")
+            raise ValueError(f"{unknown_labels_message(unknown, self.classes_)} {_HOW_TO_ADD_LABELS}")
         return Y
 
     def transform_known(self, y):
-        """Return ``y`` as a 0/1 matrix without the labels that are not in ``classes_``.
+        """Return ``y`` as a 0/1 matrix of the labels in ``classes_``, and the unknown labels separately.
 
         Returns
         -------
         Y : ndarray or csr_array of shape (n_samples, n_outputs)
-            As `transform` returns it.
+            The same matrix as from `transform`, without the unknown labels.
         unknown : dict
-            Row number -> list of the labels of that row that are not in ``classes_``.
+            Maps the number of a row to the list of its labels that are not in ``classes_``.
         """
         return self._read(y)
 
     def inverse_transform(self, Y):
-        """Return a 0/1 matrix, as `transform` makes it, in the form of the ``y`` seen in `fit`.
+        """Convert a 0/1 matrix, as returned by `transform`, to the form of ``y`` in `fit`.
 
         Parameters
         ----------
         Y : array-like or sparse matrix of shape (n_samples, n_outputs)
-            0 and 1, or bool.
+            The decisions, as 0 and 1 or bool.
 
         Returns
         -------
@@ -174,40 +177,42 @@ class TargetEncoder(BaseEstimator):
         return y
 
     def inverse_blocks(self, blocks):
-        """Return blocks of rows, as `inverse_transform` takes them, as one ``y``, never all dense if it is sparse."""
+        """Apply `inverse_transform` to blocks of rows and concatenate them; a sparse ``y`` never becomes dense."""
         parts = [self.inverse_transform(block) for block in blocks]
         if len(parts) == 1:
             return parts[0]
         return sparse.vstack(parts, format="csr") if self.form_ == "sparse" else np.concatenate(parts)
 
     def class_columns(self, outputs):
-        """Return the probabilities of output units with one column for each of ``classes_``."""
+        """Return the probabilities of the output units as one column for each of ``classes_``."""
         return np.hstack([1 - outputs, outputs]) if self.kind is TargetKind.BINARY else outputs
 
     def output_columns(self, columns):
-        """Return one column for each of ``classes_`` as those of the output units."""
+        """Return the columns of the output units from one column for each of ``classes_``."""
         return columns[:, 1:] if self.kind is TargetKind.BINARY else columns
 
     def output_of_class(self, j):
-        """Return the output unit of one of ``classes_``, and 1, or -1 where its log-odds are those of the other."""
+        """Return the output unit of class `j`, and the sign of its log-odds: -1 for the first class of binary ``y``."""
         return (0, 2 * j - 1) if self.kind is TargetKind.BINARY else (j, 1)
 
     def class_thresholds(self, thresholds):
-        """Return a threshold for each of ``classes_``: for binary y the first class gets 1 minus the second's."""
+        """Return a threshold for each of ``classes_``; the two thresholds of binary ``y`` add up to 1."""
         return np.append(1 - thresholds[1], thresholds[1:]) if self.kind is TargetKind.BINARY else thresholds
 
     def class_scores(self, outputs):
-        """Return log-odds or log-probabilities of output units as ``decision_function`` does: 1-D for two classes."""
+        """Return the scores of the output units in the shape of ``decision_function``: 1-D for binary ``y``."""
         return outputs.ravel() if self.kind is TargetKind.BINARY else outputs
 
     def base_log_odds(self, Y, weight, positive_weight=None):
-        """Return the log-odds of the labels' base rates; for multi-class y the log-probabilities of the classes.
+        """Return the log-odds of the base rates of the labels; for multi-class y, log-probabilities of the classes.
 
         Parameters
         ----------
         Y : ndarray or csr_array of shape (n_samples, n_outputs)
         weight : ndarray of shape (n_samples, n_members)
+            Weights of the rows for each member of the ensemble.
         positive_weight : ndarray of shape (n_outputs,), default=None
+            Weights of the positive entries of each label.
 
         Returns
         -------
@@ -221,7 +226,7 @@ class TargetEncoder(BaseEstimator):
         )
 
     def class_weight(self, class_weight, Y, weight):
-        """Return what a user's ``class_weight`` means for the matrix Y and the weights of its rows, a `ClassWeight`."""
+        """Resolve the parameter ``class_weight`` for the matrix Y and its sample weights, as a `ClassWeight`."""
         if class_weight is None:
             return ClassWeight()
         if self.is_multilabel:
@@ -229,63 +234,66 @@ class TargetEncoder(BaseEstimator):
         return ClassWeight(by_class=weights_by_class(class_weight, self._labels, class_codes(Y), weight))
 
     def has_label_space(self, classes):
-        """Whether ``classes`` names this label space: in the same order, where the order is the user's."""
+        """Return whether ``classes`` is this label space; its order matters for multi-label ``y`` only."""
         labels = label_space(classes)
         return (labels if self.is_multilabel else sorted_labels(labels)) == self._labels
 
     def with_label_space(self, classes):
-        """Return an encoder of the same form of ``y`` for another label space, which has some of these labels."""
+        """Return an encoder for the same form of ``y`` and another label space that shares labels with this one."""
         labels = label_space(classes)
-        differs = f"classes={classes!r} differs from the labels of the earlier fit, {format_values(self._labels)}"
+        differs = f"classes={classes!r} differs from the labels of the previous fit, {format_values(self._labels)}"
         if not self.is_multilabel:
             raise ValueError(
-                f"{differs}. With one label per row they cannot change, as they share one unit of probability: fit a "
-                "new estimator."
+                f"{differs}. For single-label (binary or multi-class) y, the classes cannot change when training is "
+                "resumed. Fit a new estimator."
             )
         if set(labels).isdisjoint(self._labels):
-            raise ValueError(f"{differs}, and has none of them: name those that stay, too, or fit a new estimator.")
+            raise ValueError(
+                f"{differs}, and contains none of them. Include the labels that you want to keep, or fit a new "
+                "estimator."
+            )
         encoder = copy.copy(self)
         encoder.classes = labels
         encoder._set_classes(labels)
         return encoder
 
-    def columns_in(self, earlier):
-        """Return the column of each label in an earlier encoder's matrix, -1 for a new label; None if none differs."""
-        if self._labels == earlier._labels:
+    def columns_in(self, previous):
+        """Return each label's column in the matrix of a previous encoder, -1 if new; None if all labels are equal."""
+        if self._labels == previous._labels:
             return None
-        index = {label: j for j, label in enumerate(earlier._labels)}
+        index = {label: j for j, label in enumerate(previous._labels)}
         return np.array([index.get(label, -1) for label in self._labels])
 
     @property
     def kind(self):
-        """The `TargetKind`."""
+        """The type of the target as a `TargetKind`."""
         return TargetKind(self.target_type_)
 
     @property
     def is_sparse(self):
-        """Whether ``y`` was a sparse matrix."""
+        """Whether ``y`` was a sparse matrix in `fit`."""
         return self.form_ == "sparse"
 
     @property
     def has_label_sets(self):
-        """Whether ``y`` held label sets, that is, labels by name and not by column."""
+        """Whether ``y`` was a collection of label sets in `fit`."""
         return self.form_ == "collections"
 
     @property
     def is_multilabel(self):
-        """Whether a row may have any number of labels."""
+        """Whether a sample may have any number of labels."""
         return self.kind is TargetKind.MULTILABEL
 
     @property
     def threshold_labels(self):
-        """Labels that a threshold decides about: all, of two classes the second, of more none."""
+        """The labels that have a threshold: all for multi-label ``y``, the second for binary ``y``, else none."""
         if self.is_multilabel:
             return self._labels
         return self._labels[1:] if self.kind is TargetKind.BINARY else []
 
     @property
     def meta(self):
-        """What the builder of a custom network gets to know of the target."""
+        """The description of the target that is passed to the builder of a custom network."""
         return {
             "n_classes_": len(self.classes_),
             "n_outputs_": self.n_outputs,
@@ -296,7 +304,7 @@ class TargetEncoder(BaseEstimator):
 
     @property
     def n_outputs(self):
-        """Number of units of a network for this target: one for two classes of single labels."""
+        """Number of output units of a network: one for binary ``y``, otherwise one per label or class."""
         return 1 if self.kind is TargetKind.BINARY else len(self.classes_)
 
     def _fit_dataframe(self, y, labels):
@@ -305,26 +313,26 @@ class TargetEncoder(BaseEstimator):
         self._set_classes(label_space(list(y.columns), "The columns of y") if labels is None else labels)
 
     def _fit_sparse(self, y, labels):
-        # The container is kept as a class, so that CSR of the same family comes back.
+        # Predictions are CSR of the same family as y: sparse array or sparse matrix.
         self.sparse_container_ = sparse.csr_array if isinstance(y, sparse.sparray) else sparse.csr_matrix
         self.dtype_ = y.dtype
-        self._set_classes(columns_or(labels, y.shape[1]))
+        self._set_classes(labels_of_columns(labels, y.shape[1]))
 
     def _fit_indicator(self, y, labels):
         entries = np.asarray(y)
         self.dtype_ = entries.dtype if entries.dtype.kind in "biuf" else np.dtype(np.int64)
-        self._set_classes(columns_or(labels, entries.shape[1]))
+        self._set_classes(labels_of_columns(labels, entries.shape[1]))
 
     def _fit_single(self, y, labels):
         values = single_labels(y)
-        warn_of_joined_labels(values)
+        warn_about_joined_labels(values)
         self.dtype_ = values.dtype
         self.classes_ = np.unique(values if labels is None else labels_like(values, sorted_labels(labels)))
         self._labels = as_labels(self.classes_)
         if len(self.classes_) == 1:
             raise ValueError(
-                f"y holds only one class, {self._labels[0]!r}, and a classifier needs at least two. "
-                "If the others are only missing from this y, pass classes=[...]."
+                f"y holds only one class, {self._labels[0]!r}, but a classifier needs at least two. If the other "
+                "classes do not occur in this y, pass all classes as classes=[...]."
             )
         self.target_type_ = "binary" if len(self.classes_) == 2 else "multiclass"
 
@@ -338,7 +346,7 @@ class TargetEncoder(BaseEstimator):
         self.classes_ = as_classes(self._labels)
 
     def _read(self, y):
-        """Return the 0/1 matrix of y and a dict of row -> labels that are not in classes_."""
+        """Return the 0/1 matrix of y and a dict of row -> labels that are not in ``classes_``."""
         check_is_fitted(self)
         y = as_array(y)
         form = form_of(y)
@@ -349,9 +357,10 @@ class TargetEncoder(BaseEstimator):
         if form == "single" and self.is_multilabel and np.ndim(y) == 2:
             form = "indicator"
         if (form == "single") != (self.form_ == "single"):
-            seen = "one label per row" if self.form_ == "single" else "any number of labels per row"
-            got = "one label per row" if form == "single" else "label collections or an indicator"
-            raise ValueError(f"y held {seen} in fit; got {got}.")
+            expected, got = "single-label (binary or multi-class)", "multi-label (label sets or an indicator)"
+            if self.form_ != "single":
+                expected, got = got, expected
+            raise ValueError(f"y must be {expected}, as in fit; got y that is {got}.")
         if form == "single":
             return self._read_single(y)
         if form == "collections":
@@ -359,7 +368,7 @@ class TargetEncoder(BaseEstimator):
         Y = self._aligned_entries(y) if form == "dataframe" else binary_entries(y)
         if Y.shape[1] != len(self._labels):
             raise ValueError(
-                f"y has {Y.shape[1]} columns, but the label space has {len(self._labels)} labels. {TO_LEARN_OTHERS}"
+                f"y has {Y.shape[1]} columns, but the label space has {len(self._labels)} labels. {_HOW_TO_ADD_LABELS}"
             )
         return Y, {}
 
@@ -375,7 +384,7 @@ class TargetEncoder(BaseEstimator):
     def _read_collections(self, y):
         index = {label: j for j, label in enumerate(self._labels)}
         rows = label_rows(y)
-        unknown = {i: missing for i, row in enumerate(rows) if (missing := [v for v in row if v not in index])}
+        unknown = {i: others for i, row in enumerate(rows) if (others := [v for v in row if v not in index])}
         columns = [sorted({index[label] for label in row if label in index}) for row in rows]
         return matrix_of(columns, len(index)), unknown
 
@@ -385,36 +394,43 @@ class TargetEncoder(BaseEstimator):
         extra = [column for column in columns if column not in set(self._labels)]
         if missing or extra:
             raise ValueError(
-                "The columns of y must be the labels."
+                "The columns of y must be the labels of the label space."
                 + (f" Missing: {format_values(missing)}." if missing else "")
                 + (f" Unknown: {format_values(extra)}." if extra else "")
-                + f" {TO_LEARN_OTHERS}"
+                + f" {_HOW_TO_ADD_LABELS}"
             )
         order = [columns.index(label) for label in self._labels]
         return binary_entries(dataframe_entries(y))[:, order]
 
 
-def encoder_for_fit(y, classes, given, known=None, needs_classes=False):
+def encoder_for_fit(y, classes, classes_param, previous=None, is_partial_fit=False):
     """Return the encoder that reads ``y`` in a fit.
 
     Parameters
     ----------
     y : any form of target
     classes : array-like of shape (n_labels,) or None
-        What ``partial_fit`` got.
-    given : array-like of shape (n_labels,) or None
-        The parameter of the estimator; it must name the same labels.
-    known : TargetEncoder, default=None
-        That of the earlier fit, where training goes on; its label space may grow or shrink.
-    needs_classes : bool, default=False
-        Whether labels may be missing from this ``y``, so that only columns can tell the label space.
+        The argument of `partial_fit`.
+    classes_param : array-like of shape (n_labels,) or None
+        The parameter of the estimator. If both are passed, they must be equal.
+    previous : TargetEncoder, default=None
+        The encoder of the previous fit, if training is resumed. `classes` may add and remove labels.
+    is_partial_fit : bool, default=False
+        Whether labels may be absent from this ``y``, so that the label space must be known from `classes`, or from the
+        columns of an indicator.
     """
-    if classes is not None and given is not None and label_space(classes) != label_space(given):
-        raise ValueError(f"classes={classes!r} differs from the parameter classes={given!r}. Change it by set_params.")
-    classes = given if classes is None else classes
-    if known is not None:
-        return known if classes is None or known.has_label_space(classes) else known.with_label_space(classes)
+    if classes is not None and classes_param is not None and label_space(classes) != label_space(classes_param):
+        raise ValueError(
+            f"classes={classes!r}, passed to partial_fit, differs from the parameter classes={classes_param!r} of the "
+            "estimator. Pass the same labels, or change the parameter with set_params."
+        )
+    classes = classes_param if classes is None else classes
+    if previous is not None:
+        return previous if classes is None or previous.has_label_space(classes) else previous.with_label_space(classes)
     encoder = TargetEncoder(classes).fit(y)
-    if needs_classes and classes is None and encoder.form_ in ("single", "collections"):
-        raise ValueError("classes must be passed on the first call to partial_fit: a label may be missing from this y.")
+    if is_partial_fit and classes is None and encoder.form_ in ("single", "collections"):
+        raise ValueError(
+            "classes must be passed on the first call to partial_fit, because labels may be absent from this y. Pass "
+            "all labels as classes=[...]."
+        )
     return encoder

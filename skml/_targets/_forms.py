@@ -24,7 +24,7 @@ FORMS = """y must have one of these forms:
 def as_array(y):
     """Convert array-likes (Series, tensors, memoryviews) to arrays and Arrow tables to DataFrames."""
     if isinstance(y, np.ma.MaskedArray):
-        return _unmasked(y)
+        return _fill_mask(y)
     if hasattr(y, "to_pandas") and not hasattr(y, "to_numpy"):
         return y.to_pandas()  # np.asarray of a pyarrow.Table would lose the column names
     has_array = hasattr(y, "__array__") or isinstance(y, memoryview)
@@ -36,14 +36,14 @@ def as_array(y):
     if not has_items:
         return y
     items = as_items(y)
-    return items if _differ(items, y) else y
+    return items if _is_converted(items, y) else y
 
 
-def _differ(items, y):
+def _is_converted(items, y):
     return isinstance(y, ValuesView) or any(item is not original for item, original in zip(items, y, strict=True))
 
 
-def _unmasked(y):
+def _fill_mask(y):
     """Return a masked ``y`` as a plain array, with NaN for the masked entries of an indicator."""
     if not np.ma.is_masked(y):
         return np.asarray(y)
@@ -177,7 +177,7 @@ def single_labels(y):
         if truncated:
             raise ValueError(
                 f"y holds the label {truncated[0]!r}. NumPy removes NUL characters at the end of a string, so that it "
-                "would become another label. Remove them from the labels."
+                "would become another label. Remove these characters from the labels."
             )
     if values.dtype.kind in "mM":
         check_no_missing_items(as_labels(values))
@@ -191,9 +191,9 @@ def _check_integers(items, dtype):
     """Raise a ValueError for integers that NumPy rounds to floats, which can merge classes, or keeps as objects."""
     if dtype.kind in "fO" and all(isinstance(item, Integral) for item in items):
         raise ValueError(
-            f"Unknown label type: y holds integers from {min(items)} to {max(items)} as dtype {dtype}. The labels of "
-            "single-label y must have an integer dtype, at most int64 or uint64. Pass np.asarray(y, dtype=np.int64), "
-            "or convert the labels to strings if they do not fit."
+            f"Unknown label type: y holds integers from {min(items)} to {max(items)} as dtype {dtype}. The integer "
+            "labels of single-label y must have an integer dtype. Pass np.asarray(y, dtype=np.int64), or strings if "
+            "the labels do not all fit into int64 or uint64."
         )
 
 

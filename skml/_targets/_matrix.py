@@ -1,4 +1,4 @@
-"""The 0/1 matrix of a target, in which NaN is a missing label: made, and summed up."""
+"""Build, check and sum label matrices of 0 and 1, in which NaN marks a missing label."""
 
 from decimal import Decimal
 from numbers import Number, Real
@@ -6,21 +6,22 @@ from numbers import Number, Real
 import numpy as np
 from scipy import sparse
 
+from skml._inputs import check_indices
 from skml._targets._forms import FORMS
 from skml._targets._labels import format_values, is_missing
 
-# What is done block by block holds so much of a matrix at a time.
+# Size of a block of rows, for work that is done block by block.
 _BLOCK_BYTES = 2**24
 
-# What an entry of an indicator may be, apart from missing.
+# Types of the observed entries of an indicator of objects.
 _NUMBERS = Real | Decimal | np.bool_
 
-# Above this many entries the 0/1 matrix of label collections or classes is built as CSR.
+# Label collections and classes become a CSR matrix if it has more entries than this.
 _MAX_DENSE_ENTRIES = 2**22
 
 
 def dataframe_entries(y):
-    """Return the entries of a pandas or polars DataFrame as one array; a missing entry is NaN."""
+    """Return a pandas or polars DataFrame as one array, with NaN for missing labels."""
     if _has_only_numbers(y) and y.isna().to_numpy().any():
         return y.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     entries = y.to_numpy()
@@ -28,21 +29,22 @@ def dataframe_entries(y):
 
 
 def _has_only_numbers(y):
-    """Whether pandas, which alone has ``isna``, tells by the columns' dtypes that all entries are numbers or bool."""
+    """Return whether ``y`` is a pandas DataFrame whose columns all have a numeric or bool dtype."""
+    # polars has no ``isna``.
     return hasattr(y, "isna") and all(dtype.kind in "biuf" for dtype in y.dtypes)
 
 
 def _number_entries(entries, names):
-    """Return entries of any types as bool if all are, else as floats with NaN for missing ones.
+    """Return entries of mixed types as bool if all are bool, otherwise as floats with NaN for missing labels.
 
-    Strings are no numbers: "1" may be a label's name or a grade.
+    Strings are refused, since "1" may be the name of a label or a grade.
     """
     missing = np.frompyfunc(is_missing, 1, 1)(entries).astype(bool)
-    for name, column, known in zip(names, entries.T, ~missing.T, strict=True):
-        wrong = next((value for value in column[known] if not isinstance(value, _NUMBERS)), None)
+    for name, column, observed in zip(names, entries.T, ~missing.T, strict=True):
+        wrong = next((value for value in column[observed] if not isinstance(value, _NUMBERS)), None)
         if wrong is not None:
             kind = type(wrong).__name__
-            hint = "" if isinstance(wrong, str | Number) else f" For a column of label sets pass y[{name!r}]."
+            hint = "" if isinstance(wrong, str | Number) else f" If the column holds label sets, pass y[{name!r}]."
             raise ValueError(
                 f"An indicator y must hold 0 and 1; got {wrong!r} ({kind}) in column {name!r}.{hint}\n" + FORMS
             )
@@ -52,8 +54,9 @@ def _number_entries(entries, names):
 
 
 def binary_entries(y):
-    """Return an indicator as uint8, dense or CSR, after making sure that it holds 0 and 1 only."""
+    """Return an indicator, dense or CSR, as uint8, or as float32 if it has missing labels, and check its values."""
     if sparse.issparse(y):
+        check_indices("y", y)
         Y = sparse.csr_array(y, copy=True)
         Y.sum_duplicates()
         Y.eliminate_zeros()
@@ -65,7 +68,7 @@ def binary_entries(y):
 
 
 def _checked_dtype(entries):
-    """Return the dtype for the entries of an indicator, after making sure that they hold 0, 1 and NaN only."""
+    """Check that entries are 0, 1 or NaN, and return the dtype for them: float32 if there is a NaN, else uint8."""
     if entries.dtype.kind == "b":
         return np.uint8
     if entries.dtype.kind not in "iuf":
@@ -80,7 +83,7 @@ def _checked_dtype(entries):
 
 
 def matrix_of(columns, width):
-    """Return the 0/1 matrix whose row i has ones in columns[i]: dense, or CSR where that is large."""
+    """Return the 0/1 matrix whose row i has ones in columns[i], as CSR if it is large."""
     splits = np.cumsum([0] + [len(row) for row in columns])
     indices = np.fromiter((j for row in columns for j in row), dtype=np.int32, count=splits[-1])
     Y = sparse.csr_array((np.ones(len(indices), np.uint8), indices, splits), shape=(len(columns), width))
@@ -88,38 +91,46 @@ def matrix_of(columns, width):
 
 
 def has_missing(Y):
-    """Whether entries of a target's matrix may be NaN, that is unknown."""
+    """Return whether a label matrix may contain missing labels, by its dtype."""
     return Y.dtype.kind == "f"
 
 
 def missing_entries(Y):
-    """Return where the entries of a matrix are unknown, dense or CSR as it is."""
-    return Y != Y  # only NaN is not itself
+    """Return the mask of the missing labels, dense or CSR like the matrix."""
+    return Y != Y  # only NaN differs from itself
+
+
+def equal_matrices(Y, other):
+    """Return whether two matrices have the same entries, dense or CSR; NaN equals NaN."""
+    if Y.shape != other.shape:
+        return False
+    blocks = row_blocks(*Y.shape)
+    return all(np.array_equal(*(to_dense(M[rows]) for M in (Y, other)), equal_nan=True) for rows in blocks)
 
 
 def to_dense(Y):
-    """Return a matrix, or a part of one, as an array."""
+    """Return a dense or sparse matrix as an array."""
     return Y.toarray() if sparse.issparse(Y) else Y
 
 
 def column_sums(entries):
-    """Return how many entries of each column are true, shape (n_columns,)."""
+    """Return the sum of each column, shape (n_columns,)."""
     return np.asarray(entries.sum(axis=0)).ravel()
 
 
 def row_sums(entries):
-    """Return how many entries of each row are true, shape (n_rows,)."""
+    """Return the sum of each row, shape (n_rows,)."""
     return np.asarray(entries.sum(axis=1)).ravel()
 
 
 def row_blocks(n_rows, n_columns, entry_bytes=8):
-    """Return slices of rows that hold 16 MB: what is done block by block never needs a second matrix.
+    """Return slices that divide the rows into blocks of 16 MB, so that temporary arrays stay small.
 
     Parameters
     ----------
     n_rows, n_columns : int
     entry_bytes : int, default=8
-        What the work on one entry needs.
+        Memory that the work on one entry needs, in bytes.
     """
     size = max(1, _BLOCK_BYTES // (n_columns * entry_bytes))
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]

@@ -1,18 +1,18 @@
-"""What the rows of a target are stratified by, which needs neither names nor an order of labels."""
+"""Read targets for stratified splits, which need neither the names nor the order of the labels."""
 
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skml._targets._forms import as_array, check_known, form_of, label_rows, rows_as_array
+from skml._targets._forms import as_array, check_no_missing_items, form_of, label_rows, rows_as_array
 from skml._targets._labels import as_labels, labels_in_any_order
 from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of
 
 
 def strata_of(y):
-    """Return what to stratify the rows of ``y`` by.
+    """Return the classes or the label matrix by which to stratify the rows of ``y``.
 
-    Here is less to refuse than in a fit: one class, no label at all and labels that cannot be sorted are fine.
+    Accept some targets that `fit` refuses: a single class, no labels at all, and labels that cannot be sorted.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ def strata_of(y):
     Returns
     -------
     classes : ndarray of int, shape (n_samples,), or None
-        Numbers of the classes, where each row has one.
+        The class numbers of single-label ``y``.
     Y : ndarray or csr_array of shape (n_samples, n_labels), or None
-        Otherwise the 0/1 matrix, which may have no columns.
+        The 0/1 matrix of multi-label ``y``, which may have no columns.
     """
     y = as_array(y)
     form = form_of(y)
@@ -42,8 +42,8 @@ def _class_numbers(y):
     values = column_or_1d(np.asarray(y), warn=True)
     if values.dtype.kind == "f":
         check_classification_targets(values)
-    items = list(y) if isinstance(y, list | tuple) else as_labels(values)  # NumPy would make 1 and "a" strings
-    check_known(items)
+    items = list(y) if isinstance(y, list | tuple) else as_labels(values)  # NumPy would convert 1 and "a" to strings
+    check_no_missing_items(items)
     number = _numbered(set(items))
     return np.array([number[item] for item in items])
 

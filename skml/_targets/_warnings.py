@@ -1,35 +1,36 @@
-"""Warnings, each shown once where Python's default filter would."""
+"""Show each warning once, as Python's default filter does."""
 
 import sys
 import traceback
 import warnings
 
-# Those that call skml for a user, fold by fold.
+# Packages that call skml once for each fold.
 _SEARCHES = {"sklearn", "joblib"}
 
-# Between a warning and the line of a user that led to it.
-_OURS = {"skml"} | _SEARCHES
+# Packages whose frames are skipped to find the user's line.
+_LIBRARIES = {"skml"} | _SEARCHES
 
-# What has been shown, by the line it was shown for.
+# Keys of the warnings that have been shown: file, line, category and text.
 _shown: set[tuple] = set()
 
 
 def warn_once(message, category=UserWarning):
-    """Warn on behalf of the user's line that led here: once for each text, and once for each search.
+    """Warn once for each text and line of the user's code, and once for each search.
 
-    Python's default filter guarantees that, too, but it forgets what it has shown whenever a filter changes, which
-    happens in each fit of scikit-learn and Keras. Any other filter is followed as it is: "always", "error", "ignore".
+    Python's default filter also shows a warning once for each line, but it forgets which warnings it has shown when
+    any filter changes, and scikit-learn and Keras change filters in each fit. The filters "always", "error" and
+    "ignore" work as usual.
 
     Parameters
     ----------
     message : str
     category : Warning class, default=UserWarning
     """
-    frame, in_search = _users_frame()
+    frame, in_search = _user_frame()
     file, line = frame.f_code.co_filename, frame.f_lineno
-    # Folds miss different labels: to who waits for a search that is one thing, not one for each fold.
+    # Different folds miss different labels; warn once per search, not once per fold.
     key = (file, line, category, message.partition(":")[0] if in_search else message)
-    if _filter_of(message, category) in ("default", "once", "module"):
+    if _filter_action(message, category) in ("default", "once", "module"):
         if key in _shown:
             return
         _shown.add(key)
@@ -37,16 +38,16 @@ def warn_once(message, category=UserWarning):
     warnings.warn_explicit(message, category, file, line, name)
 
 
-def _users_frame():
-    """Return the innermost frame outside of the libraries, and whether one of a search is on the stack."""
+def _user_frame():
+    """Return the innermost frame of the user's code, and whether a search is on the stack."""
     stack = [frame for frame, _ in traceback.walk_stack(sys._getframe(2))]
     packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame in stack]
-    users = next((frame for frame, package in zip(stack, packages, strict=True) if package not in _OURS), stack[-1])
-    return users, not _SEARCHES.isdisjoint(packages)
+    users = (frame for frame, package in zip(stack, packages, strict=True) if package not in _LIBRARIES)
+    return next(users, stack[-1]), not _SEARCHES.isdisjoint(packages)
 
 
-def _filter_of(message, category):
-    """Return what the filters in force say of a warning, apart from those for a module or a line."""
+def _filter_action(message, category):
+    """Return the action of the first matching warning filter, ignoring filters for a module or a line."""
     for action, text, kind, module, line in warnings.filters:
         if issubclass(category, kind) and not module and not line and (text is None or text.match(message)):
             return action

@@ -160,7 +160,7 @@ class PlateauThenLinearDecay(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Set the constant learning rate."""
-        self._own = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self._own = float(as_array(self.model.optimizer.learning_rate))
         self.model.optimizer.learning_rate = self._peak
 
     def on_epoch_end(self, epoch, logs=None):

@@ -9,6 +9,7 @@ from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decis
 from skml._decisions._search import positive_entries
 from skml._decisions._tuning import TunedThresholds, threshold_of_new_label
 from skml._default_network._auto import Architecture, adaptive_rates, auto_architecture, auto_settings
+from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 from skml._targets._encoder import encoder_for_fit
 from skml._targets._labels import format_some
@@ -78,6 +79,7 @@ def fit_model(
         is_partial_fit=is_partial_fit,
     )
     _check_held_out(params, split, previous)
+    _warn_if_optimizer_starts_anew(previous)
     config = training_config(params, dataset.effective_rows(split.rows), first_epoch, is_partial_fit)
     finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
     if epoch_listener is not None:
@@ -106,20 +108,33 @@ def _architecture(params, dataset, settings, previous):
 
 def _check_held_out(params, split, previous):
     """Check that there are held-out rows if a parameter needs them."""
-    check_can_calibrate(params["calibrate"], split.has_held_out)
+    network = previous and previous.network
+    is_calibrated = isinstance(network, DenseNetwork) and network.calibration.changes
+    check_can_calibrate(params["calibrate"], split.has_held_out, is_calibrated)
     check_can_be_tuned(params["threshold"], split.has_held_out, previous.thresholds.previous() if previous else ())
+
+
+def _warn_if_optimizer_starts_anew(previous):
+    """Warn if training resumes from a file that does not contain the state of the optimizer."""
+    if previous is not None and previous.training.optimizer_state is None:
+        warn_once(
+            "Training resumes on an estimator that was loaded or copied without the state of its optimizer: momentum "
+            "and learning-rate schedule start anew, so the result differs from resuming without a file. To keep the "
+            "state in files, set warm_start=True before the first fit, or save after partial_fit."
+        )
 
 
 def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     """Return the fitted model: thresholds and calibration come from the held-out predictions, if there are any."""
     model = FittedModel(encoder, result.network, TunedThresholds(), result, keeps_optimizer_state=False)
     if not split.has_held_out:
-        return model if previous is None else _with_previous_thresholds(model, params["threshold"], previous)
+        return model if previous is None else _with_previous_decisions(model, params["threshold"], previous)
     dataset, proba, fold = split.held_out_predictions(result.network, random_state)
     network = result.network
     if params["model"] is None:
         network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.sample_weight)
     proba = open_interval(proba)
+    proba.flags.writeable = False  # the user sees this array, and later thresholds are found from it
     average = None
     if fold is not None and encoder.threshold_labels:
         average = open_interval(network.out_of_fold_average(dataset.X, fold))[positive_entries(dataset.Y)]
@@ -131,9 +146,15 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     return dataclasses.replace(model, network=network, thresholds=thresholds, oof_proba=oof_proba)
 
 
-def _with_previous_thresholds(model, threshold, previous):
-    """Return the model with the thresholds that a previous fit tuned, and warn if one of them is in use."""
+def _with_previous_decisions(model, threshold, previous):
+    """Return the model with the calibration of a previous fit and the thresholds that were tuned after it.
+
+    The network is trained without its calibration. Warn if one of the thresholds is in use.
+    """
     columns = model.encoder.columns_in(previous.encoder)
+    if isinstance(model.network, DenseNetwork):
+        calibration = previous.network.calibration.with_labels(columns)
+        model = dataclasses.replace(model, network=dataclasses.replace(model.network, calibration=calibration))
     thresholds = previous.thresholds.previous(columns)
     if is_rule_name(threshold):
         labels, of_new = model.encoder.classes_, ""

@@ -101,7 +101,7 @@ class FittedModel:
         callbacks = [callback for callback in self.training.callbacks if _can_be_pickled(callback)]
         training = dataclasses.replace(self.training, callbacks=callbacks)
         if not self.keeps_optimizer_state:
-            training = dataclasses.replace(training, optimizer_state=None, scaler=None)
+            training = dataclasses.replace(training, optimizer_state=None)
         return dataclasses.replace(self, training=training, oof_proba=None)
 
 

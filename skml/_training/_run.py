@@ -10,7 +10,7 @@ from skml._default_network._scaling import new_scaler, updated_scaler
 from skml._keras._cache_keys import are_keras, cache_key_of
 from skml._keras._compiled_trainer import CompiledTrainer
 from skml._keras._pool import pool
-from skml._keras._rows import Data, Rows
+from skml._keras._rows import Data, Rows, as_array
 from skml._keras_models._custom_trainable import prepare_custom, resume_custom
 from skml._keras_models._default_trainable import prepare_default, resume_default
 from skml._keras_models._losses import has_nan_support
@@ -56,7 +56,6 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
     elif previous is not None and params["model"] is not None:
         trainable = resume_custom(previous.network, params, router, spec)
     else:
-        # A network that was loaded without its scaler keeps the scaling that it has.
         scaler = previous.training.scaler if previous else new_scaler(params, dataset.X)
         scaler = updated_scaler(scaler, dataset, split.rows)
         if previous is None:
@@ -178,7 +177,7 @@ def _load(trainer, trainable, previous_state):
     learning_rate = learning_rate if isinstance(learning_rate, float) else None
     trainable.load_weights(trainer.model)
     if has_nan_support(loss) and loss.positive_weight is not None:
-        trainer.model.loss.positive_weight.assign(keras.ops.convert_to_numpy(loss.positive_weight))
+        trainer.model.loss.positive_weight.assign(as_array(loss.positive_weight))
     is_same = previous_state is not None and str(previous_state.cache_key) == cache_key
     values = trainable.optimizer_state(previous_state.values, trainer.model) if is_same else None
     trainer.reset_optimizer(values)

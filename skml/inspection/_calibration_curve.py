@@ -17,7 +17,7 @@ from sklearn.utils import check_scalar
 from skml._targets._labels import label_index
 from skml._targets._matrix import column_sums
 from skml._typing import Matrix, Target
-from skml.inspection._drawing import add_legend, panel_axes, shorten
+from skml.inspection._drawing import add_legend, check_labels_to_draw, panel_axes, shorten
 from skml.inspection._report import check_probabilities
 from skml.model_selection._delegation import truth_and_responses
 
@@ -169,8 +169,7 @@ def _plot_curve(ax, curve, title):
 
 def _curves(Y, proba, labels, chosen, n_bins, strategy):
     """Return the curves of labels, and the micro curve, which is None if labels are chosen."""
-    if isinstance(chosen, str):
-        raise ValueError(f"labels must be a list of labels; got {chosen!r}. Pass labels=[{chosen!r}].")
+    check_labels_to_draw(chosen)
     check_scalar(n_bins, "n_bins", Integral, min_val=1)
     columns = sparse.csc_array(Y)
     support = column_sums(columns == 1)

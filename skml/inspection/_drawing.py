@@ -19,6 +19,14 @@ def import_pyplot():
     return import_optional("matplotlib.pyplot", "A display")
 
 
+def check_labels_to_draw(labels):
+    """Raise a ValueError if the labels to draw are a single string, or none."""
+    if isinstance(labels, str):
+        raise ValueError(f"labels must be a list of labels; got {labels!r}. Pass labels=[{labels!r}].")
+    if labels is not None and not len(labels):
+        raise ValueError("labels must contain at least one label; got an empty list. Pass None to draw the default.")
+
+
 def new_axes(n_columns, widths=(1,), n_rows=1, size=(3.6, 2.8)):
     """Return the axes of a new figure, row by row, each of `size` inches with its width multiplied by `widths`."""
     widths = list(widths) * (n_columns if len(widths) == 1 else 1)

@@ -122,10 +122,10 @@ def label_report(
         NaN in an indicator is a missing label and is ignored.
     threshold : float, array-like of shape (n_labels,) or mapping label -> float, default=None
         A label is predicted if its probability is at least its threshold. None means 0.5. Only accepted with ``proba``;
-        an estimator has thresholds.
+        an estimator has its own.
     classes : array-like of length n_labels, default=None
         The labels, in the order of the columns of ``proba``. None takes them from ``y``. Only accepted with ``proba``;
-        an estimator has labels.
+        an estimator has its own.
 
     Returns
     -------

@@ -16,6 +16,7 @@ from skml._typing import Matrix, Target
 from skml.inspection._drawing import (
     add_colorbar,
     add_legend,
+    check_labels_to_draw,
     draw_heatmap,
     heatmap_height,
     new_axes,
@@ -140,9 +141,8 @@ class ThresholdCurveDisplay:
         -------
         display : ThresholdCurveDisplay
         """
-        if isinstance(labels, str):
-            raise ValueError(f"labels must be a list of labels; got {labels!r}. Pass labels=[{labels!r}].")
-        without_curve = [label for label in labels or [] if label not in self.curves]
+        check_labels_to_draw(labels)
+        without_curve = [label for label in ([] if labels is None else labels) if label not in self.curves]
         if without_curve:
             raise ValueError(f"labels must occur in y, which contains {list(self.curves)!r}; got {without_curve!r}.")
         as_heatmap = labels is None and len(self.curves) > _MAX_PANELS

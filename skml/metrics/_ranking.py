@@ -15,7 +15,6 @@ from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
 
-from skml._decisions._rule import DecisionRule
 from skml._targets._labels import format_some
 from skml._targets._matrix import row_blocks
 from skml._targets._warnings import warn_once
@@ -38,9 +37,11 @@ def roc_auc_score(
     Y_true, sample_weight : as in `precision_score`
     scores : array-like of shape (n_samples, n_labels)
         Probabilities, or other values that are larger for more likely labels.
-    average : {"macro", "micro"} or None, default="macro"
-        "macro" is the mean over the labels. Labels whose observed entries are all 0 or all 1 are skipped, and a
-        warning lists them. "micro" pools all observed entries into one problem. None returns one score per label.
+    average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
+        "macro" is the mean over the labels, and "weighted" weights it by the number of their positive entries. Labels
+        whose observed entries are all 0 or all 1 are skipped, and a warning lists them. "micro" pools all observed
+        entries into one problem. "samples" is the mean over the rows that have both 0 and 1. None returns one score
+        per label.
     classes : sequence of length n_labels, default=None
         Names of the labels for the warning. None uses the column numbers.
 
@@ -57,6 +58,8 @@ def roc_auc_score(
     >>> roc_auc_score(Y, [[0.9, 0.1], [0.2, 0.3], [0.1, 0.4]], average=None)
     array([0.5, 0. ])
     """
+    if average == "samples":
+        return _mean_over_rows(_area_of_rows, Y_true, scores, sample_weight)
     return _average_label_scores(metrics.roc_auc_score, Y_true, scores, average, sample_weight, classes)
 
 
@@ -72,6 +75,8 @@ def average_precision_score(
 
     The parameters and the return value are the same as in `roc_auc_score`.
     """
+    if average == "samples":
+        return _mean_over_rows(_average_precision_of_rows, Y_true, scores, sample_weight)
     return _average_label_scores(metrics.average_precision_score, Y_true, scores, average, sample_weight, classes)
 
 
@@ -174,7 +179,8 @@ def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weigh
     ----------
     Y_true, sample_weight : as in `precision_score`
     proba : array-like of shape (n_samples, n_labels)
-        Probabilities or other scores. Among equal values, the label with the lower column number ranks first.
+        Probabilities or other scores. Where equal values leave the ranking open, the score is the mean over all
+        rankings, as in scikit-learn's `ndcg_score`.
     k : int, default=5
         Number of labels selected in each row. In a row with fewer observed labels, all of them are selected.
 
@@ -192,7 +198,7 @@ def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weigh
     check_scalar(k, "k", Integral, min_val=1)
 
     def score_rows(positive, observed, proba):
-        return _n_true_in_top_k(positive, proba, k) / np.minimum(observed.sum(axis=1), k)
+        return _gain(positive, proba, np.ones(k)) / np.minimum(observed.sum(axis=1), k)
 
     return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
@@ -212,7 +218,7 @@ def recall_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: 
     check_scalar(k, "k", Integral, min_val=1)
 
     def score_rows(positive, observed, proba):
-        return _n_true_in_top_k(positive, proba, k) / positive.sum(axis=1)
+        return _gain(positive, proba, np.ones(k)) / positive.sum(axis=1)
 
     return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
@@ -233,18 +239,17 @@ def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: Ar
     check_scalar(k, "k", Integral, min_val=1)
 
     def score_rows(positive, observed, proba):
-        order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
-        discount = 1 / np.log2(np.arange(order.shape[1]) + 2)
+        discount = 1 / np.log2(np.arange(min(k, proba.shape[1])) + 2)
         ideal = np.append(0, np.cumsum(discount))[np.minimum(positive.sum(axis=1), len(discount))]
-        return np.take_along_axis(positive, order, axis=1) @ discount / ideal
+        return _gain(positive, proba, discount) / ideal
 
     return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
 
 
 def _average_label_scores(score_func, Y_true, scores, average, sample_weight, classes):
     """Compute a binary score for each label or for all observed entries, and average it as requested."""
-    if average not in ("macro", "micro", None):
-        raise ValueError(f"average must be 'macro', 'micro' or None; got {average!r}.")
+    if average not in ("macro", "micro", "weighted", None):
+        raise ValueError(f"average must be 'macro', 'micro', 'weighted', 'samples' or None; got {average!r}.")
     Y, scores, weight = check_truth_and_scores(Y_true, scores, sample_weight)
     if average == "micro":
         weights = np.broadcast_to(weight[:, None], Y.shape)
@@ -267,7 +272,11 @@ def _average_label_scores(score_func, Y_true, scores, average, sample_weight, cl
             f"{format_some(names, len(label_scores))}.",
             UndefinedMetricWarning,
         )
-    return float(np.nanmean(label_scores)) if len(skipped) < len(label_scores) else np.nan
+    if len(skipped) == len(label_scores):
+        return np.nan
+    n_positive = weight @ (Y == 1) if average == "weighted" else np.ones(len(label_scores))
+    defined = ~np.isnan(label_scores)
+    return float(np.average(label_scores[defined], weights=n_positive[defined]))
 
 
 def _score_observed(score_func, entries, scores, weight):
@@ -300,6 +309,28 @@ def _n_at_least(scores, selected):
     return rankdata(-np.where(selected, scores, -np.inf), method="max", axis=1)
 
 
-def _n_true_in_top_k(positive, proba, k):
-    """Return the number of true labels among the k most probable labels of each row."""
-    return (positive & DecisionRule(0, k, k).decide(proba)).sum(axis=1)
+def _gain(positive, scores, discount):
+    """Return the sum of the discounts of the true labels of each row; the label of rank r has ``discount[r - 1]``.
+
+    Labels with equal scores share the mean discount of their ranks, which is the mean over all orders of them.
+    """
+    n_labels = scores.shape[1]
+    total = np.zeros(n_labels + 1)  # of the first ranks
+    total[1:] = np.cumsum(np.append(discount[:n_labels], np.zeros(max(0, n_labels - len(discount)))))
+    first, last = (rankdata(-scores, method=method, axis=1).astype(int) for method in ("min", "max"))
+    return np.where(positive, (total[last] - total[first - 1]) / (last - first + 1), 0).sum(axis=1)
+
+
+def _average_precision_of_rows(positive, observed, scores):
+    """Return the average precision of each row, NaN for rows without true or without false labels."""
+    n_positive = positive.sum(axis=1)
+    precision = np.where(positive, _n_at_least(scores, positive) / _n_at_least(scores, observed), 0).sum(axis=1)
+    return np.where(n_positive < observed.sum(axis=1), precision / n_positive, np.nan)
+
+
+def _area_of_rows(positive, observed, scores):
+    """Return the area under the ROC curve of each row, NaN for rows without true or without false labels."""
+    n_positive, n_observed = positive.sum(axis=1), observed.sum(axis=1)
+    ranks = rankdata(scores, axis=1) - (scores.shape[1] - n_observed)[:, None]  # missing labels rank below all others
+    n_right = np.where(positive, ranks, 0).sum(axis=1) - n_positive * (n_positive + 1) / 2
+    return n_right / (n_positive * (n_observed - n_positive))

@@ -57,7 +57,7 @@ _SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     **{
         f"{name}_{average}": (score_func, {"response_method": _RANKING, "average": average})
         for name, score_func in _AREAS.items()
-        for average in ("macro", "micro")
+        for average in ("macro", "micro", "weighted", "samples")
     },
     **{
         f"{name}_{average}": (score_func, {"average": average})
@@ -98,7 +98,7 @@ def get_scorer(name: str) -> _Scorer:
     >>> get_scorer("f1_macro")(clf, X, Y)
     1.0
     >>> get_scorer("precision_at_1")(clf, X, [{0, 1}, {1}, {0}])
-    0.6666666666666666
+    0.8333333333333334
     """
     at_k = re.fullmatch(r"(precision|recall|ndcg)_at_([1-9]\d*)", name) if isinstance(name, str) else None
     if at_k:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import sparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 
 from skml._targets._encoder import TargetEncoder
@@ -54,6 +55,16 @@ def accepting_any_target(estimator):
     """Return the last step if it accepts ``y`` in every form and has a parameter ``classes``, else None."""
     estimator = last_step(estimator)
     return estimator if getattr(estimator, "accepts_any_target", False) else None
+
+
+def is_frozen(estimator):
+    """Return whether an estimator, or the last step of a Pipeline, is a `FrozenEstimator`.
+
+    It has all attributes of the fitted estimator in it, but neither its parameters nor its fit can change.
+    """
+    while hasattr(estimator, "steps") and not isinstance(estimator, FrozenEstimator):
+        estimator = estimator.steps[-1][1]
+    return isinstance(estimator, FrozenEstimator)
 
 
 def truth_and_responses(estimator, X, y, *wanted):
@@ -173,7 +184,7 @@ def as_scores(responses, estimator=None):
 
     Parameters
     ----------
-    responses : ndarray of shape (n_samples,) or (n_samples, n_labels), or list of n_labels ndarrays
+    responses : ndarray of shape (n_samples,) or (n_samples, n_labels), sparse matrix, or list of n_labels ndarrays
         In a list (from forests, nearest neighbours or MultiOutputClassifier), the array of each label has the shape
         (n_samples, n_classes).
     estimator : fitted classifier, default=None
@@ -186,8 +197,9 @@ def as_scores(responses, estimator=None):
     """
     if isinstance(responses, list):
         classes = getattr(estimator, "classes_", None) or [None] * len(responses)
+        responses = [to_dense(response) for response in responses]
         return np.column_stack([_positive_column(*pair) for pair in zip(responses, classes, strict=True)])
-    scores = np.asarray(responses)
+    scores = np.asarray(to_dense(responses))
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
@@ -245,7 +257,8 @@ def _hstack(left, right):
 
 def encoder_for(estimator, y, classes=None, is_fitted=False):
     """Return a `TargetEncoder` fitted to ``y``, with the given classes or, by default, the classes of the estimator."""
-    estimator_classes = getattr(accepting_any_target(estimator), "classes_" if is_fitted else "classes", None)
+    name = "classes_" if is_fitted or is_frozen(estimator) else "classes"
+    estimator_classes = getattr(accepting_any_target(estimator), name, None)
     if classes is None:
         return TargetEncoder(estimator_classes).fit(y)
     if estimator_classes is not None and label_space(classes) != label_space(estimator_classes):
@@ -335,6 +348,7 @@ def _class_columns(responses, estimator, classes, method):
             f"{type(estimator).__name__} was fitted with the classes {fitted_classes!r}, but y has the classes "
             f"{classes!r}. Pass a y with the classes of the fitted estimator."
         )
+    responses = to_dense(responses)
     lowest, highest = (0, 1) if method == "predict_proba" else (-np.inf, np.inf)
     columns = np.full((len(responses), len(classes)), lowest, dtype=responses.dtype)
     values = as_scores(responses) if len(fitted_classes) > 1 else highest

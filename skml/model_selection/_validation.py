@@ -15,6 +15,7 @@ from skml._typing import Matrix, RandomState, Target
 from skml.model_selection._delegation import (
     accepting_any_target,
     encoder_for,
+    is_frozen,
     label_columns,
     target_for_fit,
     target_for_folds,
@@ -140,7 +141,7 @@ def predict_columns(estimator, X, encoder, method):
 def _fit_clone(estimator, X, target, encoder, params, rows=None):
     estimator = clone(estimator)
     keras_classifier = accepting_any_target(estimator)
-    if keras_classifier is not None:
+    if keras_classifier is not None and not is_frozen(estimator):
         keras_classifier.set_params(classes=encoder.classes_)  # the rows of a fold may lack some of them
     if rows is None:
         return estimator.fit(X, target, **params)

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
+from skml._targets._weights import class_codes
 from skml.onnx._dense_graph import add_dense_network
 from skml.onnx._graph import OPSET, import_package
 
@@ -80,13 +81,22 @@ class ClassifierGraph:
 
     @property
     def classes(self):
-        """Values of ``labels`` for single-label y: strings, int64, or positions of other labels; otherwise None."""
+        """Values of ``labels`` for single-label y: strings, int64, or positions of other labels; otherwise None.
+
+        Integers beyond int64 are other labels: ONNX would return them as negative ones.
+        """
         if self.encoder.is_multilabel:
             return None
         classes = self.encoder.classes_
         if all(isinstance(label, str) for label in classes.tolist()):
             return classes.astype(object)
-        return classes.astype(np.int64) if classes.dtype.kind in "biu" else np.arange(len(classes))
+        is_int64 = classes.dtype.kind in "biu" and classes.max() <= np.iinfo(np.int64).max
+        return classes.astype(np.int64) if is_int64 else np.arange(len(classes))
+
+    def labels_of(self, proba):
+        """Return the output ``labels`` for the output ``probabilities``, decided without the graph."""
+        decisions = self.rule.decide(self.encoder.output_columns(proba))
+        return decisions if self.classes is None else self.classes[class_codes(decisions)]
 
     @property
     def metadata(self):

@@ -28,6 +28,8 @@ def register_converter() -> None:
     Texts are converted to lower case with the locale of the option ``locale``, by default "en_US". The machine that
     runs the graph must have this locale.
 
+    With ``sublinear_tf=True``, skl2onnx computes log(1 + tf) instead of 1 + log(tf). `to_onnx` corrects this.
+
     Examples
     --------
     >>> import skl2onnx, skml.onnx  # doctest: +SKIP

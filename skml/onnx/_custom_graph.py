@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+_ERROR = "tf2onnx cannot convert the custom network to ONNX: {}. Replace the layers that have no counterpart in ONNX."
+
 
 def keras_graph(network, n_features, opset):
     """Convert a custom network to an ONNX graph.
@@ -38,16 +40,10 @@ def keras_graph(network, n_features, opset):
     try:
         graph = tf2onnx.convert.from_function(function, signature, opset=opset, custom_op_handlers=handlers)[0].graph
     except Exception as error:  # tf2onnx raises errors of many types
-        raise ValueError(
-            f"The custom network cannot be converted to ONNX: tf2onnx raised {error!r}. Replace the layers that have "
-            "no counterpart in ONNX."
-        ) from error
+        raise ValueError(_ERROR.format(f"it raised {error!r}")) from error
     unsupported = sorted({node.op_type for node in graph.node if not onnx.defs.has(node.op_type, node.domain)})
     if unsupported:
-        raise ValueError(
-            f"The custom network cannot be converted to ONNX: tf2onnx does not support {', '.join(unsupported)}. "
-            "Replace the layers that use these operations."
-        )
+        raise ValueError(_ERROR.format(f"it does not support {', '.join(unsupported)}"))
     return graph
 
 

@@ -73,3 +73,23 @@ class Graph:
         """Add the nodes and constants of an ``onnx.GraphProto``."""
         self.nodes.extend(graph.node)
         self.constants.extend(graph.initializer)
+
+
+def rename_inputs(graph, names):
+    """Rename the inputs of an ``onnx.GraphProto``, by position; one with the name of an output stays as it is."""
+    outputs = {value.name for value in graph.output}
+    pairs = zip(graph.input, names, strict=True)
+    new_names = {value.name: name for value, name in pairs if name not in outputs}
+    kept = outputs | {value.name for value in graph.input if value.name not in new_names}
+    used = {name for node in graph.node for name in (*node.input, *node.output)} | kept
+    for name in used.intersection(new_names.values()) - kept - new_names.keys():
+        new_names[name] = _unused_name(name, used | set(new_names.values()))
+    for value in (*graph.input, *graph.initializer, *graph.value_info):
+        value.name = new_names.get(value.name, value.name)
+    for node in graph.node:
+        node.input[:] = [new_names.get(name, name) for name in node.input]
+        node.output[:] = [new_names.get(name, name) for name in node.output]
+
+
+def _unused_name(name, used):
+    return next(f"{name}_{i}" for i in range(len(used) + 1) if f"{name}_{i}" not in used)

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, whole."""
+"""scikit-learn's own checks, whole: in each run on networks that train fast, and on the default ones with -m slow."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -10,10 +10,22 @@ EXPECTED_FAILED_CHECKS = {
     "check_sample_weight_equivalence_on_dense_data": DRAWS,
     "check_sample_weight_equivalence_on_sparse_data": DRAWS,
 }
+FAST = {"hidden_layer_sizes": (8,), "epochs": 20, "learning_rate": 0.03}
+STILL = {"n_members": 1, "dropout": 0.0, "input_dropout": 0.0, "early_stopping": False}
 
 
-@parametrize_with_checks([KerasMultiLabelClassifier()], expected_failed_checks=lambda _: EXPECTED_FAILED_CHECKS)
+def checks_of(*estimators, **options):
+    return parametrize_with_checks([KerasMultiLabelClassifier(**params) for params in estimators], **options)
+
+
+@checks_of(FAST | {"n_members": 2}, expected_failed_checks=lambda _: EXPECTED_FAILED_CHECKS)
 def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@checks_of({}, expected_failed_checks=lambda _: EXPECTED_FAILED_CHECKS)
+def test_estimator_checks_of_the_default(estimator, check):
     check(estimator)
 
 
@@ -28,6 +40,13 @@ def _float64():
 
 
 @pytest.mark.usefixtures("_float64")
-@parametrize_with_checks([KerasMultiLabelClassifier(n_members=1, dropout=0.0, input_dropout=0.0, early_stopping=False)])
+@checks_of(FAST | STILL)
 def test_estimator_checks_in_float64_without_dropout_and_holdout(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_float64")
+@checks_of(STILL)
+def test_estimator_checks_of_the_default_in_float64_without_dropout_and_holdout(estimator, check):
     check(estimator)

@@ -105,6 +105,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD.keys())
+@pytest.mark.filterwarnings("ignore:y has no observed entry")
 def test_bad_data_are_refused_and_nothing_is_lost(make, message, X, Y):
     clf = tiny()
     with pytest.raises(ValueError, match=message):
@@ -152,7 +153,7 @@ def test_what_an_attribute_lacks_is_said(X, Y):
 
 
 def test_sparse_data_stay_sparse(run_python):
-    """20,000 x 50,000 at 0.1 % with 100 labels: dense X would take 4 GB."""
+    """5,000 x 50,000 at 0.1 % with 100 labels: dense X would take 1 GB."""
     peak = run_python(
         """
 import resource
@@ -172,15 +173,16 @@ def peak():
 rng = np.random.RandomState(0)
 Classifier(epochs=1).fit(matrix(rng, 100, 10, 2), (matrix(rng, 100, 3, 1) > 0).astype(int))
 before = peak()
-X, Y = matrix(rng, 20_000, 50_000, 50), matrix(rng, 20_000, 100, 3)
+X, Y = matrix(rng, 5_000, 50_000, 50), matrix(rng, 5_000, 100, 3)
 Y.sum_duplicates(); Y.data[:] = 1
-clf = Classifier(epochs=1, random_state=0).fit(X, Y)
+clf = Classifier(hidden_layer_sizes=8, n_members=2, epochs=1, random_state=0).fit(X, Y)
 answer = clf.predict(X)
 assert sparse.issparse(answer), type(answer)
 print(peak() - before)
-"""
+""",
+        imported="keras",
     )
-    assert float(peak) < 400
+    assert float(peak) < 100
 
 
 def test_a_display_builds_no_keras_model(fitted, monkeypatch):

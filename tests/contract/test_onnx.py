@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pickle
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -13,10 +14,10 @@ import pytest
 from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import Binarizer, OneHotEncoder, StandardScaler
 
 import custom
 import skml.onnx
@@ -24,10 +25,13 @@ from estimators import SMALL, tiny
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._decisions._calibration import Calibration
 from skml._default_network._network import ACTIVATIONS
+from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._dense_graph import ACTIVATIONS as IN_GRAPHS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+
+ADD_DECISIONS = ClassifierGraph._add_decisions
 
 # Words of one letter, accents, other scripts, joined words, and no word at all.
 WORDS = ["naïve", "cat", "Été", "dog", "I", "a", "ÉCOLE", "x1", "foo_bar", "c'est", "Straße", "日本語", "cat,dog", "!"]
@@ -50,9 +54,10 @@ def outputs_of(model, X):
     return session.run(None, feeds_of(model, X))
 
 
-def assert_same(estimator, X, model=None, tolerance=1e-6):
+def assert_same(estimator, X, model=None, tolerance=1e-6, predicted_from=None):
     model = skml.onnx.to_onnx(estimator) if model is None else model
     proba, labels = outputs_of(model, X)
+    X = X if predicted_from is None else predicted_from
     expected = estimator.predict(X)
     assert proba.dtype == estimator.predict_proba(X).dtype
     np.testing.assert_allclose(proba, estimator.predict_proba(X), rtol=0, atol=tolerance)
@@ -180,7 +185,8 @@ def test_thresholds_tuned_by_fit(X, X32, Y):
 def test_metadata_are_labels_and_thresholds(fitted):
     clf = pickle.loads(pickle.dumps(fitted)).set_params(threshold={"b": 0.25}, max_labels=2)
     described = {item.key: json.loads(item.value) for item in skml.onnx.to_onnx(clf).metadata_props}
-    assert described == {"labels": ["a", "b", "c"], "thresholds": [0.5, 0.25, 0.5], "min_labels": 0, "max_labels": 2}
+    labels = {"labels": ["a", "b", "c"], "thresholds": [0.5, 0.25, 0.5], "min_labels": 0, "max_labels": 2}
+    assert described == {"inputs": ["X"], **labels}
 
 
 # Pipelines
@@ -204,7 +210,82 @@ def test_a_pipeline_of_texts(vectorizer, recwarn):
     proba, labels = outputs_of(model, np.array(texts, dtype=object))
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(labels, pipeline[-1].decision_rule().decide(pipeline.predict_proba(texts)))
-    assert json.loads(model.metadata_props[0].value) == ["cat", "dog", "école"]
+    assert json.loads({item.key: item.value for item in model.metadata_props}["labels"]) == ["cat", "dog", "école"]
+
+
+# What texts may have that tokenizers read differently, repeated words above all.
+ODD_TEXTS = [
+    "cat cat cat dog", "the cat and the dog", "école école ÉCOLE", "", "!!! ...", "a 1 _ x", "Cat, (dog); [cat]'s",
+    "dog\t\tcat\ncat", "caté e\u0301cole", "naïve snake_case 42 cat", "the and dog dog",
+]  # fmt: skip
+
+VECTORIZERS = [
+    TfidfVectorizer(sublinear_tf=True),
+    TfidfVectorizer(sublinear_tf=True, norm=None, use_idf=False),
+    TfidfVectorizer(sublinear_tf=True, norm="l1", ngram_range=(1, 3), smooth_idf=False),
+    TfidfVectorizer(sublinear_tf=True, binary=True, dtype=np.float32),
+    TfidfVectorizer(lowercase=False, ngram_range=(2, 2)),
+    TfidfVectorizer(stop_words=["the", "and"], max_df=0.9, min_df=2, max_features=6),
+    TfidfVectorizer(vocabulary=["cat", "école"], sublinear_tf=True),
+    TfidfVectorizer(token_pattern=r"(?u)\b\w+\b"),
+    CountVectorizer(token_pattern=r"\w{3,}", binary=True),
+    CountVectorizer(token_pattern="[a-z]+"),
+    make_pipeline(CountVectorizer(), TfidfTransformer(sublinear_tf=True)),
+]
+
+
+@pytest.mark.parametrize("vectorizer", VECTORIZERS, ids=str)
+def test_options_of_vectorizers_are_exported(vectorizer, recwarn):
+    pytest.importorskip("skl2onnx")
+    texts = 4 * ODD_TEXTS
+    y = [len(text) > 12 for text in texts]
+    pipeline = make_pipeline(vectorizer, tiny(n_members=1, epochs=1, scale=None)).fit(texts, y)
+    model = skml.onnx.to_onnx(pipeline, ["cat dog"])
+    assert not [w for w in recwarn if "exported graph" in str(w.message)]
+    proba, _ = outputs_of(model, np.array(texts, dtype=object))
+    np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
+
+
+REFUSED = {
+    "analyzer='char'.*cannot be exported": TfidfVectorizer(analyzer="char"),
+    "tokenizer=<.*cannot be exported": CountVectorizer(tokenizer=str.split),
+    "preprocessor=<.*cannot be exported": CountVectorizer(preprocessor=str.lower),
+    "strip_accents='unicode'.*cannot be exported": CountVectorizer(strip_accents="unicode"),
+    "stop_words=.*cannot be exported with n-grams": TfidfVectorizer(stop_words=["the"], ngram_range=(1, 2)),
+    "token_pattern=.*cannot be exported.*RE2": TfidfVectorizer(token_pattern=r"\b(\w)\w+"),
+    "HashingVectorizer cannot be exported": HashingVectorizer(n_features=8),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+@pytest.mark.filterwarnings("ignore:The parameter 'token_pattern' will not be used")
+def test_options_of_vectorizers_that_cannot_be_exported_are_refused(message):
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(60)
+    pipeline = make_pipeline(REFUSED[message], tiny(epochs=1, n_members=1)).fit(texts, y)
+    with pytest.raises(ValueError, match=message):
+        skml.onnx.to_onnx(pipeline, texts)
+
+
+def test_texts_are_made_that_show_another_weight_of_repeated_words(monkeypatch):
+    pytest.importorskip("skl2onnx")
+    monkeypatch.setattr("skml.onnx._export.mend_sublinear_tf", lambda model: None)
+    texts, y = texts_of(60)
+    pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), tiny(epochs=30)).fit(texts, y)
+    with pytest.warns(UserWarning, match=r"texts made of those of X \(.*repeated words.*\), by up to 0\.\d"):
+        skml.onnx.to_onnx(pipeline, ["cat dog tree"])
+
+
+def test_texts_are_made_for_what_a_sample_lacks():
+    pytest.importorskip("skl2onnx")
+    texts, y = texts_of(60)
+    X = pd.DataFrame({"text": texts})
+    ascii_only = {TfidfVectorizer: {"tokenexp": "[a-zA-Z0-9_]+", "locale": "C.UTF-8"}}
+    columns = make_column_transformer((TfidfVectorizer(), "text"))
+    for rows, vectorizer in ((["cat dog"], TfidfVectorizer()), (pd.DataFrame({"text": ["cat dog"]}), columns)):
+        pipeline = make_pipeline(vectorizer, tiny()).fit(texts if isinstance(rows, list) else X, y)
+        with pytest.warns(UserWarning, match=r"for \d texts made of those of X \(.*accents.*\), by up to 0\.\d"):
+            skml.onnx.to_onnx(pipeline, rows, options=ascii_only)
 
 
 def test_a_pipeline_of_numbers(X, X32, Y):
@@ -227,6 +308,70 @@ def test_a_pipeline_of_columns():
     Y = np.array([["cat" in text, size > 0] for text, size in zip(texts, X["size"], strict=True)]).astype(int)
     pipeline = make_pipeline(columns, tiny()).fit(X, Y)
     assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X))
+
+
+def to_onnx_without_warning(*args):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*exported graph", UserWarning)
+        return skml.onnx.to_onnx(*args)
+
+
+@pytest.mark.parametrize(
+    ("names", "inputs"),
+    [
+        (["petal width", "a-b", "a_b", "0"], ["petal width", "a-b", "a_b", "0"]),
+        ([0, 1, 2, 3], ["0", "1", "2", "3"]),
+        (["a_b", "a-b", "a_b1", "é/İ"], ["a_b", "a-b", "a_b1", "é/İ"]),
+        (["labels", "a", "variable", "A"], ["labels1", "a", "variable", "A"]),
+        (["concat_result", "transformed_column", "skml_1", "merged_columns"],) * 2,
+    ],
+)
+def test_columns_keep_their_names(names, inputs, X, Y):
+    pytest.importorskip("skl2onnx")
+    frame = pd.DataFrame(X[:, :4], columns=names)
+    columns = make_column_transformer((StandardScaler(), [3, 1]), (Binarizer(), [0, 2]))
+    pipeline = make_pipeline(columns, tiny()).fit(frame, Y)
+    model = to_onnx_without_warning(pipeline, frame)
+    assert [value.name for value in model.graph.input] == inputs
+    assert json.loads({item.key: item.value for item in model.metadata_props}["inputs"]) == inputs
+    assert_same(pipeline, frame.set_axis(inputs, axis=1), model, predicted_from=frame)
+
+
+def test_a_column_without_a_name_is_refused(X, Y):
+    frame = pd.DataFrame(X, columns=[*"abcd", ""])
+    with pytest.raises(ValueError, match="empty string"):
+        skml.onnx.to_onnx(make_pipeline(StandardScaler(), tiny(epochs=1)).fit(frame, Y), frame)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_integers_beyond_int64_are_positions(n_classes, X, X32, Y):
+    classes = np.array([2**63 + 5, 2**63 + 7, 3], dtype=np.uint64)[:n_classes]
+    clf = tiny().fit(X, classes[Y.argmax(axis=1) % n_classes])
+    _, labels = outputs_of(to_onnx_without_warning(clf, X32), X32)
+    np.testing.assert_array_equal(clf.classes_[labels], clf.predict(X32))
+
+
+@pytest.mark.parametrize("kind", ["labels", "two classes", "three classes"])
+def test_labels_that_are_not_those_of_the_probabilities_raise_a_warning(kind, X, X32, Y, monkeypatch):
+    y = {"labels": Y, "two classes": Y[:, 0], "three classes": Y.argmax(axis=1)}[kind]
+    clf = tiny().fit(X, y)
+    to_onnx_without_warning(clf, X32)
+    monkeypatch.setattr(ClassifierGraph, "_add_decisions", lambda self, graph, outputs: add_wrong(self, graph, outputs))
+    with pytest.warns(UserWarning, match=r"labels of the exported graph .* for \d+ of 80 rows"):
+        skml.onnx.to_onnx(clf, X32)
+
+
+def add_wrong(classifier, graph, outputs):
+    right = ADD_DECISIONS(classifier, graph, outputs)
+    return graph.add("Sub", np.array(1), right)
+
+
+def test_a_letter_that_the_graph_lowers_differently_raises_a_warning():
+    pytest.importorskip("skl2onnx")
+    texts = 30 * ["İzmir ev", "ankara ev"]
+    pipeline = make_pipeline(TfidfVectorizer(), tiny(epochs=20)).fit(texts, 30 * [{"coast"}, set()])
+    with pytest.warns(UserWarning, match="predict_proba for 30 of 60 rows"):
+        skml.onnx.to_onnx(pipeline, texts)
 
 
 @pytest.mark.parametrize("options", [None, {"zipmap": False}, {KerasMultiLabelClassifier: {"zipmap": True}}])
@@ -312,7 +457,7 @@ def test_a_layer_without_a_counterpart_is_refused(tf2onnx, X, Y):
         return keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(real))
 
     clf = tiny(transformed, epochs=1).fit(X, Y)
-    with pytest.raises(ValueError, match=r"custom network .*ONNX: tf2onnx does not support .*FFT.*Replace"):
+    with pytest.raises(ValueError, match=r"custom network .*ONNX: .*not support .*FFT.*Replace"):
         skml.onnx.to_onnx(clf)
 
 
@@ -355,7 +500,8 @@ def test_a_missing_package_is_named(missing, X, Y, monkeypatch):
 
 
 def test_importing_skml_onnx_imports_no_other_package(run_python):
-    printed = run_python("import sys, skml.onnx; print([n for n in ('onnx', 'skl2onnx', 'keras') if n in sys.modules])")
+    code = "import sys, skml.onnx; print([n for n in ('onnx', 'skl2onnx', 'keras') if n in sys.modules])"
+    printed = run_python(code, imported="sklearn")
     assert printed.strip() == "[]"
 
 

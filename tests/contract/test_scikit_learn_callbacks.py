@@ -92,12 +92,12 @@ def test_a_guarantee_that_the_last_epoch_keeps_is_not_warned_of_before(X, label_
 @pytest.mark.usefixtures("callback")
 def test_callbacks_change_nothing_and_keep_compiled_steps_in_use(X, label_sets):
     plain = tiny(threshold="f1_micro").fit(X, label_sets)
-    session = next(reversed(pool._idle.values()))[0]
+    trainer = next(reversed(pool._idle.values()))[0]
     watched = tiny(threshold="f1_micro").set_callbacks(Notes()).fit(X, label_sets)
     np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
     np.testing.assert_array_equal(watched.threshold_, plain.threshold_)
     assert watched.callbacks_ == []
-    assert next(reversed(pool._idle.values()))[0] is session
+    assert next(reversed(pool._idle.values()))[0] is trainer
 
 
 @pytest.mark.usefixtures("callback")
@@ -219,4 +219,4 @@ X = np.random.RandomState(0).randn(80, 5)
 clf = tiny(epochs=1).fit(X, (X[:, :3] > 0).astype(int))
 print(hasattr(clf, "set_callbacks"), clf.n_iter_)
 """
-    assert run_python(code) == "False 1\n"
+    assert run_python(code, imported="keras") == "False 1\n"

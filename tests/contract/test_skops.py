@@ -3,6 +3,7 @@
 import ast
 import copy
 import datetime
+import fractions
 import inspect
 import pickle
 
@@ -69,10 +70,19 @@ def test_every_form_of_y_comes_back_with_one_type_trusted(form, io, X, Y):
     assert list(map(type, loaded.classes_)) == list(map(type, clf.classes_))
 
 
+@pytest.mark.parametrize("kind", [datetime.date, datetime.datetime])
+def test_labels_that_are_dates_come_back(kind, io, X, Y):
+    days = [kind(2020, 1, 1 + j) for j in range(3)]
+    clf = tiny(epochs=1).fit(X, [{days[j] for j in np.flatnonzero(row)} for row in Y])
+    _, loaded = stored(io, clf)
+    assert loaded.classes_.tolist() == days
+    assert_same(clf.predict(X), loaded.predict(X))
+
+
 def test_labels_of_other_types_are_listed(io, X, Y):
-    days = [datetime.date(2020, 1, 1 + j) for j in range(3)]
-    file = io.dumps(tiny(epochs=1).fit(X, pd.DataFrame(Y, columns=days)))
-    assert io.get_untrusted_types(data=file) == ["datetime.date", *OURS]
+    shares = [fractions.Fraction(1, 2 + j) for j in range(3)]
+    file = io.dumps(tiny(epochs=1).fit(X, [{shares[j] for j in np.flatnonzero(row)} for row in Y]))
+    assert io.get_untrusted_types(data=file) == ["fractions.Fraction", *OURS]
 
 
 def test_a_pipeline_of_texts(io):
@@ -96,7 +106,7 @@ def test_tuned_and_calibrated(io, X, label_sets):
 def test_tuned_by_cross_validation(io, X, label_sets):
     clf = TunedThresholdMultiLabelClassifierCV(tiny(epochs=1), cv=2).fit(X, label_sets)
     types, loaded = stored(io, clf)
-    assert types == sorted(skml.SKOPS_TRUSTED)
+    assert types == sorted(type_ for type_ in skml.SKOPS_TRUSTED if type_.startswith("skml."))
     assert_same(clf.predict(X), loaded.predict(X))
 
 
@@ -130,8 +140,61 @@ def test_a_state_makes_known_classes_only():
 
 
 def test_a_mapping_of_the_user_stays_one():
-    for mapping in ({"_skml": 0.2}, {"state": 0.3, "a": 0.1}, {}):
+    for mapping in ({"_skml": 0.2}, {"state": 0.3, "a": 0.1}, {}, {"_skml": "dict", "state": {}}):
         assert from_plain(to_plain(mapping)) is mapping
+
+
+def test_labels_may_have_the_names_that_mark_a_state(X, Y):
+    names = {"_skml": 0.2, "state": 0.3}
+    sets = [{name for name, entry in zip(names, row, strict=False) if entry} for row in Y]
+    clf = tiny(epochs=1, threshold=names, class_weight=names).fit(X, sets)
+    loaded = pickle.loads(pickle.dumps(clf))
+    assert loaded.threshold == loaded.class_weight == loaded.tuned_threshold_ == names
+    assert_same(clf.predict(X), loaded.predict(X))
+
+
+def spoiled(clf, *path, **change):
+    """Return the state of an estimator with something else at the end of a path into it."""
+    state = clf.__getstate__()
+    at = state = copy.deepcopy(state)
+    for key in path:
+        at = at[key]
+    for name, value in change.items():
+        del at[name]
+        if value is not None:
+            at[name] = value
+    return state
+
+
+NETWORK = ("_fitted", "state", "network", "state")
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        *((NETWORK, {field: None}) for field in ("shift", "scale", "calibration", "weights", "n_members")),
+        (NETWORK[:3], {"_skml": {"a": 1}}),
+        (NETWORK[:3], {"_skml": ["DenseNetwork"]}),
+        (NETWORK[:3], {"state": None}),
+        (NETWORK[:3], {"state": [1.0]}),
+        ((*NETWORK, "calibration", "state"), {"slope": None}),
+        (("_fitted", "state", "training", "state", "scaler", "state"), {"_lowest": None}),
+        (("_fitted", "state", "encoder", "state"), {"classes_": None}),
+        (("_fitted", "state", "encoder", "state", "dtype_"), {"state": {}}),
+        ((), {"_versions": ["skml", "0.1.0"]}),
+        ((), {"_versions": {"skml": 1}}),
+    ],
+)
+def test_a_damaged_state_is_refused_with_one_clear_error(path, change, fitted):
+    with pytest.raises(ValueError, match="the file is damaged, or it was saved by a newer or older skml"):
+        KerasMultiLabelClassifier().__setstate__(spoiled(fitted, *path, **change))
+
+
+def test_a_field_of_a_newer_version_is_not_ignored(fitted):
+    state = copy.deepcopy(fitted.__getstate__())
+    state["_fitted"]["state"]["network"]["state"]["views"] = []
+    with pytest.raises(ValueError, match="'views'"):
+        KerasMultiLabelClassifier().__setstate__(state)
 
 
 # Pickles

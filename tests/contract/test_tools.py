@@ -119,23 +119,23 @@ def test_threshold_set_through_a_fitted_pipeline_acts_without_a_fit(X, Y):
 
 def test_grid_search_scores_are_those_of_fitting_by_hand(X, Y):
     grid = {"hidden_layer_sizes": [(2,), (8,)], "threshold": [0.3, 0.5]}
-    search = GridSearchCV(small(), grid, cv=KFold(3)).fit(X, Y)
+    search = GridSearchCV(small(), grid, cv=KFold(2)).fit(X, Y)
     for candidate, params in enumerate(search.cv_results_["params"]):
-        assert split_scores(search, candidate) == scores_by_hand(small(**params), X, Y, KFold(3))
+        assert split_scores(search, candidate) == scores_by_hand(small(**params), X, Y, KFold(2))
 
 
 def test_grid_search_refits_with_the_best_parameters(X, Y):
-    search = GridSearchCV(small(), {"learning_rate": [1e-6, 0.03]}, cv=3).fit(X, Y)
+    search = GridSearchCV(small(), {"learning_rate": [1e-6, 0.03]}, cv=2).fit(X, Y)
     assert search.best_params_ == {"learning_rate": 0.03}
     np.testing.assert_array_equal(search.predict_proba(X), small(learning_rate=0.03).fit(X, Y).predict_proba(X))
 
 
 def test_grid_search_over_a_pipeline_equals_fitting_by_hand(X, Y):
     pipe = Pipeline([("scale", StandardScaler()), ("clf", small())])
-    search = GridSearchCV(pipe, {"clf__dropout": [0.0, 0.6]}, cv=KFold(3)).fit(X, Y)
+    search = GridSearchCV(pipe, {"clf__dropout": [0.0, 0.6]}, cv=KFold(2)).fit(X, Y)
     for candidate, dropout in enumerate([0.0, 0.6]):
         by_hand = make_pipeline(StandardScaler(), small(dropout=dropout))
-        assert split_scores(search, candidate) == scores_by_hand(by_hand, X, Y, KFold(3))
+        assert split_scores(search, candidate) == scores_by_hand(by_hand, X, Y, KFold(2))
 
 
 def test_grid_search_over_an_argument_of_the_builder_builds_networks_of_that_width(X, Y):
@@ -171,10 +171,10 @@ def test_grid_search_over_the_patience_of_a_callback_stops_after_that_many_epoch
 
 
 def test_grid_search_over_label_sets_scores_the_share_of_sets_predicted_right(X, label_sets):
-    search = GridSearchCV(small(), {"epochs": [3, 15]}, cv=3).fit(X, label_sets)
+    search = GridSearchCV(small(), {"epochs": [3, 15]}, cv=2).fit(X, label_sets)
     for candidate, epochs in enumerate([3, 15]):
         by_hand = []
-        for train, test in KFold(3).split(X):
+        for train, test in KFold(2).split(X):
             clf = small(epochs=epochs).fit(X[train], [label_sets[i] for i in train])
             by_hand.append(np.mean([set(p) == label_sets[i] for p, i in zip(clf.predict(X[test]), test, strict=True)]))
         assert split_scores(search, candidate) == by_hand
@@ -183,9 +183,9 @@ def test_grid_search_over_label_sets_scores_the_share_of_sets_predicted_right(X,
 
 def test_randomized_search_equals_fitting_the_sampled_parameters_by_hand(X, Y):
     space = {"learning_rate": loguniform(1e-3, 0.1), "hidden_layer_sizes": [(4,), (8, 8)]}
-    search = RandomizedSearchCV(small(), space, n_iter=3, cv=KFold(3), random_state=0).fit(X, Y)
+    search = RandomizedSearchCV(small(), space, n_iter=3, cv=KFold(2), random_state=0).fit(X, Y)
     sampled = list(ParameterSampler(space, 3, random_state=0))
-    means = [np.mean(scores_by_hand(small(**params), X, Y, KFold(3))) for params in sampled]
+    means = [np.mean(scores_by_hand(small(**params), X, Y, KFold(2))) for params in sampled]
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], means)
     best = small(**sampled[int(np.argmax(means))]).fit(X, Y)
     np.testing.assert_array_equal(search.predict_proba(X), best.predict_proba(X))
@@ -193,7 +193,7 @@ def test_randomized_search_equals_fitting_the_sampled_parameters_by_hand(X, Y):
 
 def test_halving_search_over_rows_drops_networks_that_do_not_learn(X, Y):
     grid = {"learning_rate": [1e-6, 1e-5, 1e-4, 0.03]}
-    search = HalvingGridSearchCV(small(epochs=30), grid, cv=3, factor=2, min_resources=40, random_state=0).fit(X, Y)
+    search = HalvingGridSearchCV(small(epochs=30), grid, cv=2, factor=2, min_resources=40, random_state=0).fit(X, Y)
     assert search.n_resources_ == [40, 80]
     assert search.best_params_ == {"learning_rate": 0.03}
     assert search.best_score_ > 2 * subset_accuracy(Y, np.zeros_like(Y))
@@ -243,9 +243,9 @@ def test_cross_validate_in_two_processes_scores_as_fitting_by_hand(X, Y):
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 def test_cross_val_predict_equals_predicting_each_fold_by_hand(X, Y, method):
     expected = np.empty(Y.shape)
-    for train, test in KFold(3).split(X):
+    for train, test in KFold(2).split(X):
         expected[test] = getattr(small().fit(X[train], Y[train]), method)(X[test])
-    np.testing.assert_array_equal(cross_val_predict(small(), X, Y, cv=KFold(3), method=method), expected)
+    np.testing.assert_array_equal(cross_val_predict(small(), X, Y, cv=KFold(2), method=method), expected)
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba"])
@@ -260,23 +260,23 @@ def test_cross_val_predict_leaving_one_out_keeps_one_column_per_label(X, Y, meth
 
 
 def test_cross_val_predict_of_label_sets_equals_predicting_each_fold_by_hand(X, label_sets):
-    predicted = cross_val_predict(small(), X, label_sets, cv=3)
+    predicted = cross_val_predict(small(), X, label_sets, cv=2)
     expected = np.empty(80, dtype=object)
-    for train, test in KFold(3).split(X):
+    for train, test in KFold(2).split(X):
         expected[test] = small().fit(X[train], [label_sets[i] for i in train]).predict(X[test])
     assert predicted.tolist() == expected.tolist()
 
 
 def test_cross_val_predict_of_a_sparse_indicator_is_sparse_and_equals_the_dense_one(X, Y):
-    predicted = cross_val_predict(small(), X, sparse.csr_array(Y), cv=KFold(3))
+    predicted = cross_val_predict(small(), X, sparse.csr_array(Y), cv=KFold(2))
     assert sparse.issparse(predicted)
-    np.testing.assert_array_equal(predicted.toarray(), cross_val_predict(small(), X, Y, cv=KFold(3)))
+    np.testing.assert_array_equal(predicted.toarray(), cross_val_predict(small(), X, Y, cv=KFold(2)))
 
 
 def test_learning_curve_scores_are_those_of_growing_parts_of_each_fold(X, Y):
-    sizes, train_scores, test_scores = learning_curve(small(), X, Y, train_sizes=[20, 50], cv=KFold(3))
-    assert sizes.tolist() == [20, 50]
-    for fold, (train, test) in enumerate(KFold(3).split(X)):
+    sizes, train_scores, test_scores = learning_curve(small(), X, Y, train_sizes=[20, 40], cv=KFold(2))
+    assert sizes.tolist() == [20, 40]
+    for fold, (train, test) in enumerate(KFold(2).split(X)):
         for row, size in enumerate(sizes):
             part = train[:size]
             clf = small().fit(X[part], Y[part])
@@ -286,12 +286,12 @@ def test_learning_curve_scores_are_those_of_growing_parts_of_each_fold(X, Y):
 
 def test_incremental_learning_curve_equals_partial_fits_by_hand(X, y_classes):
     _, _, test_scores = learning_curve(
-        small(), X, y_classes, train_sizes=[20, 50], cv=KFold(3), exploit_incremental_learning=True
+        small(), X, y_classes, train_sizes=[20, 40], cv=KFold(2), exploit_incremental_learning=True
     )
-    for fold, (train, test) in enumerate(KFold(3).split(X)):
+    for fold, (train, test) in enumerate(KFold(2).split(X)):
         clf = small().partial_fit(X[train[:20]], y_classes[train[:20]], classes=NAMES[:3])
         first = np.mean(clf.predict(X[test]) == y_classes[test])
-        clf.partial_fit(X[train[20:50]], y_classes[train[20:50]])
+        clf.partial_fit(X[train[20:40]], y_classes[train[20:40]])
         second = np.mean(clf.predict(X[test]) == y_classes[test])
         assert clf.n_iter_ == 2
         assert test_scores[:, fold].tolist() == [first, second]
@@ -344,8 +344,8 @@ def test_one_versus_rest_on_classes_picks_the_network_with_the_largest_log_odds(
 def test_stacking_on_an_indicator_equals_stacking_by_hand(X, n_labels, method):
     Y = make_indicator(X, n_labels)
     members = [("a", small()), ("b", small(hidden_layer_sizes=(4,), random_state=1))]
-    stack = StackingClassifier(members, KNeighborsClassifier(), cv=KFold(3), stack_method=method).fit(X, Y)
-    oof = [cross_val_predict(clf, X, Y, cv=KFold(3), method=method) for _, clf in members]
+    stack = StackingClassifier(members, KNeighborsClassifier(), cv=KFold(2), stack_method=method).fit(X, Y)
+    oof = [cross_val_predict(clf, X, Y, cv=KFold(2), method=method) for _, clf in members]
     whole = [getattr(clone(clf).fit(X, Y), method)(X) for _, clf in members]
     expected = KNeighborsClassifier().fit(np.hstack(oof), Y).predict(np.hstack(whole))
     np.testing.assert_array_equal(stack.transform(X), np.hstack(whole))
@@ -356,15 +356,15 @@ def test_stacking_on_an_indicator_equals_stacking_by_hand(X, n_labels, method):
 
 
 def test_calibration_equals_an_isotonic_curve_through_the_out_of_fold_log_odds(X, y_binary):
-    calibrated = CalibratedClassifierCV(small(), method="isotonic", cv=KFold(3), ensemble=False).fit(X, y_binary)
-    oof = cross_val_predict(small(), X, y_binary, cv=KFold(3), method="decision_function")
+    calibrated = CalibratedClassifierCV(small(), method="isotonic", cv=KFold(2), ensemble=False).fit(X, y_binary)
+    oof = cross_val_predict(small(), X, y_binary, cv=KFold(2), method="decision_function")
     curve = IsotonicRegression(out_of_bounds="clip").fit(oof, y_binary)
     expected = curve.predict(small().fit(X, y_binary).decision_function(X))
     np.testing.assert_allclose(calibrated.predict_proba(X)[:, 1], expected, rtol=0, atol=1e-6)
 
 
 def test_calibration_of_three_classes_predicts_better_than_the_class_shares(X, y_classes):
-    calibrated = CalibratedClassifierCV(small(epochs=20), cv=3).fit(X[:60], y_classes[:60])
+    calibrated = CalibratedClassifierCV(small(epochs=20), cv=2).fit(X[:60], y_classes[:60])
     proba = calibrated.predict_proba(X[60:])
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     truth = NAMES[:3] == y_classes[60:, None]
@@ -403,7 +403,7 @@ def test_tuned_threshold_is_the_best_of_those_tried(X, y_binary):
 
 
 def test_tuned_threshold_is_applied_to_a_network_refitted_on_all_rows(X, y_binary):
-    tuned = TunedThresholdClassifierCV(small(), scoring="recall", cv=3, random_state=0).fit(X, y_binary)
+    tuned = TunedThresholdClassifierCV(small(), scoring="recall", cv=2, random_state=0).fit(X, y_binary)
     proba = small().fit(X, y_binary).predict_proba(X)[:, 1]
     assert tuned.best_threshold_ < 0.5
     np.testing.assert_array_equal(tuned.predict(X), proba >= tuned.best_threshold_)
@@ -426,10 +426,10 @@ def test_sample_weight_routed_through_a_pipeline_reaches_fit(X, Y, sample_weight
 def test_sample_weight_routed_through_a_grid_search_reaches_fit_and_score(X, Y, sample_weight):
     with sklearn.config_context(enable_metadata_routing=True):
         clf = small().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        search = GridSearchCV(clf, {"epochs": [4, 10]}, cv=KFold(3)).fit(X, Y, sample_weight=sample_weight)
+        search = GridSearchCV(clf, {"epochs": [4, 10]}, cv=KFold(2)).fit(X, Y, sample_weight=sample_weight)
     for candidate, epochs in enumerate([4, 10]):
         by_hand = []
-        for train, test in KFold(3).split(X):
+        for train, test in KFold(2).split(X):
             fitted = small(epochs=epochs).fit(X[train], Y[train], sample_weight=sample_weight[train])
             right = (fitted.predict(X[test]) == Y[test]).all(axis=1)
             by_hand.append(right @ sample_weight[test] / sample_weight[test].sum())
@@ -505,8 +505,8 @@ def test_string_scorer_on_an_indicator_equals_the_metric_by_hand(X, name, n_labe
 
 def test_cross_validation_by_string_scorers_equals_the_metrics_by_hand_on_two_labels(X):
     Y = make_indicator(X, 2)
-    results = cross_validate(small(), X, Y, cv=KFold(3), scoring=["roc_auc", "average_precision"])
-    for fold, (train, test) in enumerate(KFold(3).split(X)):
+    results = cross_validate(small(), X, Y, cv=KFold(2), scoring=["roc_auc", "average_precision"])
+    for fold, (train, test) in enumerate(KFold(2).split(X)):
         proba = small().fit(X[train], Y[train]).predict_proba(X[test])
         assert results["test_roc_auc"][fold] == pytest.approx(over_labels(roc_auc, Y[test], proba))
         assert results["test_average_precision"][fold] == pytest.approx(over_labels(average_precision, Y[test], proba))
@@ -537,9 +537,9 @@ def test_log_loss_scorer_on_three_classes_equals_the_log_probability_of_the_true
 
 
 def test_int_cv_stratifies_classes_of_one_label_per_row(X, y_classes):
-    actual = cross_validate(small(), X, y_classes, cv=3)["test_score"]
+    actual = cross_validate(small(), X, y_classes, cv=2)["test_score"]
     by_hand = [
         np.mean(small().fit(X[train], y_classes[train]).predict(X[test]) == y_classes[test])
-        for train, test in StratifiedKFold(3).split(X, y_classes)
+        for train, test in StratifiedKFold(2).split(X, y_classes)
     ]
     assert actual.tolist() == by_hand

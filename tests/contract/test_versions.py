@@ -1,7 +1,5 @@
 import pickle
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +7,6 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import skml
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV, _state
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from processes import run_python_in
 
 ESTIMATORS = (KerasMultiLabelClassifier(), TunedThresholdMultiLabelClassifierCV(KerasMultiLabelClassifier()))
 each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
@@ -56,8 +51,3 @@ def test_a_file_of_a_newer_skml_says_so(monkeypatch):
 
 def test_a_package_that_is_not_installed_here_is_not_warned_of(monkeypatch):
     assert loaded_with(monkeypatch, ESTIMATORS[0], keras=None) == []
-
-
-def test_versions_need_no_keras(tmp_path):
-    code = "import sys, pickle, skml; pickle.dumps(skml.KerasMultiLabelClassifier()); print('keras' in sys.modules)"
-    assert run_python_in(tmp_path, code).strip() == "False"

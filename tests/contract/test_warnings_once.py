@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 
+from estimators import tiny
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml.metrics import get_scorer
 
@@ -111,3 +112,10 @@ def test_warnings_point_to_the_line_of_the_user(X, label_sets):
         with pytest.warns(UserWarning, match="never predicted") as caught:
             work()
         assert {w.filename for w in caught if "never predicted" in str(w.message)} == {__file__}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("params", [{}, {"class_weight": "balanced"}, {"warm_start": True}])
+def test_a_fit_does_not_warn(params, X, Y):
+    clf = tiny(n_members=2, **params).fit(X, Y).fit(X, Y)
+    clf.partial_fit(X, Y).predict(X)

@@ -1,5 +1,6 @@
 """A stored default model is used where neither TensorFlow nor what training needs is installed."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from scipy import sparse
 
 from estimators import tiny
+from processes import run_python_in
 from skml import KerasMultiLabelClassifier
 
 ROOT = Path(__file__).parents[2]
@@ -109,13 +111,10 @@ def stored(tmp_path_factory, X, Y, label_sets):
     return folder, answers
 
 
-def check(stored, python, code, **variables):
+def check(stored, run_in):
     """Use the stored models in another process; return the seconds and megabytes that importing and loading took."""
     folder, expected = stored
-    done = subprocess.run(
-        [python, "-c", code], capture_output=True, text=True, cwd=folder, env={**os.environ, **variables}
-    )
-    assert done.returncode == 0, done.stderr
+    run_in(folder)
     answers, missing, seconds, megabytes = joblib.load(folder / "answers.joblib")
     for name, parts in expected.items():
         for answer, part in zip(answers[name], parts, strict=True):
@@ -126,7 +125,7 @@ def check(stored, python, code, **variables):
 
 
 def test_default_models_are_used_where_tensorflow_is_hidden(stored):
-    check(stored, sys.executable, HIDING + USING, PYTHONPATH=os.pathsep.join(sys.path))
+    check(stored, lambda folder: run_python_in(folder, HIDING + USING))
 
 
 @pytest.mark.slow
@@ -141,7 +140,9 @@ def test_default_models_are_used_in_an_environment_without_tensorflow(stored, tm
     packages = [f"{name}=={version(name)}" for name in ("numpy", "scipy", "scikit-learn", "joblib")]
     for arguments in (packages, ["--no-deps", source]):
         subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
-    seconds, megabytes = check(stored, python, USING, PYTHONPATH="")
+    environment = {**os.environ, "PYTHONPATH": ""}
+    using = functools.partial(subprocess.run, [python, "-c", USING], check=True, env=environment)
+    seconds, megabytes = check(stored, lambda folder: using(cwd=folder))
     print(f"\nimporting skml and loading: {seconds:.3f} s, {megabytes:.1f} MB beyond scikit-learn")
     assert seconds < 1
     assert megabytes < 30

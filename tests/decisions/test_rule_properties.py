@@ -1,4 +1,4 @@
-"""Decisions about any probabilities, compared with the documented rule, label by label."""
+"""Decisions for random probabilities equal the documented rule, applied to one label after another."""
 
 import numpy as np
 from hypothesis import given
@@ -15,13 +15,13 @@ def decided_slowly(row, threshold, min_labels, max_labels):
     return set(ranked[: wanted if max_labels is None else min(wanted, max_labels)])
 
 
-# On a grid of exact floats, so that there are ties.
+# A grid of exact floats, which creates ties.
 shares = st.integers(0, 16).map(lambda i: i / 16)
 
 
 @st.composite
 def problems(draw):
-    """Draw probabilities, thresholds (one, or one for each label) and bounds of the number of labels."""
+    """Draw probabilities, thresholds (one, or one per label), and bounds of the number of labels."""
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
     proba = draw(arrays(draw(st.sampled_from([np.float32, np.float64])), shape, elements=shares))
     threshold = draw(shares | arrays(float, shape[1], elements=shares))
@@ -40,7 +40,7 @@ def test_a_rule_decides_as_documented(problem):
 
 
 @given(problems())
-def test_equal_bounds_take_the_most_probable_labels(problem):
+def test_equal_bounds_give_the_most_probable_labels(problem):
     proba = problem[0]
     for k in range(proba.shape[1] + 1):
         order = np.argsort(-proba.astype(float), axis=1, kind="stable")[:, :k]
@@ -50,7 +50,7 @@ def test_equal_bounds_take_the_most_probable_labels(problem):
 
 
 @given(problems())
-def test_the_most_probable_class_is_the_first_of_equals(problem):
+def test_ties_of_the_most_probable_class_go_to_the_first(problem):
     proba = problem[0]
     for row, decided in zip(proba.tolist(), MostProbable().decide(proba).tolist(), strict=True):
         assert decided == [j == row.index(max(row)) for j in range(len(row))]

@@ -23,7 +23,7 @@ SVM = OneVsRestClassifier(LinearSVC())
 FOLDS = KFold(4)
 
 EXPECTED_FAILED_CHECKS = {
-    "check_classifiers_train": "the threshold is not 0, as of scikit-learn's TunedThresholdClassifierCV",
+    "check_classifiers_train": "the threshold is not 0, like in scikit-learn's TunedThresholdClassifierCV",
 }
 
 
@@ -47,13 +47,13 @@ def tuned(estimator=SVM, **params):
 
 
 def best_by_force(y, scores, score):
-    """Return the best score of all thresholds there are."""
+    """Return the best score of all possible thresholds."""
     return max(score(y, scores >= threshold) for threshold in [*np.unique(scores), np.inf])
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3], ids=["small", "as they are", "large"])
-def test_thresholds_for_scores_are_the_best_there_are(unit, X, Y):
-    """A pipeline that shrinks X by much makes scores of another size, and no other decisions."""
+def test_thresholds_for_scores_are_optimal(unit, X, Y):
+    """A pipeline that scales X down changes the size of the scores, but must not change the decisions."""
     scores = out_of_fold_scores(SVM, X, Y)
 
     class Scaled(OneVsRestClassifier):
@@ -76,9 +76,9 @@ def test_thresholds_for_scores_are_the_best_there_are(unit, X, Y):
 
 @pytest.mark.parametrize("scoring", ["f1_samples", "proportion", "top_k", "jaccard_macro", "f1_macro"])
 @pytest.mark.parametrize("shrinkage", ["auto", 5.0])
-def test_every_rule_decides_by_scores_as_by_the_probabilities_of_which_they_are_log_odds(scoring, shrinkage, X, Y):
+def test_scores_that_are_log_odds_give_the_same_decisions_as_probabilities(scoring, shrinkage, X, Y):
     if shrinkage == 5.0 and "macro" not in scoring:
-        pytest.skip("has no meaning there")
+        pytest.skip("shrinkage is not used")
     logistic = OneVsRestClassifier(LogisticRegression())
 
     class WithoutProbabilities(OneVsRestClassifier):
@@ -89,8 +89,7 @@ def test_every_rule_decides_by_scores_as_by_the_probabilities_of_which_they_are_
     assert by_scores.best_score_ == pytest.approx(by_proba.best_score_, abs=0.01)
     assert by_scores.best_k_ == by_proba.best_k_
     if "macro" in scoring:
-        # Platt's two numbers are those of the raw scores, but for the bins in which they are fitted; thresholds lie
-        # half way between scores on two scales.
+        # The two differ by the bins in which Platt scaling is fitted, and by midpoints on different scales.
         np.testing.assert_allclose(expit(by_scores.best_threshold_), by_proba.best_threshold_, atol=0.02)
 
 
@@ -104,7 +103,7 @@ def test_calibration_does_not_depend_on_the_unit_of_scores(X, Y):
     np.testing.assert_allclose(thresholds[2], thresholds[1], rtol=1e-6)
 
 
-def test_the_map_of_scores_keeps_their_order_and_zero():
+def test_the_scale_keeps_the_order_of_scores_and_zero():
     scores = np.array([-1e6, -3.0, -1e-9, 0.0, 1e-9, 3.0, 1e6])
     scale = scale_of(scores, are_probabilities=False)
     assert (np.diff(scale.proba(scores)) > 0).all()
@@ -138,7 +137,7 @@ def test_predict_compares_the_scores_of_the_estimator(X, Y):
     ids=["ridge", "one vs rest", "chain", "pipeline"],
 )
 @pytest.mark.parametrize("n_labels", [1, 3])
-def test_estimators_with_scores_only_serve(estimator, n_labels, X, Y):
+def test_estimators_without_probabilities_are_supported(estimator, n_labels, X, Y):
     for y in (sparse.csr_array(Y[:, :n_labels]), [{"abc"[j] for j in np.flatnonzero(row[:n_labels])} for row in Y]):
         clf = tuned(estimator, cv=3, random_state=0).fit(X, y)
         assert clf.decision_function(X).shape == (80, n_labels)
@@ -146,7 +145,7 @@ def test_estimators_with_scores_only_serve(estimator, n_labels, X, Y):
         assert clf.score(X, y) > 0.4
 
 
-def test_two_classes_are_tuned_as_by_scikit_learn(X, Y):
+def test_binary_y_is_tuned_as_by_scikit_learn(X, Y):
     y = np.where(Y[:, 0] == 1, "yes", "no")
     clf = tuned(LinearSVC(), shrinkage=None, cv=0.5, random_state=0).fit(X, y)
     assert isinstance(clf.best_threshold_, float)
@@ -168,7 +167,7 @@ def test_the_table_of_scores_covers_the_range_of_scores(X, Y):
     assert clf.best_score_ >= clf.cv_results_["scores"].max()
 
 
-def test_prefit_and_holdout_and_searches(X, Y):
+def test_prefit_holdout_and_searches(X, Y):
     estimator = OneVsRestClassifier(LinearSVC()).fit(X[:40], Y[:40])
     clf = tuned(estimator, cv="prefit", refit=False, shrinkage=None).fit(X[40:], Y[40:])
     scores = estimator.decision_function(X[40:])
@@ -176,17 +175,17 @@ def test_prefit_and_holdout_and_searches(X, Y):
     assert clf.best_score_ == pytest.approx(expected)
     search = GridSearchCV(SVM, {"estimator__C": [0.1, 1.0]}, cv=2)
     assert tuned(search, cv=0.5, refit=False).fit(X, Y).score(X, Y) > 0.4
-    with pytest.raises(ValueError, match=r"has no oof_proba_"):
+    with pytest.raises(ValueError, match=r"no oof_proba_"):
         tuned(cv="oof").fit(X, Y)
 
 
-def test_a_class_that_a_fold_lacks_is_never_chosen(X):
-    y = np.arange(80) >= 75  # the last of four unshuffled folds alone has positives
+def test_a_class_that_a_fold_lacks_is_not_predicted(X):
+    y = np.arange(80) >= 75  # only the last of four unshuffled folds has positives
     clf = tuned(RidgeClassifier(), shrinkage=None, cv=[(np.arange(40), np.arange(40, 80))]).fit(X, y)
     assert clf.best_score_ > 0
 
 
-def test_an_estimator_without_either_is_refused(X, Y):
+def test_an_estimator_without_scores_and_probabilities_is_refused(X, Y):
     class Neither(Perceptron):
         decision_function = property()
 

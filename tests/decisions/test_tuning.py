@@ -26,14 +26,14 @@ RULES += [(scoring, "auto") for scoring in ("f1_samples", "top_k", "proportion")
 
 @pytest.fixture(scope="module")
 def data():
-    """60 rows of 5 labels, with equal probabilities; the last two labels are never and always there."""
+    """60 rows of 5 labels, with tied probabilities; the last two labels occur in no row and in every row."""
     rng = np.random.RandomState(0)
     Y = (rng.rand(60, 5) < [0.5, 0.2, 0.1, 0, 1]).astype(np.uint8)
     return Y, np.round(expit(2 * Y - 1.5 + rng.randn(60, 5)), 2)
 
 
 def cuts(p):
-    """Return all thresholds that differ in what they predict."""
+    """Return one threshold for each possible set of predictions."""
     return [*np.unique(p), 2.0]
 
 
@@ -120,21 +120,21 @@ def test_the_best_number_of_labels_is_found(data):
     assert tuned.score == pytest.approx(max(scores))
 
 
-def test_proportional_thresholds_give_each_label_its_share():
+def test_proportion_predicts_each_label_as_often_as_it_occurs():
     rng = np.random.RandomState(0)
     Y, proba = rng.rand(50, 3) < [0.5, 0.1, 0], rng.rand(50, 3)
     decisions = proba >= tune(Y, proba, "proportion").rule.threshold
     np.testing.assert_array_equal(decisions.sum(axis=0), Y.sum(axis=0))
 
 
-def test_a_function_gets_the_best_threshold_of_a_grid(data):
+def test_a_scoring_function_is_maximized_on_a_grid(data):
     Y, proba = data[0][:, :2], data[1][:, :2]
     tuned = tune(Y, proba, lambda Y, decisions: 1 - hamming_loss(Y, decisions))
     assert tuned.score == pytest.approx(max(1 - hamming_loss(Y, proba >= t) for t in cuts(proba)))
 
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
-def test_a_function_gets_matrices_that_can_be_subtracted_and_weights(container, data):
+def test_a_scoring_function_is_called_with_signed_matrices_and_weights(container, data):
     Y, proba = data
     weight = np.arange(60.0)
     seen = []
@@ -149,12 +149,12 @@ def test_a_function_gets_matrices_that_can_be_subtracted_and_weights(container, 
     np.testing.assert_array_equal(seen[-1], 1 + weight)
 
 
-def test_many_candidates_of_a_function_are_thinned_out():
+def test_a_scoring_function_is_called_for_100_candidates_at_most():
     rng = np.random.RandomState(0)
     Y, proba = np.ones((500, 1), dtype=int), rng.rand(500, 1)
     calls = []
     tune(Y, proba, lambda Y, decisions: calls.append(decisions.mean()) or 0.0)
-    assert len(calls) == 101  # and one for the score
+    assert len(calls) == 101  # 100 candidates and the final score
     assert max(calls) == 1
     assert min(calls) == 0
 
@@ -174,7 +174,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("scoring", EXPECTED)
-def test_auto_thresholds_are_best_if_the_calibrated_probabilities_are_true(scoring):
+def test_auto_thresholds_are_optimal_if_the_calibrated_probabilities_are_true(scoring):
     rng = np.random.RandomState(0)
     proba = expit(2 * rng.randn(80, 4) - 2)
     Y = rng.rand(80, 4) < expit(0.5 * logit(proba) - 0.5)
@@ -212,7 +212,7 @@ def test_probabilities_that_fall_or_have_no_positive_are_not_calibrated(n_positi
     assert 0 < tune(Y, proba).rule.threshold[0] < 0.5
 
 
-def test_where_probabilities_are_all_one_each_row_is_predicted():
+def test_equal_probabilities_are_all_predicted():
     assert 0 < tune(np.arange(20)[:, None] < 10, np.full((20, 1), 0.3)).rule.threshold[0] < 0.3
 
 
@@ -223,7 +223,7 @@ def test_separated_and_extreme_probabilities_are_calibrated():
     assert 0 < tuned.rule.threshold[0] < 1
 
 
-def test_a_label_without_a_positive_is_not_predicted_where_each_label_is_fitted():
+def test_a_label_without_positives_is_not_predicted_with_label_thresholds():
     Y, proba = np.array([[1, 0], [0, 0], [1, 0]]), np.array([[0.8, 0.6], [0.3, 0.1], [0.7, 0.2]])
     assert tune(Y, proba, "f1_macro", None).rule.threshold.tolist() == [0.5, 0.8]
     common = tune(Y, proba, "f1_micro").rule.threshold
@@ -236,16 +236,16 @@ def test_no_threshold_lies_above_a_probability_of_1():
     for scoring, shrinkage in RULES[:-3]:
         tuned = tune(Y, proba, scoring, shrinkage)
         assert np.all(np.asarray(tuned.rule.threshold) <= 1)
-    assert tune(Y, proba, "balanced_accuracy_macro", None).score == 0.5  # the first row cannot be left out
+    assert tune(Y, proba, "balanced_accuracy_macro", None).score == 0.5  # a probability of 1 is always predicted
 
 
 @pytest.mark.parametrize("m", [0.5, 5.0])
-def test_thresholds_are_drawn_toward_the_common_one(m, data):
+def test_thresholds_are_shrunk_toward_the_common_threshold(m, data):
     Y, proba = data
-    own = tune(Y, proba, "f1_macro", None).rule.threshold
+    by_label = tune(Y, proba, "f1_macro", None).rule.threshold
     common = tune(Y, proba, "f1_micro").rule.threshold
     share = Y.sum(axis=0) / (Y.sum(axis=0) + m)
-    expected = expit(share * logit(own) + (1 - share) * logit(common))
+    expected = expit(share * logit(by_label) + (1 - share) * logit(common))
     np.testing.assert_allclose(tune(Y, proba, "f1_macro", m).rule.threshold, expected)
 
 
@@ -256,7 +256,7 @@ def same(first, second):
 
 
 @pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
-def test_weights_are_repetitions(scoring, shrinkage, data):
+def test_a_weight_equals_a_number_of_copies(scoring, shrinkage, data):
     Y, proba = data
     weight = np.random.RandomState(1).randint(0, 4, len(Y))
     repeated = tune(np.repeat(Y, weight, axis=0), np.repeat(proba, weight, axis=0), scoring, shrinkage)
@@ -267,7 +267,7 @@ def test_weights_are_repetitions(scoring, shrinkage, data):
 
 
 @pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
-def test_sparse_and_dense_agree_and_blocks_make_no_difference(scoring, shrinkage, data, monkeypatch):
+def test_sparse_y_and_blocks_give_the_same_result(scoring, shrinkage, data, monkeypatch):
     Y, proba = data
     expected = tune(Y, proba, scoring, shrinkage)
     monkeypatch.setattr("skml._targets._matrix._BLOCK_BYTES", 130 * _entries._ENTRY_BYTES)
@@ -278,7 +278,7 @@ def test_sparse_and_dense_agree_and_blocks_make_no_difference(scoring, shrinkage
     assert max(sizes) <= 130
 
 
-def with_unknown(Y):
+def with_missing(Y):
     Y = Y.astype(np.float32)
     Y[np.random.RandomState(2).rand(*Y.shape) < 0.3] = np.nan
     return Y
@@ -286,30 +286,31 @@ def with_unknown(Y):
 
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize(("scoring", "shrinkage"), RULES)
-def test_unknown_cells_count_as_if_deleted(scoring, shrinkage, container, data):
-    Y, proba = with_unknown(data[0][:, :1]), data[1][:, :1]
-    known = ~np.isnan(Y[:, 0])
-    same(tune(container(Y), proba, scoring, shrinkage), tune(Y[known].astype(int), proba[known], scoring, shrinkage))
+def test_missing_labels_are_ignored(scoring, shrinkage, container, data):
+    Y, proba = with_missing(data[0][:, :1]), data[1][:, :1]
+    observed = ~np.isnan(Y[:, 0])
+    expected = tune(Y[observed].astype(int), proba[observed], scoring, shrinkage)
+    same(tune(container(Y), proba, scoring, shrinkage), expected)
 
 
-def test_unknown_cells_of_several_labels_count_as_if_deleted(data):
-    Y, proba = with_unknown(data[0]), data[1]
-    known = ~np.isnan(Y)
-    each = [tune(Y[k, [j]][:, None], proba[k, [j]][:, None], "f1_macro", None) for j, k in enumerate(known.T)]
+def test_missing_labels_are_ignored_for_several_labels(data):
+    Y, proba = with_missing(data[0]), data[1]
+    observed = ~np.isnan(Y)
+    each = [tune(Y[o, [j]][:, None], proba[o, [j]][:, None], "f1_macro", None) for j, o in enumerate(observed.T)]
     tuned = tune(Y, proba, "f1_macro", None)
     np.testing.assert_array_equal(tuned.rule.threshold, [one.rule.threshold[0] for one in each])
     assert tuned.score == pytest.approx(np.mean([one.score for one in each]))
-    same(tune(Y, proba, "f1_micro"), tune(Y[known][:, None], proba[known][:, None], "f1_micro"))
+    same(tune(Y, proba, "f1_micro"), tune(Y[observed][:, None], proba[observed][:, None], "f1_micro"))
 
     def f1_of_rows(t):
-        positive, predicted = Y == 1, known & (proba >= t)
-        counts = (positive.sum(axis=1) + predicted.sum(axis=1))[known.any(axis=1)]
-        return np.mean(2 * (positive & predicted).sum(axis=1)[known.any(axis=1)] / np.maximum(counts, 1))
+        positive, predicted, rows = Y == 1, observed & (proba >= t), observed.any(axis=1)
+        counts = (positive.sum(axis=1) + predicted.sum(axis=1))[rows]
+        return np.mean(2 * (positive & predicted).sum(axis=1)[rows] / np.maximum(counts, 1))
 
     assert tune(Y, proba, "f1_samples").score == pytest.approx(max(map(f1_of_rows, cuts(proba))))
 
 
-def test_a_label_without_a_known_cell_gets_one_half_and_no_part_in_the_score():
+def test_a_label_without_observed_entries_gets_one_half_and_is_not_scored():
     Y, proba = np.array([[1, np.nan], [0, np.nan]]), np.array([[0.8, 0.6], [0.3, 0.1]])
     for shrinkage in ("auto", None):
         tuned = tune(Y, proba, "f1_macro", shrinkage)
@@ -318,13 +319,13 @@ def test_a_label_without_a_known_cell_gets_one_half_and_no_part_in_the_score():
 
 
 BAD = {
-    "scoring": ({"scoring": "f1"}, r"scoring must be one of 'f1_macro', .* or a callable; got 'f1'"),
-    "no number": ({"shrinkage": "none"}, "shrinkage must be 'auto', None or a number above 0; got 'none'"),
-    "zero": ({"shrinkage": 0}, "number above 0; got 0"),
-    "bool": ({"shrinkage": True}, "number above 0; got True"),
-    "no meaning": ({"scoring": "top_k", "shrinkage": 3}, "shrinkage=3 has no meaning for scoring='top_k'"),
-    "shape": ({"proba": np.zeros((2, 3))}, r"the shape of Y, \(2, 2\); got \(2, 3\)"),
-    "NaN": ({"proba": np.full((2, 2), np.nan)}, "proba contains NaN"),
+    "scoring": ({"scoring": "f1"}, r"scoring .*'f1_macro', .*callable.*'f1'"),
+    "no number": ({"shrinkage": "none"}, "shrinkage .*'auto', None or a number.* 0; got 'none'"),
+    "zero": ({"shrinkage": 0}, "shrinkage .*'auto', None or a number.* got 0"),
+    "bool": ({"shrinkage": True}, "shrinkage .*'auto', None or a number.* got True"),
+    "not used": ({"scoring": "top_k", "shrinkage": 3}, "shrinkage=3 .*scoring='top_k'.*shrinkage='auto'"),
+    "shape": ({"proba": np.zeros((2, 3))}, r"proba .*shape.* Y.*\(2, 2\).*\(2, 3\)"),
+    "NaN": ({"proba": np.full((2, 2), np.nan)}, "proba .*NaN"),
     "weights": ({"sample_weight": [0, 0]}, "non-zero"),
 }
 
@@ -338,4 +339,4 @@ def test_bad_parameters_are_refused(params, message):
 def test_keras_is_not_imported(run_python):
     modules = "skml._decisions._tuning, skml._tuned_threshold, skml.model_selection"
     code = f"import sys, {modules}; print({{'keras', 'tensorflow'}} & set(sys.modules))"
-    assert run_python(code).strip() == "set()"
+    assert run_python(code, imported="sklearn").strip() == "set()"

@@ -1,4 +1,4 @@
-"""Thresholds of any small problem, with weights and missing labels, compared with all that there are."""
+"""Thresholds for small random problems, with weights and missing labels, compared with all possible thresholds."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ MACRO = {
 
 
 def score_of(measure, y, decided, weight):
-    """Return a measure of entries, one by one; those that are NaN are left out."""
+    """Return a measure from a loop over all entries that are not NaN."""
     counts = dict.fromkeys([(1, 1), (0, 1), (1, 0), (0, 0)], 0)
     for truth, decision, w in zip(y.ravel().tolist(), decided.ravel().tolist(), weight.ravel().tolist(), strict=True):
         if truth == truth:
@@ -41,7 +41,7 @@ def score_of(measure, y, decided, weight):
 
 
 def cuts(p):
-    """Return all thresholds that differ in what they predict; 1 is in [0, 1], but nothing above it."""
+    """Return one threshold in [0, 1] for each possible set of predictions."""
     return [*np.unique(p), 1.0]
 
 
@@ -54,7 +54,7 @@ def problems(draw):
     return Y, proba, weight
 
 
-def known_labels(Y, weight):
+def observed_labels(Y, weight):
     return [j for j in range(Y.shape[1]) if not np.isnan(Y[weight > 0, j]).all()]
 
 
@@ -65,12 +65,12 @@ def test_each_label_gets_its_best_threshold(scoring, problem):
     Y, proba, weight = problem
     tuned = tune(Y, proba, scoring, shrinkage=None, sample_weight=weight)
     best = {}
-    for j in known_labels(Y, weight):
+    for j in observed_labels(Y, weight):
         y, p = Y[:, j], proba[:, j]
         best[j] = max(score_of(MACRO[scoring], y, p >= t, weight) for t in cuts(p))
         assert score_of(MACRO[scoring], y, p >= tuned.rule.threshold[j], weight) == pytest.approx(best[j])
-    unknown = sorted({*range(Y.shape[1])} - {*best})
-    assert tuned.rule.threshold[unknown].tolist() == [0.5] * len(unknown)
+    unobserved = sorted({*range(Y.shape[1])} - {*best})
+    assert tuned.rule.threshold[unobserved].tolist() == [0.5] * len(unobserved)
     if best:
         assert tuned.score == pytest.approx(np.mean(list(best.values())))
 

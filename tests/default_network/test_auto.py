@@ -1,7 +1,7 @@
 from skml._default_network._auto import DENSE, SPARSE_LONG, SPARSE_SHORT, auto_hidden_layer_sizes, auto_members
 
 
-def test_fewer_or_narrower_members_where_they_are_dear():
+def test_large_networks_have_fewer_or_narrower_members():
     assert auto_hidden_layer_sizes(DENSE, 1_000, 100, 300) == [256, 256]
     assert auto_hidden_layer_sizes(DENSE, 1_000, 100, 299.5) == [128, 128]
     assert auto_hidden_layer_sizes(DENSE, 11_111, 90, 300) == [128, 128]
@@ -11,7 +11,7 @@ def test_fewer_or_narrower_members_where_they_are_dear():
     assert auto_members([1_000_000, 64, 64, 100]) == 1
 
 
-def test_sparse_rows_may_have_more_columns_as_only_those_used_cost_time():
+def test_sparse_rows_may_have_more_columns_as_only_used_ones_take_time():
     assert auto_hidden_layer_sizes(SPARSE_LONG, 1_000, 100, 300) == [256, 256]
     assert auto_hidden_layer_sizes(SPARSE_LONG, 20_000, 100, 300) == [128, 128]
     assert auto_hidden_layer_sizes(SPARSE_LONG, 80_000, 100, 300) == [64, 64]

@@ -1,4 +1,4 @@
-"""Many rows at once are multiplied in the network's dtype, few in float64; weights are cast once."""
+"""Many rows are multiplied in the dtype of the network, few in float64; weights are cast once."""
 
 import pickle
 import tracemalloc
@@ -40,7 +40,7 @@ def _several_blocks(monkeypatch):
 @pytest.mark.parametrize("calibration", [Calibration(), Calibration(2.5, 0.5)], ids=["as is", "calibrated"])
 @pytest.mark.parametrize("output_activation", ["sigmoid", "softmax"])
 @pytest.mark.usefixtures("_several_blocks")
-def test_many_rows_get_what_few_get(output_activation, calibration, n_members, container):
+def test_many_rows_get_the_predictions_of_few(output_activation, calibration, n_members, container):
     network, X = (
         network_of(output_activation=output_activation, n_members=n_members, calibration=calibration),
         container(rows_of(1200)),
@@ -51,7 +51,7 @@ def test_many_rows_get_what_few_get(output_activation, calibration, n_members, c
 
 
 @pytest.mark.parametrize("activation", ["elu", "gelu", "linear", "selu", "sigmoid", "silu", "softplus", "tanh"])
-def test_many_rows_get_what_few_get_with_every_activation(activation):
+def test_many_rows_get_the_predictions_of_few_with_every_activation(activation):
     weights = initial_weights([12, 20, 20, 5], np.random.RandomState(0), np.float32)
     network, X = DenseNetwork(weights, activation, "sigmoid"), rows_of(600)
     np.testing.assert_allclose(network.proba(X), by_hundreds(network.proba, X), atol=1e-6)
@@ -80,7 +80,7 @@ def test_columns_far_from_0_keep_their_digits_with_many_rows():
 
 @pytest.mark.parametrize("n_rows", [3, 1200])
 @pytest.mark.parametrize("shift", [1e3, 1e6])
-def test_sparse_rows_get_what_dense_ones_get_from_a_network_of_dense_rows(shift, n_rows):
+def test_sparse_rows_get_the_predictions_of_dense_ones_from_a_network_of_dense_rows(shift, n_rows):
     X = rows_of(n_rows) + shift
     network = network_of(shift=np.full(12, shift), scale=np.full(12, 0.5))
     np.testing.assert_allclose(network.proba(sparse.csr_array(X)), network.proba(X), atol=1e-6)
@@ -133,7 +133,7 @@ def test_the_average_that_no_member_learned_is_that_of_its_member_and_how_the_ot
 
 @pytest.mark.parametrize("model", [None, custom.network], ids=["default", "custom"])
 @pytest.mark.usefixtures("_several_blocks")
-def test_predict_compares_the_very_probabilities_of_predict_proba(model, X, Y, monkeypatch):
+def test_predict_compares_the_probabilities_of_predict_proba(model, X, Y, monkeypatch):
     monkeypatch.setattr("skml._keras._predictor.BLOCK_ENTRIES", 100 * 5)
     clf, many = tiny(model).fit(X, Y), rows_of(1200, 5)
     proba = clf.predict_proba(many)

@@ -14,7 +14,7 @@ from skml._default_network._gradients import (
 )
 from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_weights
 
-HEADS = ["sigmoid", "softmax"]
+OUTPUT_ACTIVATIONS = ["sigmoid", "softmax"]
 
 
 def network(
@@ -31,13 +31,13 @@ def network(
 
 def test_each_activation_has_its_derivative():
     assert set(DERIVATIVES) == set(ACTIVATIONS)
-    x = np.linspace(-4, 4, 40)  # not 0, where some have none
+    x = np.linspace(-4, 4, 40)  # without 0, where some have no derivative
     for name, derivative in DERIVATIVES.items():
         differences = (ACTIVATIONS[name](x + 1e-6) - ACTIVATIONS[name](x - 1e-6)) / 2e-6
         np.testing.assert_allclose(derivative(x), differences, atol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("output_activation", HEADS)
+@pytest.mark.parametrize("output_activation", OUTPUT_ACTIVATIONS)
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_the_gradient_is_that_of_finite_differences(output_activation, n_members, activation):
@@ -66,7 +66,7 @@ def test_the_gradient_is_that_of_tensorflow(X, label_sets):
     np.testing.assert_allclose(ours, tape.gradient(log_odds, x).numpy(), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("output_activation", HEADS)
+@pytest.mark.parametrize("output_activation", OUTPUT_ACTIVATIONS)
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("shifted", [False, True])
 def test_contributions_sum_to_the_difference_from_the_baseline(output_activation, activation, shifted):
@@ -79,7 +79,7 @@ def test_contributions_sum_to_the_difference_from_the_baseline(output_activation
         assert contributions.values.sum() == pytest.approx(odds[0] - odds[1], rel=TOLERANCE, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("output_activation", HEADS)
+@pytest.mark.parametrize("output_activation", OUTPUT_ACTIVATIONS)
 def test_log_odds_are_those_of_the_probability(output_activation):
     net, row = network(output_activation, n_members=1), np.ones((1, 6))
     proba = net.proba(row)[0, 2]
@@ -108,7 +108,7 @@ def test_sparse_rows_have_the_contributions_of_dense_ones():
 
 
 def test_a_network_stays_as_it_is(X, Y):
-    clf = tiny(activation="tanh").fit(X, Y)  # in place
+    clf = tiny(activation="tanh").fit(X, Y)  # an activation that works in place
     before = [weights.copy() for weights in clf.trained_network().weights]
     integrated_gradients(clf.trained_network(), X[:1], 0)
     for weights, earlier in zip(clf.trained_network().weights, before, strict=True):

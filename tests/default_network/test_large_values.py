@@ -16,7 +16,7 @@ def fitted(request, X, Y):
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 @pytest.mark.parametrize("value", [1e39, -1e39, 1e308])
-def test_what_fit_refuses_is_refused_at_predict(method, value, fitted, X):
+def test_values_that_fit_refuses_are_refused_at_predict(method, value, fitted, X):
     clf, container = fitted
     large = X[:3].copy()
     large[1, 2] = value

@@ -37,7 +37,7 @@ def test_a_column_near_0_is_scaled_in_float32(problem):
     assert fitted(X, Y).to_keras().inputs[0].dtype == "float32"
 
 
-def test_training_goes_on_with_an_offset(problem):
+def test_training_resumes_with_an_offset(problem):
     X, Y = problem
     clf = KerasMultiLabelClassifier(hidden_layer_sizes=20, dropout=0, input_dropout=0, random_state=0)
     for _ in range(20):

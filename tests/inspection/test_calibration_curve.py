@@ -7,7 +7,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from forms import INDICATORS, label_sets_of, with_unknown
-from skml.inspection import CalibrationCurveDisplay
+from skml.inspection import CalibrationCurveDisplay, ThresholdCurveDisplay
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -100,3 +100,16 @@ def test_curves_of_an_estimator_use_its_probabilities(fitted, X, Y, label_sets):
 def test_without_an_observed_entry_there_is_no_curve():
     with pytest.raises(ValueError, match=r"y has no observed entry.*NaN"):
         CalibrationCurveDisplay.from_predictions(np.full((3, 2), np.nan), np.full((3, 2), 0.5))
+
+
+@pytest.mark.parametrize("Display", [CalibrationCurveDisplay, ThresholdCurveDisplay])
+@pytest.mark.parametrize("labels", [[], (), np.array([])])
+def test_no_label_to_draw_is_refused(labels, Display, Y, proba):
+    with pytest.raises(ValueError, match="labels must contain at least one label"):
+        Display.from_predictions(Y, proba, labels=labels)
+
+
+def test_labels_to_draw_may_be_an_array(Y, proba):
+    labels = np.array([1, 0])
+    assert list(CalibrationCurveDisplay.from_predictions(Y, proba, labels=labels).curves) == [1, 0]
+    assert len(ThresholdCurveDisplay.from_predictions(Y, proba, labels=labels).axes_) == 2

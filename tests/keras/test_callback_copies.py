@@ -7,7 +7,7 @@ TINY = {"hidden_layer_sizes": (4,), "n_members": 1, "epochs": 2, "random_state":
 
 
 class Trial:
-    """Like Optuna's: it is of use only if the caller's own gets the reports."""
+    """Like a trial of Optuna: reports have to reach the object of the caller."""
 
     def __init__(self):
         self.reports = []
@@ -28,7 +28,7 @@ class Report(keras.callbacks.Callback):
 
 
 class WithoutInit(keras.callbacks.Callback):
-    """Like MLflow's: Keras takes it."""
+    """Like the callback of MLflow; Keras accepts it."""
 
     def __init__(self, run):
         self.run = run
@@ -37,7 +37,7 @@ class WithoutInit(keras.callbacks.Callback):
         self.run.append(len(self.model.layers))
 
 
-def test_what_a_callback_of_ones_own_holds_is_shared(X, Y):
+def test_objects_in_a_custom_callback_are_shared(X, Y):
     trial = Trial()
     callback = Report(trial)
     clf = KerasMultiLabelClassifier(callbacks=callback, **TINY).fit(X, Y)
@@ -55,7 +55,7 @@ def test_a_callback_without_super_init_works_as_in_keras(X, Y):
     assert clf.callbacks_[0].model is None
 
 
-def test_a_callback_of_keras_is_copied_with_what_it_holds(X, Y):
+def test_a_callback_of_keras_is_deep_copied(X, Y):
     history = keras.callbacks.History()
     history.history = {"loss": []}
     clf = KerasMultiLabelClassifier(callbacks=history, **TINY).fit(X, Y)

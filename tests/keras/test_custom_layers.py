@@ -1,3 +1,4 @@
+import copy
 import pickle
 import shutil
 import warnings
@@ -34,12 +35,18 @@ def fitted(X, Y):
     """An estimator of each network, fitted without a warning, by its name."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return {network.__name__: make(network).fit(X, Y) for network in custom_layers.NETWORKS}
+        return {network.__name__: make(network, warm_start=True).fit(X, Y) for network in custom_layers.NETWORKS}
+
+
+@pytest.fixture(scope="module")
+def trained(X, Y, given):
+    """The probabilities of an estimator that was fitted with each given model, by its name."""
+    return {name: make(model).fit(X, Y).predict_proba(X) for name, model in given.items()}
 
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory, X, Y, given, fitted):
-    """What a fresh process predicts: after joblib, after cloudpickle, with the given models after fit."""
+    """Predictions of a fresh process: after joblib, after cloudpickle, and of the given models after fit there."""
     folder = tmp_path_factory.mktemp("elsewhere")
     shutil.copy(custom_layers.__file__, folder)
     unfitted = {name: make(model) for name, model in given.items()}
@@ -52,7 +59,7 @@ loaded = {name: clf.predict_proba(X) for name, clf in fitted.items()}
 again = {name: clf.predict_proba(X) for name, clf in pickle.load(open("job.pkl", "rb")).items()}
 joblib.dump((loaded, again, {name: clf.fit(X, Y).predict_proba(X) for name, clf in unfitted.items()}), "done.joblib")
 """
-    run_python_in(folder, code)
+    run_python_in(folder, code, imported="keras")
     return joblib.load(folder / "done.joblib")
 
 
@@ -65,15 +72,14 @@ def test_a_fresh_process_predicts_the_same(network, X, fitted, elsewhere):
 
 
 @each_network
-def test_a_given_model_trains_elsewhere_as_here(network, X, Y, given, elsewhere):
-    name = network.__name__
-    np.testing.assert_array_equal(elsewhere[2][name], make(given[name]).fit(X, Y).predict_proba(X))
+def test_a_given_model_trains_elsewhere_as_here(network, trained, elsewhere):
+    np.testing.assert_array_equal(elsewhere[2][network.__name__], trained[network.__name__])
 
 
 @each_network
-def test_clones_train_alike(network, X, Y, given):
-    clf = make(given[network.__name__])
-    np.testing.assert_array_equal(clone(clf).fit(X, Y).predict_proba(X), clf.fit(X, Y).predict_proba(X))
+def test_clones_train_alike(network, X, Y, given, trained):
+    clf = clone(make(given[network.__name__]))
+    np.testing.assert_array_equal(clf.fit(X, Y).predict_proba(X), trained[network.__name__])
 
 
 @pytest.mark.parametrize(
@@ -93,9 +99,9 @@ def test_fit_warns_once_of_a_network_that_cannot_be_saved(network, reason, X, Y)
 
 
 @each_network
-def test_training_goes_on_after_loading_as_without(network, X, Y):
-    """Random numbers of layers too: states of seed generators travel along."""
-    first = make(network, warm_start=True).fit(X, Y)
+def test_training_resumes_after_loading_as_without(network, X, Y, fitted):
+    """Pickles contain the states of seed generators, so that layers draw the same random numbers."""
+    first = copy.copy(fitted[network.__name__])
     second = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(second.fit(X, Y).predict_proba(X), first.fit(X, Y).predict_proba(X))
 

@@ -22,8 +22,8 @@ def _empty_pool():
 
 def build(meta, units=8):
     hidden = keras.layers.Dense(units, "relu")
-    output_activation = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
-    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), output_activation])
+    output_layer = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+    return keras.Sequential([hidden, keras.layers.BatchNormalization(), keras.layers.Dropout(0.2), output_layer])
 
 
 def test_the_pool_is_bounded_and_drops_the_oldest():
@@ -96,7 +96,7 @@ def test_a_fork_forgets_the_pool(X, Y):
     assert pool._idle
 
 
-def test_clear_cache_calls_what_is_registered_and_imports_no_keras(run_python):
+def test_clear_cache_clears_registered_caches_and_imports_no_keras(run_python):
     printed = run_python(
         """
 import sys
@@ -105,6 +105,7 @@ from skml._keras._environment import register_cache
 register_cache(lambda: print("cleared"))
 skml.clear_cache()
 print("keras" in sys.modules)
-"""
+""",
+        imported="sklearn",
     )
     assert printed.splitlines() == ["cleared", "False"]

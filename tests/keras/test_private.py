@@ -25,7 +25,8 @@ from tensorflow.python.eager import context
 print(tensorflow_has_started(), context._context is not None and context._context._initialized)
 tf.constant(1.0) + 1.0
 print(tensorflow_has_started(), context._context._initialized)
-"""
+""",
+        imported="sklearn",
     )
     assert printed.splitlines() == ["False", "False False", "True True"]
 

@@ -1,4 +1,4 @@
-"""What is set around a fit: precision, replicas, the backend."""
+"""Settings outside the estimator: precision, replicas, the backend."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
 )
 from skml import KerasMultiLabelClassifier
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # of two in a process TensorFlow mixes up the variables
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # TensorFlow mixes up the variables of two in a process
 rng = np.random.RandomState(0)
 X, weight = rng.randn(64, 5), rng.rand(64)
 Y = (X[:, :3] > 0).astype(float)
@@ -54,7 +54,7 @@ def check(y, weight, **params):
 
 def test_two_replicas_train_the_weights_of_one(tmp_path):
     """Without dropout, in batches that they share evenly: the sum of two gradients is that of all rows."""
-    run_python_in(tmp_path, TWO_REPLICAS + 'check(Y, weight, n_members=3, optimizer="sgd")')
+    run_python_in(tmp_path, TWO_REPLICAS + 'check(Y, weight, n_members=3, optimizer="sgd")', imported="keras")
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ with strategy.scope():
     both = KerasMultiLabelClassifier(**options).fit(X, Y).predict_proba(X)
 np.testing.assert_allclose(both, alone, atol=1e-5)
 """
-    run_python_in(tmp_path, TWO_REPLICAS + code)
+    run_python_in(tmp_path, TWO_REPLICAS + code, imported="keras")
 
 
 @pytest.mark.parametrize("imported", ["", "import keras\nkeras.config.backend = lambda: 'jax'\n"])
@@ -92,7 +92,7 @@ except RuntimeError as error:
     print(error, "tensorflow" in sys.modules)
 np.testing.assert_array_equal(clf.predict_proba(X), expected)
 """
-    variables = {} if imported else {"KERAS_BACKEND": "jax"}
-    printed = run_python_in(tmp_path, imported + code, **variables)
+    settings = {"imported": "keras"} if imported else {"imported": "sklearn", "KERAS_BACKEND": "jax"}
+    printed = run_python_in(tmp_path, imported + code, **settings)
     facts = ("TensorFlow backend", "KERAS_BACKEND is 'jax'", "KERAS_BACKEND=tensorflow")
     assert all(fact in printed for fact in facts), printed

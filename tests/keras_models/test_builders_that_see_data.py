@@ -1,4 +1,4 @@
-"""A builder that names X gets the training rows."""
+"""A function with an argument X, which builds the network, gets the training rows."""
 
 import joblib
 import keras
@@ -20,19 +20,19 @@ def _nothing_seen():
     seen.clear()
 
 
-def output_activation(meta):
+def output_layer(meta):
     return keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
 
 
 def looking(meta, X, units=4):
     seen.append(X)
-    return keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Dense(units, "relu"), output_activation(meta)])
+    return keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Dense(units, "relu"), output_layer(meta)])
 
 
 def normalising(meta, X):
     normalise = keras.layers.Normalization()
     normalise.adapt(X)
-    return keras.Sequential([keras.Input(X.shape[1:]), normalise, output_activation(meta)])
+    return keras.Sequential([keras.Input(X.shape[1:]), normalise, output_layer(meta)])
 
 
 def reading(meta, X, units=4):
@@ -40,7 +40,7 @@ def reading(meta, X, units=4):
     vectorize = keras.layers.TextVectorization(output_mode="multi_hot")
     vectorize.adapt(X)
     inputs = keras.Input((), dtype="string")
-    return keras.Model(inputs, output_activation(meta)(keras.layers.Dense(units, "relu")(vectorize(inputs))))
+    return keras.Model(inputs, output_layer(meta)(keras.layers.Dense(units, "relu")(vectorize(inputs))))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_it_gets_the_rows_that_train_and_no_others(X, Y):
     np.testing.assert_array_equal(seen[2], X)
 
 
-def test_what_it_does_to_them_changes_no_data(X, Y):
+def test_changes_of_these_rows_change_no_data(X, Y):
     def spoiling(meta, X):
         X[:] = 0
         return looking(meta, X)
@@ -118,7 +118,7 @@ def test_words_of_the_holdout_are_unknown(texts, label_sets):
     assert len(clf.to_keras().layers[1].get_vocabulary()) == 1 + 60 + 4
 
 
-def test_what_was_adapted_stays_when_training_goes_on(texts, label_sets):
+def test_adapted_layers_stay_when_training_resumes(texts, label_sets):
     clf = tiny(reading, early_stopping=False).fit(texts[:40], label_sets[:40])
     vocabulary = clf.to_keras().layers[1].get_vocabulary()
     clf.partial_fit(texts[40:], label_sets[40:])
@@ -126,7 +126,7 @@ def test_what_was_adapted_stays_when_training_goes_on(texts, label_sets):
     assert len(seen) == 1
 
 
-def test_what_was_adapted_survives_a_pickle_in_a_fresh_process(texts, label_sets, tmp_path, run_python):
+def test_adapted_layers_survive_a_pickle_in_a_fresh_process(texts, label_sets, tmp_path, run_python):
     clf = tiny(reading).fit(texts, label_sets)
     joblib.dump(clf, tmp_path / "clf.joblib")
     joblib.dump(texts, tmp_path / "texts.joblib")
@@ -134,7 +134,7 @@ def test_what_was_adapted_survives_a_pickle_in_a_fresh_process(texts, label_sets
 import joblib, numpy as np
 np.save("proba.npy", joblib.load("clf.joblib").predict_proba(joblib.load("texts.joblib")))
 """
-    run_python(code)
+    run_python(code, imported="keras")
     np.testing.assert_array_equal(np.load(tmp_path / "proba.npy"), clf.predict_proba(texts))
 
 

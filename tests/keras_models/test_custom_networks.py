@@ -34,7 +34,7 @@ def test_one_builder_serves_every_target(target, X):
     assert clf.predict(X).shape == target.shape
 
 
-def test_meta_says_what_the_data_are(target, X):
+def test_meta_describes_the_data(target, X):
     seen = {}
 
     def spy(meta, params):
@@ -77,7 +77,7 @@ def compiled(meta):
     return model
 
 
-def test_a_compiled_model_keeps_what_is_left_at_its_default(X, Y):
+def test_a_compiled_model_keeps_its_settings_for_parameters_at_their_defaults(X, Y):
     clf = KerasMultiLabelClassifier(compiled, **BASE).fit(X, Y)
     assert type(clf.to_keras().optimizer) is keras.optimizers.SGD
     assert clf.to_keras().loss == "mse"
@@ -86,7 +86,7 @@ def test_a_compiled_model_keeps_what_is_left_at_its_default(X, Y):
     assert abs(squares - clf.history_["loss"][-1]) < 0.05
 
 
-def test_our_parameters_win_where_they_are_given(X, Y):
+def test_parameters_of_the_estimator_replace_those_of_a_compiled_model(X, Y):
     params = {"optimizer": "adagrad", "loss": "mae", "metrics": ["mse"], "learning_rate": 0.25}
     clf = KerasMultiLabelClassifier(compiled, **params, **BASE).fit(X, Y)
     assert type(clf.to_keras().optimizer) is keras.optimizers.Adagrad
@@ -124,6 +124,22 @@ BAD = {
         r"must be probabilities.*output_activation_.*from_logits=True",
     ),
 }
+
+
+def two_outputs(meta, container=list, compiled=False):
+    inputs = keras.Input((meta["n_features_in_"],))
+    outputs = {name: keras.layers.Dense(1, "sigmoid", name=name)(inputs) for name in ("first", "second")}
+    model = keras.Model(inputs, outputs if container is dict else list(outputs.values()))
+    if compiled:
+        model.compile("adam", "binary_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("container", [list, dict])
+def test_a_network_with_two_outputs_is_refused(container, compiled, X, Y):
+    with pytest.raises(ValueError, match=r"2 outputs, but one output of 3 units.*concatenate"):
+        KerasMultiLabelClassifier(two_outputs, model__container=container, model__compiled=compiled).fit(X, Y)
 
 
 @pytest.mark.parametrize(("model", "message"), BAD.values(), ids=BAD.keys())
@@ -282,7 +298,7 @@ except ModuleNotFoundError as error:
 """
 
 
-def test_loading_a_custom_network_without_keras_says_what_to_install(tmp_path):
+def test_loading_a_custom_network_without_keras_names_the_package_to_install(tmp_path):
     (tmp_path / "lazy_builder.py").write_text(LAZY_BUILDER)
-    run_python_in(tmp_path, FITTING)
-    assert "pip install tensorflow" in run_python_in(tmp_path, LOADING_WITHOUT_KERAS)
+    run_python_in(tmp_path, FITTING, imported="keras")
+    assert "pip install tensorflow" in run_python_in(tmp_path, LOADING_WITHOUT_KERAS, imported="sklearn")

@@ -72,13 +72,13 @@ def y():
 
 @pytest.fixture(scope="module")
 def logits():
-    """Odds for and against, none of them at the kink that `clip` makes."""
+    """Logits of both signs, none at the kink of `clip`."""
     return 2 * np.random.RandomState(1).randn(6, 4)
 
 
 @pytest.fixture(scope="module")
 def holes():
-    """True where an entry is unknown: every row keeps one that is known."""
+    """True for missing labels; every row has an observed one."""
     holes = np.random.RandomState(2).rand(6, 4) > 0.6
     holes[:, 1] = False
     return holes
@@ -131,7 +131,7 @@ def test_gradient_is_that_of_finite_differences(kind, formula, arguments, from_l
 @every_loss
 @both_outputs
 @in_dtype("float64")
-def test_unknown_cells_are_as_if_deleted(kind, formula, arguments, from_logits, floatx, y, logits, holes):
+def test_missing_labels_are_as_if_deleted(kind, formula, arguments, from_logits, floatx, y, logits, holes):
     outputs = logits if from_logits else sigmoid(logits)
     positive = np.array([0.5, 2.0, 3.0, 1.0])
     loss = kind(positive_weight=positive, from_logits=from_logits, **arguments)
@@ -143,7 +143,7 @@ def test_unknown_cells_are_as_if_deleted(kind, formula, arguments, from_logits, 
 
 @every_class
 @both_outputs
-def test_row_of_unknown_cells_has_no_loss_and_no_gradient(kind, from_logits):
+def test_row_of_missing_labels_has_no_loss_and_no_gradient(kind, from_logits):
     y = np.array([[NAN, NAN, NAN], [1, 0, NAN]])
     outputs = np.array([[-100.0, 0.0, 100.0], [1.0, 2.0, 3.0]]) if from_logits else np.array([[0, 0.5, 1], [0.3] * 3])
     loss = kind(positive_weight=[2.0, 3.0, 4.0], from_logits=from_logits)
@@ -166,8 +166,8 @@ def test_extreme_outputs_give_finite_losses_and_gradients(kind, formula, argumen
 
 
 @both_outputs
-def test_cells_that_are_far_off_keep_their_slope(from_logits):
-    # Keras finds the logits behind the sigmoid again where both are in one graph.
+def test_entries_that_are_far_off_keep_their_gradient(from_logits):
+    # Keras uses the logits before the sigmoid if both are in one graph.
     logits = tf.Variable([[40.0, -40.0]])
 
     def far_off(loss):
@@ -183,14 +183,14 @@ def test_cells_that_are_far_off_keep_their_slope(from_logits):
         value, slope = far_off(loss)
         np.testing.assert_allclose(value, 40.0, rtol=1e-6)
         np.testing.assert_allclose(slope, [[0.5, -0.5]], rtol=1e-6)
-    # A negative entry that is this far off is taken for a wrong label: its loss is bounded and flat.
+    # The loss treats a negative entry that is this far off as a wrong label: it is bounded and constant.
     value, slope = far_off(MultiLabelAsymmetric(from_logits=from_logits))
     np.testing.assert_allclose(value, (0.95**4 * -np.log(0.05) + 40) / 2, rtol=1e-5)
     np.testing.assert_allclose(slope, [[0, -0.5]], atol=1e-6)
 
 
 @every_loss
-def test_positive_weight_multiplies_the_positive_cells(kind, formula, arguments, y, logits):
+def test_positive_weight_multiplies_the_positive_entries(kind, formula, arguments, y, logits):
     positive = np.array([0.0, 2.0, 3.0, 1.0])
     entries = formula(y, sigmoid(logits), **arguments) * np.where(y == 1, positive, 1)
     value = kind(positive_weight=positive, from_logits=True, **arguments)(y, logits)
@@ -226,7 +226,7 @@ def test_every_number_is_read(kind, y, logits):
 
 
 @every_class
-def test_models_are_trained_on_partly_unknown_labels(kind, X, Y):
+def test_models_are_trained_with_missing_labels(kind, X, Y):
     known = np.where(np.random.RandomState(0).rand(*Y.shape) < 0.5, NAN, Y)
     known[:5] = NAN
     model = keras.Sequential([keras.layers.Dense(3, "sigmoid", kernel_initializer="zeros")])
@@ -279,7 +279,7 @@ def test_loss_comes_back_from_its_config(kind, formula, arguments, positive):
     assert arguments.items() <= loss.get_config().items()
 
 
-def test_description_is_of_what_a_trace_depends_on():
+def test_cache_key_contains_all_that_a_trace_depends_on():
     def describe(**arguments):
         return cache_key_of(MultiLabelFocal(**arguments))
 
@@ -333,7 +333,7 @@ def test_auto_loss_fits_the_problem():
     assert one.get_config() == expected.get_config()
 
 
-def test_nan_is_read_by_our_own_losses_only():
+def test_only_losses_of_this_package_accept_nan():
     assert all(has_nan_support(kind()) for kind in (MultiLabelCrossentropy, *NAMES.values()))
     assert not any(
         map(has_nan_support, (auto_loss(TargetKind.MULTICLASS), "binary_crossentropy", keras.losses.hinge, None))

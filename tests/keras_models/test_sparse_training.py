@@ -94,7 +94,7 @@ def test_an_update_by_unit_is_that_of_a_hand_computation_and_leaves_unused_rows_
     np.testing.assert_allclose(layer.kernel.numpy(), kernel, rtol=1e-3, atol=1e-4)
     unused = np.setdiff1d(np.arange(40), X.indices)
     np.testing.assert_array_equal(layer.kernel.numpy()[unused], start[unused])
-    assert sum(int(np.prod(v.shape)) for v in optimizer.variables) < 10  # no slot as large as the kernel
+    assert sum(int(np.prod(v.shape)) for v in optimizer.variables) < 10  # no variable is as large as the kernel
 
 
 def test_rare_and_frequent_columns_differ_in_how_far_they_move():
@@ -117,7 +117,7 @@ def test_rare_and_frequent_columns_differ_in_how_far_they_move():
     assert moved[300] > 3 * np.median(moved[:300])
 
 
-def test_some_rows_are_emptied_in_training_and_none_in_prediction():
+def test_some_rows_are_set_to_0_in_training_and_none_in_prediction():
     X = tensor_of(rows_of(4000, 50, 5))
     layer = RowDropout(0.25)
     assert layer(X) is X
@@ -144,7 +144,7 @@ def test_the_keras_model_and_the_arrays_agree_on_sparse_rows():
     np.testing.assert_allclose(clf.predict_proba(X.toarray()), clf.predict_proba(X), atol=1e-6)
 
 
-def test_sparse_training_goes_on_from_where_it_was_after_a_pickle():
+def test_sparse_training_resumes_after_a_pickle():
     import pickle
 
     X = rows_of(300, 1000, 8)

@@ -1,5 +1,7 @@
 """Slow reference implementations of the scores, over the observed entries of each row or label, or of all rows."""
 
+import itertools
+
 import numpy as np
 from sklearn import metrics as sk
 
@@ -52,7 +54,9 @@ def lrap(y, s):
 
 
 def top_two(y, s):
-    return [y[j] for j in sorted(range(len(s)), key=lambda j: (-s[j], j))[:2]]
+    """Return the mean over all rankings of the entries of the two highest scores; ties allow several rankings."""
+    orders = [list(order) for order in itertools.permutations(range(len(s))) if np.all(np.diff(s[list(order)]) <= 0)]
+    return np.mean([y[order[:2]] for order in orders], axis=0)
 
 
 def ndcg_at_two(y, s):
@@ -95,6 +99,12 @@ BY_HAND = {
     ),
     "ndcg at 2": (metrics.ndcg_at_k, {"k": 2}, rows(ndcg_at_two)),
     "roc_auc micro": (metrics.roc_auc_score, {"average": "micro"}, entries(both_classes(sk.roc_auc_score))),
+    "roc_auc samples": (metrics.roc_auc_score, {"average": "samples"}, rows(both_classes(sk.roc_auc_score))),
+    "average_precision samples": (
+        metrics.average_precision_score,
+        {"average": "samples"},
+        rows(both_classes(sk.average_precision_score)),
+    ),
     "roc_auc": (metrics.roc_auc_score, {}, labels(both_classes(sk.roc_auc_score))),
     "average_precision": (metrics.average_precision_score, {}, labels(both_classes(sk.average_precision_score))),
 }

@@ -1,3 +1,4 @@
+import functools
 import pickle
 import warnings
 
@@ -86,7 +87,7 @@ def test_ranking_scores_equal_those_of_scikit_learn(name, n_labels, monkeypatch)
         assert getattr(metrics, name)(sparse.csr_matrix(Y), scores, sample_weight=w) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("average", ["micro", "macro", None])
+@pytest.mark.parametrize("average", ["micro", "macro", "weighted", None])
 @pytest.mark.parametrize("name", ["roc_auc_score", "average_precision_score"])
 def test_areas_under_curves_equal_those_of_scikit_learn(name, average):
     Y, scores, _, weight = sample()
@@ -104,13 +105,42 @@ def test_log_loss_is_the_mean_of_the_labels():
     assert metrics.log_loss(Y, proba, sample_weight=weight) == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.parametrize("name", ["roc_auc_score", "average_precision_score"])
+def test_areas_of_samples_equal_those_of_scikit_learn(name):
+    Y, scores, _, weight = sample()
+    rows = Y.min(axis=1) != Y.max(axis=1)  # the others, which we leave out, have no area
+    expected = getattr(sk, name)(Y[rows], scores[rows], average="samples", sample_weight=weight[rows])
+    ours = getattr(metrics, name)(Y, scores, average="samples", sample_weight=weight)
+    assert ours == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_areas_weighted_by_positives_leave_out_labels_with_one_class(name):
+    Y, scores, _, weight = sample()
+    Y[:, 4] = 1
+    by_label = getattr(metrics, f"{name}_score")(Y, scores, average=None, sample_weight=weight)
+    expected = np.average(by_label[:4], weights=weight @ Y[:, :4])
+    with pytest.warns(UndefinedMetricWarning, match="skips labels"):
+        ours = getattr(metrics, f"{name}_score")(Y, scores, average="weighted", sample_weight=weight)
+    assert ours == pytest.approx(expected)
+    assert metrics.get_scorer(f"{name}_weighted")._kwargs == {"average": "weighted"}
+
+
 @pytest.mark.parametrize("k", [1, 3, 5, 9])
-def test_ndcg_at_k_equals_that_of_scikit_learn_without_ties(k):
-    Y, _, _, weight = sample()
-    proba = np.random.RandomState(2).rand(*Y.shape)
+@pytest.mark.parametrize("has_ties", [False, True])
+def test_ndcg_at_k_equals_that_of_scikit_learn(has_ties, k):
+    Y, proba, _, weight = sample()
+    proba = proba if has_ties else np.random.RandomState(2).rand(*Y.shape)
     rows = Y.any(axis=1)  # we leave out rows without labels; scikit-learn scores them 0
     expected = sk.ndcg_score(Y[rows], proba[rows], k=k, sample_weight=weight[rows])
     assert metrics.ndcg_at_k(Y, proba, k, sample_weight=weight) == pytest.approx(expected)
+
+
+def test_ties_at_k_share_the_places_that_are_left():
+    Y, proba = np.array([[1, 0, 0, 0], [0, 1, 1, 1]]), np.array([[0.5, 0.5, 0.5, 0.1], [0.9, 0.5, 0.5, 0.5]])
+    # One of two places for each of three labels: 2 / 3 of a true one; the second row has 1 place for 3 true labels.
+    assert metrics.precision_at_k(Y, proba, 2) == pytest.approx((2 / 3 / 2 + 1 / 2) / 2)
+    assert metrics.recall_at_k(Y, proba, 2) == pytest.approx((2 / 3 + 1 / 3) / 2)
 
 
 # With missing labels, each row or label is scored by its observed entries
@@ -140,13 +170,14 @@ def test_weights_equal_repetitions_of_rows(name):
     assert score_func(truth, other, sample_weight=weight, **kwargs) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("name", BY_HAND)
 def test_a_single_label_is_scored_as_an_indicator(name):
     score_func, kwargs, by_hand = BY_HAND[name]
     Y, scores, D, _ = sample(1)
     other = D if name in FROM_DECISIONS else scores
     expected = by_hand(Y, other, np.ones(Y.shape, dtype=bool))
-    assert score_func(Y, other, **kwargs) == pytest.approx(expected, rel=1e-9)
+    assert score_func(Y, other, **kwargs) == pytest.approx(expected, rel=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -181,7 +212,7 @@ BAD = {
     "no decisions": (lambda: metrics.f1_score(np.eye(3), np.eye(3) / 2), r"0 and 1; got 0\.5"),
     "scores": (lambda: metrics.log_loss(np.eye(3), np.full((3, 3), np.nan)), "array of scores contains NaN"),
     "k": (lambda: metrics.recall_at_k(np.eye(3), np.eye(3), 0), "k == 0, must be >= 1"),
-    "average": (lambda: metrics.roc_auc_score(np.eye(3), np.eye(3), average="samples"), "got 'samples'"),
+    "average": (lambda: metrics.roc_auc_score(np.eye(3), np.eye(3), average="binary"), "got 'binary'"),
     "weights": (lambda: metrics.hamming_loss(np.eye(3), np.eye(3), sample_weight=[1, 1]), r"sample_weight.shape"),
     "name": (lambda: metrics.get_scorer("f1-macro"), "'f1-macro'.*'f1_macro'"),
     "average left out": (
@@ -219,6 +250,14 @@ class FromMatrix(ClassifierMixin, BaseEstimator):
         return self.target_encoder_.inverse_transform(self.predict_proba(X) >= 0.5)
 
 
+@functools.cache
+def scores_of_an_indicator(n_labels):
+    """Return the score by each scorer for the labels of a sample as an indicator."""
+    Y, proba, _, weight = sample(n_labels)
+    clf = FromMatrix().fit(proba, Y)
+    return {name: metrics.get_scorer(name)(clf, proba, Y, weight) for name in metrics.get_scorer_names()}
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n_labels", [2, 3])
@@ -226,10 +265,10 @@ def test_the_scores_do_not_depend_on_the_form_of_y(form, n_labels):
     Y, proba, _, weight = sample(n_labels)
     y = FORMS[form](Y, "abc"[:n_labels])
     clf = FromMatrix().fit(proba, y)
+    expected = scores_of_an_indicator(n_labels)
     for name in metrics.get_scorer_names():
         score = metrics.get_scorer(name)(clf, proba, y, sample_weight=weight)
-        indicator = FromMatrix().fit(proba, Y)
-        assert score == pytest.approx(metrics.get_scorer(name)(indicator, proba, Y, weight)), name
+        assert score == pytest.approx(expected[name]), name
         assert score <= 0 if name.startswith("neg_") else score >= 0
 
 

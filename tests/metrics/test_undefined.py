@@ -25,6 +25,7 @@ def test_jaccard_refuses_nan_as_the_value_of_undefined_labels(nan):
 
 
 @pytest.mark.parametrize("score", [f1_score, jaccard_score, accuracy_score, hamming_loss])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_masked_entries_are_missing_labels_in_Y_true_and_refused_in_Y_pred(score):
     masked = np.ma.masked_array(Y, mask=np.arange(16).reshape(4, 4) % 5 == 0)
     assert score(masked, D) == score(masked.astype(float).filled(np.nan), D)

@@ -1,4 +1,4 @@
-"""Rows of labels, and rows of 0 and 1, in every container that people have."""
+"""Label sets and rows of 0 and 1 are read from every common container."""
 
 import numpy as np
 import pandas as pd
@@ -72,41 +72,41 @@ def test_rows_may_be_any_collection_of_labels(y):
 
 @pytest.mark.parametrize("wrap", [list, pd.Series])
 @pytest.mark.parametrize(
-    ("rows", "cure"),
+    ("rows", "remedy"),
     [
         ([["1", "0", "1"], ["0", "0", "1"]], "np.array\\(y, dtype=int\\)"),
         ([[1, None, 0], [0, 0, 1]], "np.array\\(y, dtype=float\\)"),
-        ([[1, -1, -1], [0, 0, 1]], "got -1.*NaN"),
-        ([[1, 1], [0, 0, 1]], "lengths, 2 to 3"),
+        ([[1, -1, -1], [0, 0, 1]], "-1.*NaN"),
+        ([[1, 1], [0, 0, 1]], "length.* 2 to 3.*sets"),
     ],
 )
-def test_rows_that_can_only_be_an_indicator_are_no_label_sets(rows, cure, wrap):
-    with pytest.raises(ValueError, match=cure):
+def test_rows_that_look_like_an_indicator_are_not_read_as_label_sets(rows, remedy, wrap):
+    with pytest.raises(ValueError, match=remedy):
         TargetEncoder().fit(wrap(rows))
 
 
-def test_the_cure_for_none_gives_a_missing_label():
+def test_the_remedy_for_none_gives_a_missing_label():
     Y = TargetEncoder().fit_transform(np.array([[1, None, 0], [0, 0, 1]], dtype=float))
     np.testing.assert_array_equal(Y, [[1, np.nan, 0], [0, 0, 1]])
 
 
-def test_ids_0_and_1_stay_labels_where_rows_can_be_sets():
+def test_ids_0_and_1_are_labels_if_rows_can_be_sets():
     assert TargetEncoder().fit([[0], [1, 0], []]).classes_.tolist() == [0, 1]
     assert TargetEncoder(classes=[0, 1, 2]).fit_transform([[0, 1], [1, 2]]).tolist() == [[1, 1, 0], [0, 1, 1]]
     assert TargetEncoder(classes=["0", "1"]).fit([{"0", "1"}, {"1"}]).classes_.tolist() == ["0", "1"]
 
 
-def test_a_column_of_a_table_is_told_from_the_table():
-    with pytest.raises(ValueError, match=r"pass y\['tags'\]"):
+def test_a_dataframe_with_a_column_of_label_sets_is_refused():
+    with pytest.raises(ValueError, match=r"y\['tags'\]"):
         TargetEncoder().fit(pd.DataFrame({"tags": LABELS}))
 
 
-def test_a_row_that_can_be_read_only_once_is_refused():
+def test_rows_that_are_iterators_are_refused():
     with pytest.raises(ValueError, match=r"y\[0\]"):
         TargetEncoder().fit([iter(row) for row in LABELS])
 
 
-def test_a_series_of_rows_trains_scores_and_splits_as_the_array(X, Y):
+def test_a_series_of_rows_trains_scores_and_splits_like_the_array(X, Y):
     y = pd.Series(Y.tolist())
     clf, plain = tiny().fit(X, y), tiny().fit(X, Y)
     np.testing.assert_array_equal(clf.predict(X), plain.predict(X))

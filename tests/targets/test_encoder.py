@@ -36,7 +36,7 @@ def test_the_same_data_in_every_form_give_the_same_probabilities(y):
 
 
 @each_form
-def test_decisions_come_back_in_the_form_of_y(y):
+def test_decisions_are_returned_in_the_form_of_y(y):
     encoder = TargetEncoder().fit(y)
     decisions = INDICATOR.astype(bool)
     answer = encoder.inverse_transform(sparse.csr_array(decisions) if sparse.issparse(y) else decisions)
@@ -51,13 +51,13 @@ def test_decisions_come_back_in_the_form_of_y(y):
         assert answer.dtype == object
 
 
-def test_labels_come_back_as_python_objects():
+def test_labels_are_returned_as_python_objects():
     encoder = TargetEncoder().fit([np.array(["b", "a"]), np.array(["a"])])
     (row,) = encoder.inverse_transform([[True, True]])
     assert [type(label) for label in row] == [str, str]
 
 
-def test_rows_that_happen_to_hold_one_label_stay_multilabel():
+def test_collections_of_one_label_each_are_multilabel():
     encoder = TargetEncoder().fit([("a",), ("b",), ("c",)])
     assert encoder.target_type_ == "multilabel-indicator"
 
@@ -78,7 +78,7 @@ def test_a_dataframe_of_one_column_is_an_indicator():
         ([1.0, 0.0, 1.0], [0.0, 1.0]),
     ],
 )
-def test_one_label_per_row_comes_back_in_its_dtype(y, classes):
+def test_single_labels_are_returned_in_their_dtype(y, classes):
     encoder = TargetEncoder().fit(y)
     assert encoder.classes_.tolist() == classes
     answer = encoder.inverse_transform(encoder.transform(y))
@@ -86,13 +86,13 @@ def test_one_label_per_row_comes_back_in_its_dtype(y, classes):
     assert answer.dtype == np.asarray(y).dtype
 
 
-def test_a_column_is_ravelled_with_a_warning():
+def test_a_column_vector_is_ravelled_with_a_warning():
     with pytest.warns(DataConversionWarning, match="column-vector"):
         encoder = TargetEncoder().fit(np.array([[1], [0], [1]]))
     assert encoder.form_ == "single"
 
 
-def test_two_classes_have_one_column_and_more_have_one_each():
+def test_binary_y_has_one_column_and_multiclass_y_one_per_class():
     assert TargetEncoder().fit_transform(["n", "y", "n"]).tolist() == [[0], [1], [0]]
     assert TargetEncoder().fit_transform([5, 7, 6]).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
@@ -115,7 +115,7 @@ def test_classes_need_not_be_sortable():
     assert encoder.fit_transform([{1, "a"}, {(2, 3)}]).tolist() == [[1, 1, 0], [0, 0, 1]]
 
 
-def test_classes_may_add_to_one_label_per_row():
+def test_classes_may_contain_more_classes_than_single_label_y():
     encoder = TargetEncoder(classes=["c", "a", "bb"]).fit(["a", "c"])
     assert encoder.classes_.tolist() == ["a", "bb", "c"]
     assert encoder.n_outputs == 3
@@ -133,8 +133,8 @@ def test_classes_that_the_dtype_of_y_cannot_hold_are_kept(y, classes):
     assert TargetEncoder(classes=classes).fit(y).classes_.tolist() == classes
 
 
-def test_classes_of_another_kind_than_y_are_named():
-    with pytest.raises(ValueError, match="not in classes: 1, 2"):
+def test_labels_of_another_type_than_classes_are_refused():
+    with pytest.raises(ValueError, match=r"not in classes.* 1, 2"):
         TargetEncoder(classes=["x", "y"]).fit_transform(np.array([1, 2]))
 
 
@@ -149,14 +149,14 @@ def test_a_dataframe_is_aligned_by_name():
     np.testing.assert_array_equal(encoder.transform(shuffled), INDICATOR)
 
 
-def test_integer_ids_are_read_as_the_form_seen_in_fit():
+def test_lists_of_0_and_1_are_read_in_the_form_of_fit():
     ids = TargetEncoder().fit([[0, 1], [2], [1]])
     assert ids.transform([[0, 1], [1, 0]]).tolist() == [[1, 1, 0], [1, 1, 0]]
     indicator = TargetEncoder().fit([[0, 1], [1, 0]])
     assert indicator.transform([[0, 1], [1, 0]]).tolist() == [[0, 1], [1, 0]]
 
 
-def test_classes_tell_ids_from_an_indicator():
+def test_classes_distinguish_ids_from_an_indicator():
     encoder = TargetEncoder(classes=[0, 1, 2])
     assert encoder.fit_transform([[0, 1], [1, 0]]).tolist() == [[1, 1, 0], [1, 1, 0]]
 
@@ -176,25 +176,25 @@ def test_explicit_zeros_of_a_sparse_y_are_zeros():
 BAD = {
     "strings in a 2-D array": (np.array([["a", "b"], ["c", "d"]]), r"y\.tolist\(\)"),
     "3-D": (np.zeros((2, 2, 2)), "1 or 2 dimensions"),
-    "other values": (np.array([[1, 2], [0, 1]]), "must hold 0 and 1; got 2"),
-    "other values in sparse": (sparse.csr_array([[3, 0], [0, 1]]), "must hold 0 and 1; got 3"),
-    "other values beside NaN": (np.array([[2, np.nan], [0, 1]]), "must hold 0 and 1; got 2"),
-    "a string among collections": ([("a", "b"), "cd"], r"y\[1\] is 'cd'.*\('cd',\)"),
-    "a number among collections": ([("a", "b"), 3], r"y\[1\] is 3.*\(3,\)"),
-    "NaN as a row": (pd.Series([np.nan, {"a"}], dtype=object), r"y holds nan as an item.*empty collection"),
-    "mappings as rows": ([{"a": 1}, {"a": 0}], "pass a DataFrame"),
-    "None": ([("a",), None], r"None.*empty collection"),
-    "None as a label": ([("a", None)], "None as a label"),
-    "unhashable labels": ([[["a"]], [["b"]]], "not hashable"),
-    "a mapping": ({"a": 1}, "Got y of type dict"),
+    "other values": (np.array([[1, 2], [0, 1]]), "0 and 1; got 2"),
+    "other values in sparse": (sparse.csr_array([[3, 0], [0, 1]]), "0 and 1; got 3"),
+    "other values beside NaN": (np.array([[2, np.nan], [0, 1]]), "0 and 1; got 2"),
+    "a string among collections": ([("a", "b"), "cd"], r"y\[1\].*'cd'.*\('cd',\)"),
+    "a number among collections": ([("a", "b"), 3], r"y\[1\].* 3\..*\(3,\)"),
+    "NaN as a row": (pd.Series([np.nan, {"a"}], dtype=object), r"y .*nan.* row 0.*empty collection"),
+    "mappings as rows": ([{"a": 1}, {"a": 0}], r"y\[0\].*pass a DataFrame"),
+    "None": ([("a",), None], r"None.* row 1.*empty collection"),
+    "None as a label": ([("a", None)], r"y\[0\].* None as a label"),
+    "unhashable labels": ([[["a"]], [["b"]]], r"y\[0\].*\['a'\].*hashable"),
+    "a mapping": ({"a": 1}, "type dict"),
     "continuous": (np.array([0.1, 0.7, 0.3]), "Unknown label type"),
     "infinite": (np.array([np.inf, 0.0]), "contains infinity"),
     "one class": (["a", "a"], r"only one class, 'a'.*classes="),
     "no labels at all": ([(), set()], "label space is empty"),
     "no rows": ([], "no rows"),
-    "mixed label types": ([{"a", 1}], r"int, str cannot be sorted.*classes="),
-    "mixed single labels": (["a", 1, "b"], r"int, str cannot be sorted"),
-    "columns that repeat": (pd.DataFrame([[1, 0]], columns=["a", "a"]), "'a' more than once"),
+    "mixed label types": ([{"a", 1}], r"int, str.* sorted.*classes="),
+    "mixed single labels": (["a", 1, "b"], r"int, str.* sorted.*one type"),
+    "columns that repeat": (pd.DataFrame([[1, 0]], columns=["a", "a"]), "columns of y.*'a' more than once"),
 }
 
 
@@ -207,40 +207,40 @@ def test_bad_targets_are_refused(y, message):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([{"a", "x"}], r"not in classes: 'x' \(first in row 0\)"),
-        (np.ones((2, 4)), "4 columns, but the label space has 3"),
+        ([{"a", "x"}], r"not in classes.* 'x' .* row 0.*classes="),
+        (np.ones((2, 4)), "4 columns.* 3 labels.*classes="),
         (pd.DataFrame({"a": [1], "b": [0]}), r"Missing: 'c'"),
-        (pd.DataFrame({"a": [1], "b": [0], "c": [1], "d": [1]}), r"Unknown: 'd'"),
-        (["a", "b"], "any number of labels per row in fit; got one label per row"),
+        (pd.DataFrame({"a": [1], "b": [0], "c": [1], "d": [1]}), r"Unknown: 'd'.*classes="),
+        (["a", "b"], "multi-label.* in fit; got .*single-label"),
     ],
 )
-def test_what_does_not_fit_the_label_space_is_refused(y, message):
+def test_targets_outside_the_label_space_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         TargetEncoder().fit(LABELS).transform(y)
 
 
-def test_a_width_other_than_classes_is_refused():
-    with pytest.raises(ValueError, match="3 columns, but classes names 2"):
+def test_a_wrong_number_of_columns_is_refused():
+    with pytest.raises(ValueError, match=r"3 columns.* classes .*2 labels"):
         TargetEncoder(classes=["a", "b"]).fit(INDICATOR)
 
 
-def test_labels_outside_classes_are_refused_and_known_ones_read():
+def test_unknown_labels_are_returned_separately():
     encoder = TargetEncoder(classes=["a", "b"]).fit([{"a"}])
     Y, unknown = encoder.transform_known([{"a", "x"}, {"b"}])
     assert Y.tolist() == [[1, 0], [0, 1]]
     assert unknown == {0: ["x"]}
 
 
-def test_strings_that_look_like_joined_labels_are_warned_of():
-    with pytest.warns(UserWarning, match=r"such as 'a,b', each read as one label.*row.split\(','\)"):
+def test_strings_that_look_like_joined_labels_raise_a_warning():
+    with pytest.warns(UserWarning, match=r"'a,b'.* one label.*row.split\(','\)"):
         TargetEncoder().fit(["a,b", "b,c", "a"])
-    with pytest.warns(UserWarning, match=r"such as 'a; b', each read as one label.*row.split\(';'\)"):
+    with pytest.warns(UserWarning, match=r"'a; b'.* one label.*row.split\(';'\)"):
         TargetEncoder().fit(["a; b", "a", "b", "c", ""])
-    with pytest.warns(UserWarning, match=r"such as \"\['a', 'b'\]\", each read as one label.*ast.literal_eval\(row\)"):
+    with pytest.warns(UserWarning, match=r"\"\['a', 'b'\]\".* one label.*ast.literal_eval\(row\)"):
         TargetEncoder().fit(["['a', 'b']", "['a']", "[]"])
 
 
-def test_a_comma_in_a_name_is_no_cause_for_a_warning():
+def test_a_comma_in_a_label_raises_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TargetEncoder().fit(["Korea, Republic of", "France", "Chad"])

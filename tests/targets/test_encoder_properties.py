@@ -1,4 +1,4 @@
-"""Any y of any form: read as a slow definition reads it, and given back as it was."""
+"""The encoder agrees with slow reference definitions on random y of every form, and restores y."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from scipy import sparse
 from forms import COLLECTIONS, DATAFRAMES, FORMS, INDICATORS, label_sets_of
 from skml._targets._encoder import TargetEncoder
 
-# Of numbers only some collections can be made, and rectangular lists of 0 and 1 would be an indicator.
+# Numbers and tuples are only drawn for some collections; rectangular lists of 0 and 1 would be an indicator.
 strings, numbers = st.text("abcxyz é", min_size=1, max_size=3), st.integers(-(2**40), 2**40)
 labels = {"strings": strings, "numbers": numbers | st.floats(allow_nan=False), "tuples": st.tuples(numbers, strings)}
 
@@ -27,7 +27,7 @@ def to_dense(Y):
 
 @pytest.mark.parametrize("form", {**INDICATORS, **DATAFRAMES})
 @given(Y=indicators())
-def test_an_indicator_is_its_own_matrix_and_comes_back(form, Y):
+def test_an_indicator_equals_its_matrix_and_is_restored(form, Y):
     y = FORMS[form](Y, "abcde"[: Y.shape[1]])
     encoder = TargetEncoder()
     matrix = encoder.fit_transform(y)
@@ -51,7 +51,7 @@ def test_an_indicator_of_one_label_keeps_its_column(form, Y):
 
 
 @given(indicators(), st.randoms(use_true_random=False))
-def test_unknown_cells_are_nan_in_the_matrix(Y, random):
+def test_missing_labels_are_nan_in_the_matrix(Y, random):
     entries = np.array([[np.nan if random.random() < 0.3 else v for v in row] for row in Y.tolist()])
     frame = pd.DataFrame(entries).astype("Int8")
     for y in (entries, entries.tolist(), sparse.csc_array(entries), frame, frame.to_numpy()):
@@ -61,7 +61,7 @@ def test_unknown_cells_are_nan_in_the_matrix(Y, random):
 @pytest.mark.parametrize("kind", labels)
 @pytest.mark.parametrize("collection", [set, frozenset, tuple, list])
 @given(st.data())
-def test_collections_become_a_column_for_each_label_and_come_back(kind, collection, data):
+def test_collections_become_one_column_per_label_and_are_restored(kind, collection, data):
     y = data.draw(st.lists(st.sets(labels[kind], max_size=4).map(collection), min_size=1, max_size=6))
     space = sorted({label for row in y for label in row})
     if not space:
@@ -92,7 +92,7 @@ def test_every_container_of_collections_is_read_alike(form, Y):
 @pytest.mark.parametrize("container", [list, np.array, pd.Series])
 @pytest.mark.parametrize("values", [strings, st.integers(-50, 50), st.booleans()], ids=["strings", "numbers", "bools"])
 @given(data=st.data())
-def test_one_label_per_row_comes_back(values, container, data):
+def test_single_labels_are_restored(values, container, data):
     y = data.draw(st.lists(values, min_size=2, max_size=8).filter(lambda y: len({*y}) > 1))
     encoder, space = TargetEncoder(), sorted({*y})
     matrix = encoder.fit_transform(container(y))

@@ -1,7 +1,11 @@
 """partial_fit and warm_start: training that goes on."""
 
+import pickle
+import warnings
+
 import numpy as np
 import pytest
+from scipy import sparse
 
 from estimators import tiny
 from skml import KerasMultiLabelClassifier
@@ -100,3 +104,50 @@ def test_a_learning_rate_set_later_is_used(X, Y):
     before = clf.predict_proba(X)
     clf.set_params(learning_rate=1e-9).partial_fit(X, Y)
     np.testing.assert_allclose(clf.predict_proba(X), before, atol=1e-6)
+
+
+# Files
+
+
+def after_a_file(clf):
+    return pickle.loads(pickle.dumps(clf))
+
+
+def test_a_file_keeps_the_statistics_by_which_X_is_scaled(X, Y):
+    X = 3 * X + 1
+    loaded = after_a_file(tiny(n_members=1, early_stopping=False).fit(X[:50], Y[:50]))
+    with pytest.warns(UserWarning, match="without the state of its optimizer"):
+        loaded.partial_fit(X[50:], Y[50:])
+    np.testing.assert_allclose(loaded.trained_network().shift, X.mean(axis=0), rtol=1e-5)
+
+
+def test_a_file_keeps_the_statistics_of_sparse_X(X, Y):
+    X = sparse.csr_array(np.maximum(X, 0))
+    clf = tiny().fit(X[:50], Y[:50])
+    loaded = after_a_file(clf)
+    with pytest.warns(UserWarning, match="without the state of its optimizer"):
+        scale = loaded.partial_fit(5 * X[50:], Y[50:]).trained_network().scale
+    np.testing.assert_array_equal(scale, clf.partial_fit(5 * X[50:], Y[50:]).trained_network().scale)
+
+
+@pytest.mark.parametrize("model", [None, builder])
+@pytest.mark.parametrize("first", [lambda clf: clf.set_params(warm_start=True).fit, lambda clf: clf.partial_fit])
+def test_a_file_on_request_keeps_all_that_training_resumes_from(first, model, X, Y):
+    clf = tiny(model)
+    first(clf)(X, Y)
+    loaded = after_a_file(clf)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        loaded.partial_fit(X, Y)
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.partial_fit(X, Y).predict_proba(X))
+
+
+def test_what_starts_anew_after_a_file_is_said_once(X, Y):
+    loaded = after_a_file(tiny().fit(X, Y))
+    with pytest.warns(
+        UserWarning, match="without the state of its optimizer.*set warm_start=True before the first fit"
+    ):
+        loaded.partial_fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        loaded.partial_fit(X, Y)

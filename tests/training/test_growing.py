@@ -235,6 +235,16 @@ def test_a_guarantee_by_label_is_kept_by_never_predicting_what_it_was_not_shown_
     assert not any("d" in row for row in clf.predict(X))
 
 
+@pytest.mark.filterwarnings("ignore:threshold=")
+@pytest.mark.parametrize("threshold", ["precision>=0.2", "recall>=0.8"])
+def test_a_guarantee_over_all_labels_was_not_shown_for_a_new_one(threshold, X, Y4):
+    clf = tiny(n_members=4, threshold=threshold).fit(X, Y4[:, :3])
+    before = clf.threshold_
+    clf.partial_fit(X, Y4[:, [3, 0, 1]], classes=[3, 0, 1])
+    assert clf.threshold_.tolist() == [2.0, before, before]
+    assert not clf.predict(X)[:, 0].any()
+
+
 def test_one_threshold_for_all_is_one_for_new_labels_too(X, Y4):
     clf = tiny(n_members=4, threshold="f1_micro").fit(X, Y4[:, :3])
     before = clf.threshold_

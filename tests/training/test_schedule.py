@@ -1,5 +1,6 @@
-"""AdaptiveRates of dropout and the learning rate follow the loss of rows that were not learned from."""
+"""Dropout and the learning rate follow the validation loss."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ class Model:
     """What the callbacks know of a model."""
 
     def __init__(self):
-        self.optimizer = type("Optimizer", (), {"learning_rate": 0.5})()
+        self.optimizer = keras.optimizers.SGD(0.5)
         self.layers = []
         self.stop_training = False
 
@@ -23,7 +24,7 @@ def run(callback, losses, val_losses):
     rates = []
     for epoch, (loss, val_loss) in enumerate(zip(losses, val_losses, strict=True)):
         callback.on_epoch_end(epoch, {"loss": loss, "val_loss": val_loss})
-        rates.append(model.optimizer.learning_rate)
+        rates.append(float(model.optimizer.learning_rate.numpy()))
         if model.stop_training:
             break
     callback.on_train_end()
@@ -33,20 +34,20 @@ def run(callback, losses, val_losses):
 def test_the_learning_rate_is_held_while_there_is_progress_and_then_falls_to_0():
     val_losses = [1.0, 0.9, 0.8, *[0.8] * 40]
     model, rates = run(PlateauThenLinearDecay(0.01, steps=75, epochs=100, patience=10), val_losses, val_losses)
-    held = rates.index(next(rate for rate in rates if rate < 0.01))
-    assert rates[:held] == [0.01] * held
+    held = rates.index(next(rate for rate in rates if rate < 0.0099))
+    np.testing.assert_allclose(rates[:held], 0.01, rtol=1e-6)
     assert 4 <= held <= 6  # two epochs of 75 updates without progress after the third
-    np.testing.assert_allclose(np.diff(rates[held - 1 :]), -0.01 / (len(rates) - held), rtol=1e-6)
+    np.testing.assert_allclose(np.diff(rates[held - 1 :]), -0.01 / (len(rates) - held), rtol=1e-4)
     assert rates[-1] == 0
     assert model.stop_training
-    assert model.optimizer.learning_rate == 0.5
+    assert model.optimizer.learning_rate.numpy() == 0.5
 
 
 def test_the_fall_is_within_the_epochs():
     losses = list(np.geomspace(1, 0.01, 20))
     _, rates = run(PlateauThenLinearDecay(0.01, steps=75, epochs=20, patience=10), losses, losses)
     assert len(rates) == 20
-    assert rates[-1] == pytest.approx(0)
+    assert rates[-1] == pytest.approx(0, abs=1e-8)
 
 
 def control(losses, val_losses):

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from estimators import tiny
 from forms import label_sets_of
 from skml import KerasMultiLabelClassifier
 from skml._decisions._tuning import tune
@@ -75,3 +76,13 @@ def test_two_classes_have_no_mapping_of_thresholds():
     clf = fitted(Y[:, 0])
     assert not hasattr(clf, "tuned_threshold_")
     assert 0 < clf.set_params(threshold="f1_macro").threshold_ < 1
+
+
+def test_what_later_thresholds_are_found_from_cannot_be_changed_from_outside(X, Y):
+    weight = np.random.RandomState(0).rand(len(X)) + 0.1
+    clf, same = (tiny(n_members=4).fit(X, Y, sample_weight=weight) for _ in range(2))
+    expected = same.set_params(threshold="f1_macro").threshold_
+    with pytest.raises(ValueError, match="read-only"):
+        clf.oof_proba_[:] = 0.5
+    weight[:] = np.where(Y[:, 0], 100.0, 0.01)
+    np.testing.assert_array_equal(clf.set_params(threshold="f1_macro").threshold_, expected)

@@ -87,3 +87,17 @@ def test_other_forms_are_checked_by_scikit_learn(form, clf, X):
 def test_large_values_are_looked_at_closely(clf, X):
     assert not _needs_no_check(clf, 1e25 * X, np.float32)
     assert np.isfinite(clf.predict_proba(1e25 * X)).all()
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_array])
+def test_an_index_outside_of_a_sparse_matrix_is_refused(container, index, clf, X, Y):
+    index = 80 if container is sparse.csc_array and index > 0 else index
+    wrong, wrong_y = container(X), container(Y)
+    wrong.indices[3] = wrong_y.indices[3] = index
+    with pytest.raises(ValueError, match=r"X is a sparse matrix with an index outside its shape \(80, 5\)"):
+        clf.predict_proba(wrong)
+    with pytest.raises(ValueError, match="X is a sparse matrix with an index outside its shape"):
+        tiny().fit(wrong, Y)
+    with pytest.raises(ValueError, match="y is a sparse matrix with an index outside its shape"):
+        tiny().fit(X, wrong_y)
