@@ -17,6 +17,11 @@ from forms import label_sets_of
 from processes import run_python_in
 from skml._keras._pool import pool
 
+# Workers of pytest-xdist share the cores; TensorFlow reads this when it starts.
+threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(threads))
+
 # The same examples in every run, on a slow machine too.
 settings.register_profile("skml", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("skml")
@@ -24,6 +29,16 @@ settings.load_profile("skml")
 
 def pytest_addoption(parser):
     parser.addoption("--cases", type=int, default=1000, help="how many random cases -m fuzz tries in all")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Run each file in one worker, as its tests share fitted models and compiled trainers."""
+    if config.getoption("dist") != "load":  # the default of ``-n``
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

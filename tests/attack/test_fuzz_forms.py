@@ -130,7 +130,7 @@ def attack(pair, n, fuzz=False):
 
 @pytest.mark.parametrize("pair", ATTACKS, ids="-".join)
 def test_a_form_is_read_as_its_plain_data(pair):
-    attack(pair, 6 if "refused" not in pair else 40)
+    attack(pair, 5 if "refused" not in pair else 30)
 
 
 @pytest.mark.fuzz

@@ -9,7 +9,7 @@ import pytest
 import custom
 from estimators import tiny
 
-ROUNDS = 12
+ROUNDS = 8
 
 
 @pytest.mark.parametrize("model", [None, custom.network], ids=["default", "custom"])
@@ -27,7 +27,7 @@ def test_eight_predict_while_two_fit_while_one_pickles(model, X, Y):
             yield len(shared.predict(X[parts[j]])) == 17
 
     def fit(_):
-        for _ in range(4):
+        for _ in range(2):
             yield np.array_equal(tiny(model, epochs=2).fit(X, Y).predict_proba(X), refitted)
 
     def save(_):

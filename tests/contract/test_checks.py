@@ -10,7 +10,7 @@ EXPECTED_FAILED_CHECKS = {
     "check_sample_weight_equivalence_on_dense_data": DRAWS,
     "check_sample_weight_equivalence_on_sparse_data": DRAWS,
 }
-FAST = {"hidden_layer_sizes": (8,), "epochs": 20, "learning_rate": 0.03}
+FAST = {"hidden_layer_sizes": (4,), "epochs": 10, "learning_rate": 0.1}
 STILL = {"n_members": 1, "dropout": 0.0, "input_dropout": 0.0, "early_stopping": False}
 
 

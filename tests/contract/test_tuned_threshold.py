@@ -38,6 +38,7 @@ EXPECTED_FAILED_CHECKS = {
     expected_failed_checks=lambda _: EXPECTED_FAILED_CHECKS,
 )
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.filterwarnings("ignore:The least populated class in y")
 def test_estimator_checks(estimator, check):
     check(estimator)
 

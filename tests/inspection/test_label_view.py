@@ -140,6 +140,7 @@ def test_the_feature_that_matters_is_found_by_permutation(view, X, y_b):
     assert permutation_importance(view, X, y_b, random_state=0).importances_mean.shape == (5,)
 
 
+@pytest.mark.integrations
 def test_shap_explains_it(view, X):
     shap = pytest.importorskip("shap")
     explained = shap.Explainer(view.predict_proba, X)(X[:2])

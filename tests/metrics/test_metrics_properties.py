@@ -51,6 +51,7 @@ def test_other_scores_equal_those_of_scikit_learn(problem):
 
 
 @pytest.mark.parametrize("name", BY_HAND)
+@settings(max_examples=25)
 @given(problem=problems(entries=(0, 1, np.nan), min_labels=1))
 def test_missing_labels_are_ignored_and_weights_equal_repetitions(name, problem):
     score_func, kwargs, by_hand = BY_HAND[name]
