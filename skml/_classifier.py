@@ -67,9 +67,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Activation of the hidden layers: "elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus" or
         "tanh".
     dropout : "auto" or float in [0, 1), default="auto"
-        Fraction of the hidden units dropped in each training step (Srivastava et al., 2014). "auto" starts at 0.5 (0.3
-        for short sparse rows). It is lowered while the training loss exceeds 0.9 times the validation loss
-        (underfitting) and raised otherwise. In `partial_fit` it is 0.1.
+        Fraction of the hidden units dropped in each training step (Srivastava et al., 2014). "auto" starts at 0.5, or
+        at 0.3 for sparse rows with few values. After each epoch it is lowered if the training loss exceeds 0.9 times
+        the validation loss, which is a sign of underfitting, and raised otherwise. In `partial_fit` it is 0.1.
     input_dropout : "auto" or float in [0, 1), default="auto"
         Fraction of the input values dropped in each training step. "auto" starts at 0.3 for dense X, and at 0.1 for
         sparse X (0.2 if its columns have many values, 0 if its rows have few). It is lowered before `dropout` is. In
@@ -223,9 +223,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
     guarantee, until `fit` tunes it. This requires the default network.
 
-    **Files.** joblib stores a fitted estimator; the optimizer's state, from which training resumes, only with
-    ``warm_start=True`` or after `partial_fit`. With the default network skops stores it, too, in a file that runs no
-    code when loaded (see ``skml.SKOPS_TRUSTED``), and `skml.onnx.to_onnx` exports it to programs without Python.
+    **Files.** joblib stores a fitted estimator. The state of the optimizer, which is needed to resume training, is
+    stored only with ``warm_start=True`` or after `partial_fit`. skops also stores an estimator with the default
+    network, in a file that runs no code when it is loaded (see ``skml.SKOPS_TRUSTED``). `skml.onnx.to_onnx` exports a
+    fitted estimator for programs without Python.
 
     Examples
     --------
@@ -347,9 +348,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             (n_samples, n_labels), with NaN for missing labels; or an array-like of shape (n_samples,). Lists of equal
             length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight 0 is equivalent to leaving the row out, weight 2 to repeating it, at the same batch size and number
-            of epochs. If these are "auto", they depend on the effective number of rows (Kish, 1965), which does not
-            change when all weights are multiplied by a number.
+            For a given `batch_size` and `epochs`, weight 0 is equivalent to leaving the row out, and weight 2 to
+            repeating it. The "auto" values of both depend on the effective number of rows (Kish, 1965), which does not
+            change if all weights are multiplied by the same number.
         X_val, y_val : as X and y, default=None
             Validation data for early stopping, in place of folds or a holdout. A Pipeline transforms X_val with
             ``transform_input=["X_val"]``.
@@ -431,9 +432,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
         Notes
         -----
-        Up to 500 rows the default network multiplies in float64: to 1e-7 the probabilities of a row do not depend on
-        the other rows. More rows are multiplied in the dtype of the network, which is twice as fast: in float32 their
-        probabilities differ by less than 1e-6, unless values of X are hundreds of times larger than in `fit`.
+        For up to 500 rows, the default network computes in float64, and the other rows change the probabilities of a
+        row by less than 1e-7. For more rows, it computes in its own dtype, which is twice as fast. In float32 the
+        probabilities then differ by less than 1e-6, unless values of X are hundreds of times larger than in `fit`.
 
         Any number of threads may predict at once. If many do, limit each to one core:
         ``threadpoolctl.threadpool_limits(1)``, or ``OPENBLAS_NUM_THREADS=1`` before NumPy is imported.

@@ -69,9 +69,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     shrinkage : "auto", None or float > 0, default="auto"
         Regularizes the thresholds of rare labels, for the macro scores and "f1_micro". None takes the optimum of each
         label, which overfits labels with few positives. A number m shrinks the optimum of a label with n positives
-        toward the best threshold for all labels: in log-odds, the optimum has the weight n / (n + m). "auto" is one
-        threshold for all labels for "f1_micro". For a macro score, it calibrates the probabilities and takes the
-        thresholds that are optimal if the calibrated probabilities are true.
+        toward the best threshold for all labels: in log-odds, the optimum has the weight n / (n + m). With
+        "auto", "f1_micro" tunes one threshold for all labels; a macro score calibrates the probabilities and computes
+        from them the threshold of each label that maximizes the expected score.
     classes : array-like of shape (n_labels,), default=None
         The label space in the order of the columns. Needed for labels that cannot be sorted or that may not occur in
         ``y``, and to name the columns of a "prefit" estimator that was fitted to an indicator. None uses the parameter
@@ -125,10 +125,10 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     Notes
     -----
     Thresholds per label, "top_k" and "proportion" are the strategies SCut, RCut and PCut of Yang (2001).
-    ``shrinkage="auto"`` combines the calibration of Platt (1999) with the optimal thresholds of Lipton et al. (2014). A
-    number is the m of the m-estimate of Cestnik (1990). If a label has no positives, a macro score with ``None`` sets
-    its threshold above all its probabilities, and with a number to the best threshold for all labels. "auto" needs no
-    positives of the label, because it relies on the probabilities.
+    ``shrinkage="auto"`` combines the calibration of Platt (1999) with the optimal thresholds of Lipton et al. (2014).
+    It needs no positives of a label, because it relies on the probabilities. ``shrinkage=m`` is the m-estimate of
+    Cestnik (1990). If a label has no positives and `scoring` is a macro score, ``shrinkage=None`` sets its threshold
+    above all its probabilities, and ``shrinkage=m`` uses the best threshold for all labels.
 
     Guarantees of precision are found by fixed-sequence testing (Learn then Test; Angelopoulos et al., 2021), and
     guarantees of recall by conformal risk control (Angelopoulos et al., 2022). They assume that new rows follow the

@@ -45,12 +45,13 @@ def to_onnx(
     X : array-like, DataFrame or sparse matrix of n_samples rows, or list of n_samples texts, default=None
         Some rows in the form that `predict` accepts. A Pipeline requires them, as they define the input types of the
         graph. If onnxruntime is installed, the probabilities of the graph for the first 1,000 rows are compared with
-        `predict_proba`, and its labels with those probabilities, and a warning is raised if they differ. Texts made of
-        those of the first 20 rows (with repeated words, capitals, accents and so on) are compared, too.
+        `predict_proba`, and its labels with those probabilities, and a warning is raised if they differ. If X
+        holds texts, variants of the first 20 (with repeated words, capitals and accents) are compared as well.
     options : dict, default=None
         Options of skl2onnx for steps of a Pipeline. By default, `TfidfVectorizer` and `CountVectorizer` with the
         default ``token_pattern`` find the same words as in scikit-learn, and use the locale "C.UTF-8" for lower case.
-        ``{TfidfVectorizer: {"tokenexp": skml.onnx.WORDS, "locale": "en-US"}}`` uses a locale of Windows instead.
+        If the graph will run on Windows, pass
+        ``{TfidfVectorizer: {"tokenexp": skml.onnx.WORDS, "locale": "en-US"}}``.
 
     Returns
     -------
