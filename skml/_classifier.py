@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
+from skml._default_network._encoding import KINDS
 from skml._default_network._network import ACTIVATIONS, DenseNetwork
 from skml._dependencies import Interval, StrOptions, check_installed
 from skml._inputs import check_X, open_interval
@@ -40,6 +41,7 @@ _PARAMETERS_OF_DEFAULT_NETWORK = (
     "dropout",
     "input_dropout",
     "scale",
+    "inputs",
     "n_members",
     "calibrate",
 )
@@ -248,7 +250,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "input_dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-        "scale": [StrOptions({"auto"}), None],
+        "scale": [StrOptions({"auto", "standard"}), None],
+        "inputs": [StrOptions({"auto", *KINDS}), "array-like"],
         "n_members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, None],
         "calibrate": [StrOptions({"auto"}), "boolean"],
@@ -276,6 +279,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         dropout: float | str = "auto",
         input_dropout: float | str = "auto",
         scale: str | None = "auto",
+        inputs: str | Sequence[str] = "auto",
         n_members: int | str = "auto",
         optimizer: str | keras.Optimizer | type[keras.Optimizer] = "adam",
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
@@ -305,6 +309,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.scale = scale
+        self.inputs = inputs
         self.n_members = n_members
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -596,7 +601,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """Return X as the trained network takes it; for the other modules of skml."""
         if "_fitted" not in vars(self):  # check_is_fitted takes longer than a row through the network
             check_is_fitted(self)
-        return check_X(self, X, dtype=self._fitted.network.dtype)
+        return check_X(self, X, dtype=self._fitted.network.dtype, any_column=self._takes_any_column())
 
     def _fit(self, X, y, sample_weight, *, resumes, classes=None, X_val=None, y_val=None, is_partial_fit=False):
         self._validate_params()
@@ -616,7 +621,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         previous = vars(self).get("_fitted")
         listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
         dtype = previous.network.dtype if previous else _floatx()
-        X = check_X(self, X, dtype=dtype, reset=previous is None)
+        any_column = self._takes_any_column()
+        X = check_X(self, X, dtype=dtype, reset=previous is None, any_column=any_column)
         check_rows(X, y)
         has_validation = check_validation(X_val, y_val, self.early_stopping)
         self._fitted = fit_model(
@@ -624,7 +630,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             X,
             y,
             sample_weight,
-            (check_X(self, X_val, dtype=dtype), y_val) if has_validation else None,
+            (check_X(self, X_val, dtype=dtype, any_column=any_column), y_val) if has_validation else None,
             previous,
             seeds=previous.training.seeds if previous else self._new_seeds(),
             classes=classes,
@@ -633,6 +639,13 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         )
         if listener is not None:
             listener.end()
+
+    def _takes_any_column(self):
+        """Return whether missing values and values of any size in dense X have a meaning."""
+        fitted = vars(self).get("_fitted")
+        if fitted is None:
+            return self.model is None and self.scale is not None
+        return getattr(fitted.network, "shift", None) is not None
 
     def _new_seeds(self):
         return Seeds(int(check_random_state(self.random_state).randint(2**31 - 1)))
@@ -657,6 +670,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_any_column()
         tags.input_tags.three_d_array = tags.input_tags.string = self.model is not None
         return tags
 

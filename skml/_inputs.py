@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 
-def check_X(estimator, X, *, dtype, reset=False):
+def check_X(estimator, X, *, dtype, reset=False, any_column=False):
     """Return X as the network of an estimator takes it.
 
     Parameters
@@ -16,6 +16,8 @@ def check_X(estimator, X, *, dtype, reset=False):
     dtype : numpy dtype
         Of the default network. A value beyond its range is refused, as it would become infinite.
     reset : bool, default=False
+    any_column : bool, default=False
+        Whether columns of dense X may have missing values, NaN, and values beyond the range of `dtype`.
 
     Returns
     -------
@@ -24,7 +26,8 @@ def check_X(estimator, X, *, dtype, reset=False):
     Raises
     ------
     ValueError
-        If X holds anything but finite numbers in the range of `dtype`, or has other columns than in fit.
+        If X holds anything but finite numbers in the range of `dtype`, or has other columns than in fit. NaN is
+        accepted in dense X if `any_column` is true.
     """
     if estimator.model is not None:
         return _check_X_of_custom_network(estimator, X, reset)
@@ -32,8 +35,17 @@ def check_X(estimator, X, *, dtype, reset=False):
         return X
     refuse_mask("X", X)
     check_indices("X", X)
+    any_column = any_column and not sparse.issparse(X)
+    finite = "allow-nan" if any_column else True
     try:
-        X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=finite,
+        )
     except ValueError as error:
         if "could not convert string" not in str(error):
             raise
@@ -41,7 +53,7 @@ def check_X(estimator, X, *, dtype, reset=False):
             f"X must hold numbers: {error}. Convert texts or categories to numbers in a preceding step of a Pipeline, "
             "such as TfidfVectorizer or OneHotEncoder."
         ) from error
-    X = _check_range(X, dtype)
+    X = X if any_column else _check_range(X, dtype)
     # Dense columns keep their digits until they are scaled.
     return X.astype(dtype, copy=False) if reset and sparse.issparse(X) else X
 

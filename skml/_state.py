@@ -11,6 +11,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from skml._decisions._calibration import Calibration
 from skml._decisions._tuning import TunedThresholds
+from skml._default_network._encoding import ColumnEncoding, Ramps
 from skml._default_network._network import DenseNetwork
 from skml._default_network._scaling import DenseScaler, SparseScaler
 from skml._dependencies import parse_version
@@ -21,10 +22,12 @@ from skml._version import __version__
 
 _CLASSES = (
     Calibration,
+    ColumnEncoding,
     DenseNetwork,
     DenseScaler,
     FittedModel,
     OptimizerState,
+    Ramps,
     Seeds,
     SparseScaler,
     TargetEncoder,
@@ -55,6 +58,8 @@ def to_plain(value):
         return {_KIND: "dtype", "state": value.str}
     if isinstance(value, type) and value in _CONTAINERS.values():
         return {_KIND: "container", "state": value.__name__}
+    if isinstance(value, tuple) and any(type(part) in _CLASSES for part in value):
+        return {_KIND: "tuple", "state": [to_plain(part) for part in value]}
     if type(value) not in _CLASSES:
         return value
     state = value._asdict() if isinstance(value, tuple) else value.__getstate__()
@@ -74,6 +79,8 @@ def from_plain(value):
     name, state = value[_KIND], value.get("state")
     if name == "dict":
         return state
+    if name == "tuple" and isinstance(state, list):
+        return tuple(from_plain(part) for part in state)
     if name == "dtype" and isinstance(state, str):
         return np.dtype(state)
     if name == "container" and isinstance(state, str) and state in _CONTAINERS:

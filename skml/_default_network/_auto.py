@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from skml._default_network._encoding import KINDS
+
 # Sparse X with a larger fraction of stored values is trained in dense batches.
 _MAX_DENSITY = 0.1
 
@@ -62,6 +64,9 @@ class AutoSettings:
 
 # With a small output kernel half of the updates suffice, as training need not first unlearn random outputs.
 DENSE = AutoSettings((256, 128, 64), 2, dropout=0.5, input_dropout=0.3, learning_rate=1e-3, output_scale=0.1)
+
+# With several kinds of members there are more of them, and each needs fewer units.
+DENSE_KINDS = replace(DENSE, widths=(128, 64))
 
 # With zero output biases the network has to learn negative evidence from the features; biases at the base rates would
 # hide it.
@@ -174,13 +179,47 @@ _MIN_ROWS_OF_WIDEST = 300
 
 
 class Architecture(NamedTuple):
-    """Number of units of each hidden layer of a member, and number of members."""
+    """Number of units of each hidden layer of a member, number of members, and their kinds.
+
+    Without kinds the members are given the scaled columns alone.
+    """
 
     hidden: list
     n_members: int
+    kinds: tuple = ()
+
+    @property
+    def n_folds(self):
+        """Number of folds: each kind has one member for each."""
+        return self.n_members // max(1, len(self.kinds))
 
 
-def auto_architecture(params, settings, n_features, n_outputs, n_rows):
+def auto_kinds(params, X, settings, is_partial_fit):
+    """Return the kinds of members: keys of ``KINDS``, or none for members that are given the scaled columns alone.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator; ``inputs``, ``scale`` and ``n_members`` are used.
+    X : ndarray or CSR
+    settings : AutoSettings or None
+    is_partial_fit : bool
+        The first rows of a stream say little about its columns.
+    """
+    inputs = params["inputs"]
+    is_auto = isinstance(inputs, str) and inputs == "auto"
+    if settings is None or params["scale"] != "auto" or sparse.issparse(X) or (is_auto and is_partial_fit):
+        return ()
+    if not is_auto:
+        return tuple(name for name in KINDS if name in np.atleast_1d(inputs))
+    return ("plain",) if params["n_members"] == 1 or X.shape[1] > _MAX_COLUMNS else tuple(KINDS)
+
+
+# With more columns, ramps would make fits long.
+_MAX_COLUMNS = 1000
+
+
+def auto_architecture(params, settings, n_features, n_outputs, n_rows, kinds=()):
     """Return the `Architecture` for the parameters of an estimator.
 
     Parameters
@@ -191,6 +230,8 @@ def auto_architecture(params, settings, n_features, n_outputs, n_rows):
     n_features, n_outputs : int
     n_rows : float
         Effective number of rows.
+    kinds : tuple of str, default=()
+        Kinds of members.
 
     Raises
     ------
@@ -198,6 +239,7 @@ def auto_architecture(params, settings, n_features, n_outputs, n_rows):
         If ``hidden_layer_sizes`` contains anything but positive integers.
     """
     hidden = params["hidden_layer_sizes"]
+    settings = DENSE_KINDS if len(kinds) > 1 else settings
     if isinstance(hidden, str):
         hidden = auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows)
     else:
@@ -207,9 +249,15 @@ def auto_architecture(params, settings, n_features, n_outputs, n_rows):
                 f'hidden_layer_sizes must be "auto" or positive integers; got {params["hidden_layer_sizes"]!r}.'
             )
     n_members = params["n_members"]
-    if n_members == "auto":
+    if n_members == "auto" and len(kinds) > 1:
+        n_members = _FOLDS_OF_KINDS
+    elif n_members == "auto":
         n_members = auto_members([n_features, *hidden, n_outputs], settings.is_sparse)
-    return Architecture(hidden, int(n_members))
+    return Architecture(hidden, int(n_members) * max(1, len(kinds)), kinds)
+
+
+# Members of each kind. Nine members of three kinds are as good as fifteen.
+_FOLDS_OF_KINDS = 3
 
 
 def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows):

@@ -55,7 +55,8 @@ def integrated_gradients(network, row, output):
     A contribution is the difference of a column from the baseline multiplied by the gradient of the log-odds, averaged
     over the straight path from the baseline to the row (Sundararajan et al., 2017). The log-odds are those of the
     calibrated mean of the members. The baseline is the mean row if the network subtracts it, otherwise the row of
-    zeros.
+    zeros. With an encoding the baseline has the mean of each feature, and the contribution of a column is the sum of
+    those of its features.
 
     Parameters
     ----------
@@ -67,27 +68,50 @@ def integrated_gradients(network, row, output):
     -------
     Contributions
     """
-    baseline = row * 0
-    if network.shift is not None:
-        row, baseline = to_dense(row), network.shift[None]
-    change = to_dense(network.scaled(row, np.float64))[0]
-    columns = np.flatnonzero(change)
-    change, kernel = change[columns], network.weights[0][columns].astype(np.float64)
-    odds, baseline_odds = (log_odds_of_output(network, x, output) for x in (row, baseline))
+    row = row if network.shift is None else to_dense(row)
+    inputs, bias = _first_layer_inputs(network, row), network.weights[1].astype(np.float64)
+    change = sum(features @ kernel for _, features, kernel in inputs)
+    odds = _log_odds(network, network.log_proba(row)[0], output)
+    baseline_odds = _log_odds(network, network.log_proba_of_first(bias[None])[0], output)
     difference = odds - baseline_odds
     for n_parts in _N_PARTS:
         points, weights = _quadrature(n_parts)
         # Only the layers after the first are integrated, as the first is linear; the number of columns does not matter.
-        first = np.outer(points, change @ kernel) + network.weights[1]
-        values = change * (kernel @ (weights @ _gradient(network, first, output)))
+        gradient = weights @ _gradient(network, np.outer(points, change) + bias, output)
+        values = np.zeros(network.n_features)
+        for columns, features, kernel in inputs:
+            np.add.at(values, columns, features * (kernel @ gradient))
         if abs(values.sum() - difference) <= TOLERANCE * max(1, abs(difference)):
             break
-    return Contributions(columns, values, odds, baseline_odds)
+    columns = np.unique(np.concatenate([columns for columns, *_ in inputs]))
+    return Contributions(columns, values[columns], odds, baseline_odds)
+
+
+def _first_layer_inputs(network, row):
+    """Return the inputs of the first layer that are not 0: their columns, values and kernels for all members."""
+    change = to_dense(network.scaled(row, np.float64))[0]
+    used = np.flatnonzero(change)
+    source, kernel = np.arange(len(change)), network.first_kernel()[used].astype(np.float64)
+    if network.encoding is not None:
+        source = np.concatenate([np.arange(network.n_features), network.encoding.missing])
+    inputs, width = [(source[used], change[used], kernel)], network.widths[0]
+    for ramps, kernels in zip(network.ramps, network.weights[2 : network.n_first_weights], strict=True):
+        for own, features in enumerate(ramps.features(row)[:, 0]):
+            used = np.flatnonzero(features)
+            kernel = np.zeros((len(used), network.n_members * width))
+            start = (ramps.first_member + own) * width
+            kernel[:, start : start + width] = kernels[own, used]
+            inputs.append((ramps.columns[own, used], features[used], kernel))
+    return inputs
 
 
 def log_odds_of_output(network, row, output):
     """Return the log-odds of an output for a row; with a softmax, of its class against all other classes."""
-    scores = network.log_proba(row)[0].astype(np.float64)
+    return _log_odds(network, network.log_proba(row)[0], output)
+
+
+def _log_odds(network, scores, output):
+    scores = scores.astype(np.float64)
     return float(
         scores[output] - (logsumexp(np.delete(scores, output)) if network.output_activation == "softmax" else 0)
     )
@@ -128,27 +152,30 @@ def _gradient(network, first, output):
         passed.append((slope, kernel, has_residual))
         logits = hidden @ kernel + bias[:, None]
     gradient_of_output = _gradient_of_sigmoid if network.output_activation == "sigmoid" else _gradient_of_softmax
-    gradient, of_residual = gradient_of_output(logits, output, network.calibration.slope), 0
+    weights = network.member_weights
+    weights = np.full(network.n_members, 1 / network.n_members) if weights is None else weights
+    gradient, of_residual = gradient_of_output(logits, output, network.calibration.slope, weights), 0
     for slope, kernel, has_residual in reversed(passed):
         of_hidden = gradient @ kernel.swapaxes(1, 2) + of_residual
         gradient, of_residual = of_hidden * slope, of_hidden if has_residual else 0
     return gradient.swapaxes(0, 1).reshape(len(first), -1)
 
 
-def _gradient_of_sigmoid(logits, output, slope):
+def _gradient_of_sigmoid(logits, output, slope, weights):
     """Return the gradient of the log-odds of the members' mean with respect to their logits."""
-    z, gradient = logits[..., output], np.zeros_like(logits)
-    of_log_yes, of_log_no = (softmax(log_expit(sign * z), axis=0) * expit(-sign * z) for sign in (1, -1))
+    z, gradient, log_weights = logits[..., output], np.zeros_like(logits), np.log(weights)[:, None]
+    of_log_yes, of_log_no = (softmax(log_expit(sign * z) + log_weights, axis=0) * expit(-sign * z) for sign in (1, -1))
     gradient[..., output] = slope * (of_log_yes + of_log_no)
     return gradient
 
 
-def _gradient_of_softmax(logits, output, slope):
+def _gradient_of_softmax(logits, output, slope, weights):
     """Return the gradient of the log-odds of one class of the members' mean with respect to their logits."""
     log_proba = log_softmax(logits, axis=-1)
-    others = slope * logsumexp(log_proba, axis=0)
+    weighed = log_proba + np.log(weights)[:, None, None]
+    others = slope * logsumexp(weighed, axis=0)
     others[:, output] = -np.inf
     of_mean = -slope * softmax(others, axis=-1)
     of_mean[:, output] = slope
-    of_member = of_mean * softmax(log_proba, axis=0)
+    of_member = of_mean * softmax(weighed, axis=0)
     return of_member - np.exp(log_proba) * of_member.sum(axis=-1, keepdims=True)

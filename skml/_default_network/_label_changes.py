@@ -25,12 +25,14 @@ def with_labels(network, columns, prior_log_odds):
     -------
     DenseNetwork
     """
-    *others, kernel, bias = network.weights
-    n_before = network.widths[-1]
-    kernel, kept = remap_outputs(kernel, columns, n_before), remap_outputs(bias, columns, n_before)
+    n_before, outputs = network.widths[-1], network.output_weights
+    weights = list(network.weights)
+    for i in outputs:
+        weights[i] = remap_outputs(weights[i], columns, n_before)
+    kept = weights[outputs[1]]
     bias = np.where(columns < 0, prior_log_odds, kept.reshape(prior_log_odds.shape)).astype(bias.dtype)
-    bias = bias.reshape(kept.shape)
-    return replace(network, weights=[*others, kernel, bias], calibration=NOT_CALIBRATED)
+    weights[outputs[1]] = bias.reshape(kept.shape)
+    return replace(network, weights=weights, calibration=NOT_CALIBRATED)
 
 
 def remap_outputs(array, columns, n_before, axis=-1, new=0.0):

@@ -8,7 +8,8 @@ from scipy.sparse import csr_array, issparse
 from scipy.special import erf, expit, log_expit, log_softmax, logsumexp, softmax
 
 from skml._decisions._calibration import NOT_CALIBRATED, Calibration, calibration_of
-from skml._targets._matrix import row_blocks
+from skml._default_network._encoding import ColumnEncoding
+from skml._targets._matrix import row_blocks, to_dense
 
 # Bytes of an input and an output of a layer in float64.
 _ENTRY_BYTES = 16
@@ -25,6 +26,9 @@ _MAX_KEPT_BYTES = 2**25
 # X is scaled in float64 if a column's mean exceeds this number of standard deviations: in float32 less than 4 digits
 # of the difference would be left.
 _MAX_OFFSET = 2**10
+
+# Ramps with larger values are computed in float64, as float32 could not hold them.
+_LARGE = 1e30
 
 # Standard deviation of the standard normal distribution truncated at two standard deviations.
 _TRUNCATED_DEVIATION = 0.87962566103423978
@@ -65,7 +69,8 @@ class DenseNetwork:
     ----------
     weights : list of ndarray
         Kernels and biases of the layers in turn. The first layer has the units of all members side by side: shapes
-        (n_features, n_members * units) and (n_members * units,). The other layers are stacked: shapes
+        (n_columns, n_members * units) and (n_members * units,). Kernels of ramps follow, one for each of
+        ``encoding.ramps``, shape (n_members of these, n_ramps, units). The other layers are stacked: shapes
         (n_members, inputs, units) and (n_members, units).
     activation : str
         A key of ``ACTIVATIONS``, applied after every layer but the last.
@@ -81,6 +86,10 @@ class DenseNetwork:
         Fraction of the sparse rows that are set to 0 in training.
     calibration : Calibration, default=NOT_CALIBRATED
         Applied to the outputs of the network. Training does not use it.
+    encoding : ColumnEncoding, default=None
+        Features of the members that are made of the scaled columns and of X; None for the scaled columns alone.
+    member_weights : ndarray of shape (n_members,), default=None
+        Weights of the members in their average, with the sum 1; None for equal ones.
     """
 
     weights: list
@@ -94,16 +103,41 @@ class DenseNetwork:
     sparse: bool = False
     row_dropout: float = 0.0
     calibration: Calibration = NOT_CALIBRATED
+    encoding: ColumnEncoding | None = None
+    member_weights: np.ndarray | None = None
 
     @property
     def n_features(self):
         """Number of columns of X."""
-        return len(self.weights[0])
+        return len(self.weights[0]) if self.encoding is None else len(self.shift)
+
+    @property
+    def ramps(self):
+        """The ramps of its encoding."""
+        return () if self.encoding is None else self.encoding.ramps
+
+    @property
+    def n_kinds(self):
+        """Number of kinds of members."""
+        return 1 if self.encoding is None else len(self.encoding.kinds)
+
+    @property
+    def n_first_weights(self):
+        """Number of weight arrays of the first layer."""
+        return 2 + len(self.ramps)
+
+    @property
+    def output_weights(self):
+        """Positions of the weights of the output layer: kernel and bias, then kernels of ramps."""
+        if len(self.weights) > self.n_first_weights:
+            return [len(self.weights) - 2, len(self.weights) - 1]
+        return list(range(self.n_first_weights))
 
     @property
     def widths(self):
         """Number of units of each layer of a member, including the output layer."""
-        return [bias.size // self.n_members for bias in self.weights[1::2]]
+        biases = [self.weights[1], *self.weights[self.n_first_weights + 1 :: 2]]
+        return [bias.size // self.n_members for bias in biases]
 
     @property
     def residuals(self):
@@ -118,7 +152,16 @@ class DenseNetwork:
         pass is a loop over these layers: activate the sums of the preceding layer, add its residual connection,
         multiply by the kernel.
         """
-        yield from zip(self.weights[2::2], self.weights[3::2], self.residuals, strict=True)
+        start = self.n_first_weights
+        yield from zip(self.weights[start::2], self.weights[start + 1 :: 2], self.residuals, strict=True)
+
+    def first_kernel(self):
+        """Return the first kernel, multiplied by the factors of its columns if they are encoded."""
+        kernel = self.weights[0]
+        if self.encoding is None:
+            return kernel
+        by_member = kernel.reshape(len(kernel), self.n_members, -1) * self.encoding.factor[..., None]
+        return by_member.reshape(kernel.shape)
 
     @property
     def dtype(self):
@@ -128,16 +171,18 @@ class DenseNetwork:
     @property
     def input_dtype(self):
         """Floating dtype in which X is scaled: float64 if a column is too far from 0 for the dtype of the network."""
-        if self.shift is None or not np.any(np.abs(self.shift) * self.scale > _MAX_OFFSET):
-            return self.dtype
-        return np.dtype(np.float64)
+        pairs = [] if self.shift is None else [(self.shift, self.scale), *((r.shift, r.slope) for r in self.ramps)]
+        is_far = any(np.any(np.abs(shift) * scale > _MAX_OFFSET) for shift, scale in pairs)
+        is_large = any(np.any(np.abs(shift) > _LARGE) for shift, _ in pairs)
+        return np.dtype(np.float64) if is_far or is_large else self.dtype
 
     @property
     def architecture(self):
         """Hashable key; equal for networks that differ only in the values of weights, scaling and rates."""
         has_rates = (self.dropout > 0, self.input_dropout > 0, self.row_dropout)
         kinds = (self.activation, self.output_activation, self.n_members, self.scale is not None, *has_rates)
-        return (self.n_features, *self.widths, *kinds, self.sparse, self.dtype.name, self.input_dtype.name)
+        encoding = None if self.encoding is None else self.encoding.architecture
+        return (self.n_features, *self.widths, *kinds, encoding, self.sparse, self.dtype.name, self.input_dtype.name)
 
     def calibrated(self, Y, proba, how, sample_weight=None):
         """Return the network with a calibration fitted to its probabilities, and these probabilities calibrated.
@@ -154,7 +199,7 @@ class DenseNetwork:
         """Return the probabilities of each row from the member of its fold; from all members if the fold is -1."""
         proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for j in np.unique(fold):
-            network, rows = self if j < 0 else self.member(j), np.flatnonzero(fold == j)
+            network, rows = self if j < 0 else self.take(self.members_of_fold(j)), np.flatnonzero(fold == j)
             for block, part in network._blocks(X, network._proba, rows):
                 proba[rows[block]] = part
         return proba
@@ -168,16 +213,48 @@ class DenseNetwork:
         proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
         for j in np.unique(fold):
             rows = np.flatnonzero(fold == j)
-            for block, part in self._blocks(X, lambda logits, j=j: self._proba(_around_member(logits, j)), rows):
+            for block, part in self._blocks(X, lambda logits, j=j: self._proba(self._around_fold(logits, j)), rows):
                 proba[rows[block]] = part
         return proba
 
-    def member(self, j):
-        """Return member j as a network with one member."""
-        width = self.widths[0]
-        units = slice(j * width, (j + 1) * width)
-        first = [self.weights[0][:, units], self.weights[1][units]]
-        return replace(self, weights=[*first, *(w[[j]] for w in self.weights[2:])], n_members=1)
+    def members_of_fold(self, j):
+        """Return the members that are not trained on fold j: one of each kind."""
+        return np.arange(j, self.n_members, self.n_members // self.n_kinds)
+
+    def members_of_kind(self, k):
+        """Return the members of kind k."""
+        n_members = self.n_members // self.n_kinds
+        return np.arange(k * n_members, (k + 1) * n_members)
+
+    def take(self, members):
+        """Return the network of some of the members, given in increasing order."""
+        members, width = np.asarray(members), self.widths[0]
+        units = (members[:, None] * width + np.arange(width)).ravel()
+        kernels = [
+            kernel[np.intersect1d(members, np.arange(self.n_members)[ramps.members]) - ramps.first_member]
+            for kernel, ramps in zip(self.weights[2 : self.n_first_weights], self.ramps, strict=True)
+        ]
+        weights = [self.weights[0][:, units], self.weights[1][units], *(kernel for kernel in kernels if len(kernel))]
+        member_weights = None if self.member_weights is None else self.member_weights[members]
+        return replace(
+            self,
+            weights=[*weights, *(weight[members] for weight in self.weights[self.n_first_weights :])],
+            n_members=len(members),
+            encoding=None if self.encoding is None else self.encoding.take(members),
+            member_weights=None if member_weights is None else member_weights / member_weights.sum(),
+        )
+
+    def with_kind_weights(self, kind_weights):
+        """Return the network whose kinds of members have some weights in the average; those of weight 0 are left out.
+
+        Parameters
+        ----------
+        kind_weights : ndarray of shape (n_kinds,)
+            Their sum is 1.
+        """
+        per_kind = self.n_members // self.n_kinds
+        weights = np.repeat(kind_weights / per_kind, per_kind)
+        return replace(self, member_weights=weights).take(np.flatnonzero(weights))
 
     def proba(self, X):
         """Return the probabilities of the output units, averaged over members, shape (n_samples, n_outputs)."""
@@ -197,14 +274,29 @@ class DenseNetwork:
         if self.calibration.changes:
             return proba_of_logits(self._log_proba(logits), self.output_activation)
         proba = proba_of_logits(logits, self.output_activation)
-        return proba if self.n_members == 1 else proba.mean(axis=0)
+        return proba if self.n_members == 1 else _mean(proba, self.member_weights)
 
     def _log_proba(self, logits):
         if self.n_members == 1:
             scores = log_proba_of_logits(logits, self.output_activation)
         else:
-            scores = _log_odds_of_mean(logits) if self.output_activation == "sigmoid" else _log_of_mean(logits)
+            log_mean = _log_odds_of_mean if self.output_activation == "sigmoid" else _log_of_mean
+            scores = log_mean(logits, self.member_weights)
         return self.calibration.log_proba(scores, self.output_activation) if self.calibration.changes else scores
+
+    def log_proba_of_first(self, sums):
+        """Return what `log_proba` does for the sums of the first layer, shape (n_samples, n_members * units)."""
+        *_, others = self._layers(1, False)
+        if self.n_members > 1:
+            sums = sums.reshape(len(sums), self.n_members, -1).swapaxes(0, 1)
+        return self._log_proba(self._after_first(sums, others))
+
+    def _around_fold(self, logits, j):
+        """Return the logits of all members, as `_around_member` does for each kind."""
+        if j < 0:
+            return logits
+        by_kind = np.split(logits, self.n_kinds)
+        return np.concatenate([_around_member(of_kind, j) for of_kind in by_kind])
 
     def _joined(self, X, combine):
         blocks = self._blocks(X, combine)
@@ -219,12 +311,13 @@ class DenseNetwork:
 
     def _blocks(self, X, combine, rows=None):
         """Yield blocks of some rows (default: all) as slices, and the result of `combine` for their logits."""
-        n_rows, is_sparse = X.shape[0] if rows is None else len(rows), issparse(X)
+        n_rows, is_sparse = X.shape[0] if rows is None else len(rows), issparse(X) and self.encoding is None
         widest = self.n_members * max(self.widths)
         blocks = row_blocks(n_rows, widest if is_sparse else max(widest, X.shape[1]), _ENTRY_BYTES)
         layers = self._layers(n_rows, is_sparse)
         for block in blocks:
             part = X if rows is None and len(blocks) == 1 else X[block if rows is None else rows[block]]
+            part = part if self.encoding is None else to_dense(part)
             yield block, combine(self._finite_logits(part, layers)).astype(self.dtype, copy=False)
 
     def _layers(self, n_rows, is_sparse):
@@ -239,8 +332,8 @@ class DenseNetwork:
         if is_sparse in kept:
             return kept[is_sparse]
         layers = self._cast_layers(self.dtype if is_sparse else np.float64, np.float64, is_sparse)
-        kernel, bias, others = layers
-        weights = [kernel, bias, *(weight for *pair, _ in others for weight in pair)]
+        kernel, bias, ramps, others = layers
+        weights = [kernel, bias, *ramps, *(weight for *pair, _ in others for weight in pair)]
         if sum(weight.nbytes for weight in weights if weight.dtype != self.dtype) <= _MAX_KEPT_BYTES:
             kept[is_sparse] = layers
         return layers
@@ -251,14 +344,17 @@ class DenseNetwork:
         Returns
         -------
         kernel, bias : ndarray
-            Of the first layer.
+            Of the first layer; the kernel includes the factors of its columns.
+        ramps : list of ndarray
+            Kernels of ramps.
         others : list of tuple (kernel, bias, has_residual)
             The other layers, as from `layers`. They are not stacked if there is one member.
         """
-        kernel, bias = self.weights[:2]
+        kernel, bias = self.first_kernel(), self.weights[1]
         if is_sparse and self.shift is not None:
             first = dtype = np.float64  # the shift may be much larger than the difference
             bias = bias - (self.shift * self.scale) @ kernel
+        ramps = [kernels.astype(first, copy=False) for kernels in self.weights[2 : self.n_first_weights]]
         others = [
             (k.astype(dtype, copy=False), b.astype(dtype, copy=False), residual) for k, b, residual in self.layers()
         ]
@@ -266,7 +362,7 @@ class DenseNetwork:
             others = [(kernels[0], biases[0], has_residual) for kernels, biases, has_residual in others]
         else:
             others = [(kernels, biases[:, None], has_residual) for kernels, biases, has_residual in others]
-        return kernel.astype(first, copy=False), bias.astype(dtype, copy=False), others
+        return kernel.astype(first, copy=False), bias.astype(dtype, copy=False), ramps, others
 
     def _finite_logits(self, X, layers):
         if layers[0].dtype == np.float64:
@@ -279,25 +375,35 @@ class DenseNetwork:
 
     def _logits(self, X, layers):
         """Return the logits, shape (n_samples, n_outputs), with an axis of members in front if there are several."""
-        kernel, bias, others = layers
-        X = self.scaled(X, kernel.dtype)
+        kernel, bias, ramps, others = layers
+        columns = self.scaled(X, kernel.dtype)
         if self.n_members > 1 and X.shape[0] > _MAX_STACKED_ROWS:
-            return np.stack(list(self._logits_in_turn(X, layers)))
-        sums = (X @ kernel).astype(bias.dtype, copy=False)
+            return np.stack(list(self._logits_in_turn(X, columns, layers)))
+        sums = (columns @ kernel).astype(bias.dtype, copy=False)
         sums += bias
         if self.n_members > 1:
             sums = sums.reshape(len(sums), self.n_members, -1).swapaxes(0, 1)
+        for part, kernels in zip(self.ramps, ramps, strict=True):
+            of_part = part.features(X).astype(kernels.dtype, copy=False) @ kernels
+            if self.n_members > 1:
+                sums[part.members] += of_part
+            else:
+                sums += of_part[0]
         return self._after_first(sums, others)
 
-    def _logits_in_turn(self, X, layers):
+    def _logits_in_turn(self, X, columns, layers):
         """Yield the logits of each member. One member at a time fits into the processor's cache."""
-        kernel, bias, others = layers
-        all_sums, width = X @ kernel if issparse(X) else None, self.widths[0]
+        kernel, bias, ramps, others = layers
+        all_sums, width = columns @ kernel if issparse(columns) else None, self.widths[0]
         for j in range(self.n_members):
             units = slice(j * width, (j + 1) * width)
-            sums = X @ kernel[:, units] if all_sums is None else all_sums[:, units]
+            sums = columns @ kernel[:, units] if all_sums is None else all_sums[:, units]
             sums = sums.astype(bias.dtype, copy=False)
             sums += bias[units]
+            for part, kernels in zip(self.ramps, ramps, strict=True):
+                own = j - part.first_member
+                if 0 <= own < part.n_members:
+                    sums += part.take([own], 0).features(X)[0].astype(kernels.dtype, copy=False) @ kernels[own]
             member = [(kernels[j], biases[j], has_residual) for kernels, biases, has_residual in others]
             yield self._after_first(sums, member)
 
@@ -312,13 +418,18 @@ class DenseNetwork:
         return sums
 
     def scaled(self, X, dtype):
-        """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel."""
+        """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel.
+
+        With an encoding these are its columns, without their factors.
+        """
+        if self.encoding is not None:
+            return self.encoding.columns(X, self.shift, self.scale).astype(dtype, copy=False)
         if issparse(X):
             data = X.data.astype(dtype, copy=False)
             return _with_data(X, data if self.scale is None else data * self.scale.astype(dtype)[X.indices])
         if self.scale is not None:
             X = X.astype(np.float64, copy=False)  # float32 may lack the digits for a column far from 0
-            X = X * self.scale if self.shift is None else (X - self.shift) * self.scale
+            X = X * self.scale if self.shift is None else np.nan_to_num((X - self.shift) * self.scale, copy=False)
         return X.astype(dtype, copy=False)
 
     def __getstate__(self):
@@ -328,11 +439,9 @@ class DenseNetwork:
 
 
 def _around_member(logits, j):
-    """Return the logits of all members, the others moved so that their mean is that of member j, if there is one."""
-    if j < 0:
-        return logits
-    if len(logits) == 2:  # one other member deviates from nothing
-        return np.stack([logits[j]] * 2)
+    """Return the logits of members, the others moved so that their mean is that of member j."""
+    if len(logits) <= 2:  # one other member deviates from nothing
+        return np.stack([logits[j]] * len(logits))
     others = np.arange(len(logits)) != j
     deviations = logits - logits[others].mean(axis=0)
     deviations[j] = 0
@@ -340,20 +449,27 @@ def _around_member(logits, j):
     return logits[j] + np.sqrt((len(logits) - 1) / (len(logits) - 2)) * deviations
 
 
-def _log_odds_of_mean(logits):
+def _mean(values, weights):
+    """Return the mean over the first axis, with the weights of members or equal ones."""
+    return values.mean(axis=0) if weights is None else np.tensordot(weights.astype(values.dtype), values, 1)
+
+
+def _log_odds_of_mean(logits, weights):
     """Return the log-odds of the mean over the first axis of the sigmoids of logits."""
-    yes, no = expit(logits).mean(axis=0), expit(-logits).mean(axis=0)
+    yes, no = _mean(expit(logits), weights), _mean(expit(-logits), weights)
     if min(yes.min(), no.min()) >= np.finfo(logits.dtype).tiny:
         return np.log(yes) - np.log(no)
-    return logsumexp(log_expit(logits), axis=0) - logsumexp(log_expit(-logits), axis=0)
+    weights = 1 if weights is None else weights[:, None, None]
+    return logsumexp(log_expit(logits), axis=0, b=weights) - logsumexp(log_expit(-logits), axis=0, b=weights)
 
 
-def _log_of_mean(logits):
+def _log_of_mean(logits, weights):
     """Return the logarithm of the mean over the first axis of the softmax of logits."""
-    proba = softmax(logits, axis=-1).mean(axis=0)
+    proba = _mean(softmax(logits, axis=-1), weights)
     if proba.min() >= np.finfo(logits.dtype).tiny:
         return np.log(proba)
-    return logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(logits))
+    weights = np.full(len(logits), 1 / len(logits)) if weights is None else weights
+    return logsumexp(log_softmax(logits, axis=-1), axis=0, b=weights[:, None, None])
 
 
 def _with_data(X, data):
@@ -361,18 +477,20 @@ def _with_data(X, data):
     return csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
-def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0):
+def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0, ramps=()):
     """Return kernels from truncated normal distributions of variance 2 / inputs (He et al., 2015), and zero biases.
 
     Parameters
     ----------
     widths : list of int
-        Number of features, of units of each hidden layer, and of outputs.
+        Number of columns of the input, of units of each hidden layer, and of outputs.
     random_state : numpy.random.RandomState
     dtype : numpy dtype
     n_members : int, default=1
     output_scale : float, default=1.0
         Factor of the kernel of the outputs.
+    ramps : sequence of Ramps, default=()
+        Ramps of some members, inputs beside the columns.
 
     Returns
     -------
@@ -380,26 +498,37 @@ def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0):
         Weights of a `DenseNetwork`.
     """
     generator = np.random.default_rng(random_state.randint(2**31 - 1))
-    n_features, *units = widths
-    shapes = [(n_features, n_members * units[0]), (n_members * units[0],)]
+    n_columns, *units = widths
+    n_inputs = np.full(n_members, n_columns)
+    for part in ramps:
+        n_inputs[part.members] += part.n_ramps
+    of_columns = np.empty((n_columns, n_members, units[0]), dtype)
+    _fill_with_truncated_normal(of_columns, np.sqrt(2 / n_inputs)[:, None], generator)
+    first = [of_columns.reshape(n_columns, -1), np.zeros(n_members * units[0], dtype)]
+    for part in ramps:
+        first.append(np.empty((part.n_members, part.n_ramps, units[0]), dtype))
+        _fill_with_truncated_normal(first[-1], np.sqrt(2 / n_inputs[part.members])[:, None, None], generator)
+    others = []
     for fan_in, fan_out in pairwise(units):
-        shapes += [(n_members, fan_in, fan_out), (n_members, fan_out)]
-    weights = [np.zeros(shape, dtype) for shape in shapes]
-    for kernel in weights[::2]:
-        _fill_with_truncated_normal(kernel, np.sqrt(2 / kernel.shape[-2]), generator)
-    weights[-2] *= weights[-2].dtype.type(output_scale)
-    return weights
+        others += [np.empty((n_members, fan_in, fan_out), dtype), np.zeros((n_members, fan_out), dtype)]
+        _fill_with_truncated_normal(others[-2], np.sqrt(2 / fan_in), generator)
+    for kernel in others[-2:-1] or [first[0], *first[2:]]:
+        kernel *= kernel.dtype.type(output_scale)
+    return first + others
 
 
 def _fill_with_truncated_normal(kernel, deviation, generator):
-    """Draw from a normal distribution truncated at two standard deviations; `deviation` is that of the result."""
+    """Draw from a normal distribution truncated at two standard deviations; `deviation` is that of the result.
+
+    The deviation may be an array that broadcasts against the kernel.
+    """
     flat = kernel.reshape(-1)
     generator.standard_normal(out=flat, dtype=kernel.dtype)
     (outside,) = np.nonzero(np.abs(flat) > 2)
     while outside.size:
         flat[outside] = generator.standard_normal(outside.size, dtype=kernel.dtype)
         outside = outside[np.abs(flat[outside]) > 2]
-    flat *= deviation / _TRUNCATED_DEVIATION
+    kernel *= (deviation / _TRUNCATED_DEVIATION).astype(kernel.dtype)
 
 
 def log_odds(proba):

@@ -56,8 +56,9 @@ class DenseScaler:
         for chunk in row_blocks(len(rows), X.shape[1], X.dtype.itemsize):
             part = to_dense(X[rows[chunk]])
             self._statistics.partial_fit(part, sample_weight=None if weight is None else weight[rows[chunk]])
-            self._lowest = np.minimum(self._lowest, part.min(axis=0).astype(np.float64))
-            self._highest = np.maximum(self._highest, part.max(axis=0).astype(np.float64))
+            # fmin and fmax ignore missing values.
+            self._lowest = np.fmin(self._lowest, np.fmin.reduce(part, axis=0).astype(np.float64))
+            self._highest = np.fmax(self._highest, np.fmax.reduce(part, axis=0).astype(np.float64))
 
     @property
     def shift(self):

@@ -55,9 +55,11 @@ class DefaultTrainable:
         self.cache_key = ("dense", network.architecture, is_cross_fitted)
         self._network = network
         self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack a single member
+        self._output_weights = network.output_weights
         self._is_cross_fitted = is_cross_fitted
         self._previous_columns = previous_columns
-        n_random = bool(network.dropout) * (len(network.widths) - 1) + bool(network.input_dropout)
+        n_random = bool(network.dropout) * (len(network.widths) - 1)
+        n_random += bool(network.input_dropout) * (1 + len(network.ramps))
         n_random += bool(network.sparse and network.row_dropout)
         self._seeds = seeds.dropout(n_random, first_epoch)
 
@@ -95,7 +97,8 @@ class DefaultTrainable:
         """Return the optimizer's previous state adapted to the model, None if it has to start anew."""
         if self._previous_columns is None:
             return values
-        return slots_of_outputs(values, model.optimizer, model.trainable_variables, self._previous_columns)
+        variables, outputs = model.trainable_variables, self._output_weights
+        return slots_of_outputs(values, model.optimizer, variables, self._previous_columns, outputs)
 
     def trained_network(self, model):
         """Return the network after training."""
@@ -117,7 +120,7 @@ class DefaultTrainable:
 
 
 def prepare_default(
-    params, router, X, spec, settings, architecture, scaler, rates, is_cross_fitted, seeds
+    params, router, X, spec, settings, architecture, scaler, rates, is_cross_fitted, seeds, encoded
 ) -> Trainable:
     """Return the default network with new weights.
 
@@ -135,6 +138,8 @@ def prepare_default(
     is_cross_fitted : bool
         Whether each member is evaluated on its own fold.
     seeds : Seeds
+    encoded : dict
+        Fields of the network that encode the columns of X; empty if they are only scaled.
 
     Returns
     -------
@@ -146,15 +151,18 @@ def prepare_default(
         If the loss does not support ``class_weight`` or missing labels.
     """
     _check_floatx()
-    widths = [X.shape[1], *architecture.hidden, spec.meta["n_outputs_"]]
+    encoding = encoded.get("encoding")
+    n_columns, ramps = (X.shape[1], ()) if encoding is None else (encoding.n_columns, encoding.ramps)
+    widths = [n_columns, *architecture.hidden, spec.meta["n_outputs_"]]
     n_members, dtype = architecture.n_members, keras.config.floatx()
     network = DenseNetwork(
-        initial_weights(widths, seeds.weights(), dtype, n_members, settings.output_scale),
+        initial_weights(widths, seeds.weights(), dtype, n_members, settings.output_scale, ramps),
         output_activation=spec.meta["output_activation_"],
         activation=params["activation"],
         n_members=n_members,
         sparse=settings.is_sparse and not tf.distribute.has_strategy(),  # replicas take dense batches
         row_dropout=settings.row_dropout,
+        **encoded,
     )
     if spec.prior_log_odds is not None:
         network.weights[-1][...] = spec.prior_log_odds.reshape(network.weights[-1].shape)
@@ -176,7 +184,7 @@ def resume_default(network, params, router, spec, scaler, rates, seeds, first_ep
     fitted = {
         "hidden_layer_sizes": network.widths[:-1],
         "activation": network.activation,
-        "n_members": network.n_members,
+        "n_members": network.n_members // network.n_kinds,
         "scale": None if network.scale is None else "auto",
     }
     for name, value in fitted.items():

@@ -11,8 +11,11 @@ from skml._keras._serialization import seeded_layers
 from skml._keras_models._layers import (
     Average,
     Calibrated,
+    ClippedColumns,
     Dropout,
+    EncodedDense,
     MemberSplit,
+    RampFeatures,
     RowDropout,
     Scaling,
     SparseInputDense,
@@ -29,8 +32,11 @@ class Ensemble(keras.Model):
     members. Members share no weights, and each is trained as a single network would be.
     """
 
-    # Whether each row is evaluated by a single member: the only one with non-zero sample weights in the batch.
+    # Whether each row is evaluated by the members of one fold: those with non-zero sample weights in the batch.
     cross_fitted = False
+
+    # Number of kinds of members; members of a kind follow each other, one for each fold.
+    n_kinds = 1
 
     @functools.cached_property
     def members(self):
@@ -58,9 +64,9 @@ class Ensemble(keras.Model):
         """Evaluate one batch and return the metrics so far."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.cross_fitted:
-            member = ops.argmax(weight[0])
-            weight = ops.take(weight, member, axis=1)
-            logits = self._logits_of_member(x, member)
+            fold = ops.argmax(weight[0])
+            weight = ops.take(weight, fold, axis=1)
+            logits = self._logits_of_fold(x, fold)
         else:
             weight = weight if weight is None or len(weight.shape) == 1 else weight[:, 0]
             logits = _logits_of_mean(self.members(x, training=False), self._output_activation)
@@ -87,18 +93,31 @@ class Ensemble(keras.Model):
         """Return logits or probabilities, as the loss requires."""
         return logits if getattr(self.loss, "from_logits", False) else probabilities(logits, self._output_activation)
 
-    def _logits_of_member(self, x, j):
-        """Return the logits of member j in inference, shape (batch, n_outputs)."""
-        for layer in self.layers:
-            if isinstance(layer, Scaling):
-                x = layer(x)
-        (first,) = (layer for layer in self.layers if isinstance(layer, keras.layers.Dense | SparseInputDense))
-        hidden = first.of_member(x, j) if isinstance(first, SparseInputDense) else self._first_of_member(first, x, j)
+    def _logits_of_fold(self, x, fold):
+        """Return the logits of the mean of the members of one fold in inference, shape (batch, n_outputs)."""
+        n_folds = self._average.input.shape[0] // self.n_kinds
+        members = [fold + n_folds * k for k in range(self.n_kinds)]
+        hidden = self._first_of_members(x, fold, members)
         for layer in self.layers:
             if isinstance(layer, StackedDense):
-                outputs = layer.of_member(hidden, j)
+                outputs = layer.of_members(hidden, members)
                 hidden = outputs + hidden if layer.has_residual else outputs
-        return hidden
+        return hidden[0] if len(members) == 1 else _logits_of_mean(hidden, self._output_activation)
+
+    def _first_of_members(self, x, fold, members):
+        """Return the outputs of the first layer, shape (len(members), batch, units)."""
+        ramps = [layer.of_member(x, fold) for layer in self.layers if isinstance(layer, RampFeatures)]
+        for layer in self.layers:
+            if isinstance(layer, Scaling | ClippedColumns):
+                x = layer(x)
+            if isinstance(layer, EncodedDense):
+                return layer.of_members([x, *ramps], members)
+        (first,) = (layer for layer in self.layers if isinstance(layer, keras.layers.Dense | SparseInputDense))
+        outputs = [
+            first.of_member(x, j) if isinstance(first, SparseInputDense) else self._first_of_member(first, x, j)
+            for j in members
+        ]
+        return ops.stack(outputs)
 
     def _first_of_member(self, first, x, j):
         n_members = self._average.input.shape[0]
@@ -139,14 +158,38 @@ def build(network, logits=False):
     dtype = network.dtype.name
     inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=network.input_dtype.name)
     with seeded_layers():
-        hidden = inputs if network.scale is None else Scaling(dtype, dtype=network.input_dtype.name)(inputs)
+        hidden = _scaled(network, inputs)
         if network.sparse and network.row_dropout:
             hidden = RowDropout(network.row_dropout, dtype=dtype)(hidden)
-        if network.input_dropout:
-            hidden = Dropout(network.input_dropout, dtype=dtype, name="input_dropout")(hidden)
+        hidden = _dropped_input(network, hidden)
+        if network.encoding is not None:
+            hidden = [hidden, *(_dropped_input(network, ramps) for ramps in _ramp_features(network, inputs))]
         if network.n_members == 1:
             return keras.Model(inputs, _plain_layers(network, hidden, None if logits else network.output_activation))
-        return Ensemble(inputs, Average(network.output_activation, dtype=dtype)(_member_layers(network, hidden)))
+        weights = None if network.member_weights is None else network.member_weights.tolist()
+        average = Average(network.output_activation, weights, dtype=dtype)
+        model = Ensemble(inputs, average(_member_layers(network, hidden)))
+        model.n_kinds = network.n_kinds
+        return model
+
+
+def _scaled(network, inputs):
+    """Return the columns of the input of the first layer."""
+    dtype = {"output_dtype": network.dtype.name, "dtype": network.input_dtype.name}
+    if network.encoding is not None:
+        return ClippedColumns(len(network.encoding.missing), **dtype)(inputs)
+    return inputs if network.scale is None else Scaling(**dtype)(inputs)
+
+
+def _ramp_features(network, inputs):
+    dtype = {"output_dtype": network.dtype.name, "dtype": network.input_dtype.name}
+    return [RampFeatures(*ramps.shift.shape, **dtype)(inputs) for ramps in network.ramps]
+
+
+def _dropped_input(network, inputs):
+    if not network.input_dropout:
+        return inputs
+    return Dropout(network.input_dropout, is_input=True, dtype=network.dtype.name)(inputs)
 
 
 def rebuild(network):
@@ -164,9 +207,18 @@ def rebuild(network):
 def load(network, model):
     """Load the weights and scaling of a `DenseNetwork` into a model that `build` returned for it."""
     for layer in model.layers:
-        if isinstance(layer, Scaling):
+        if isinstance(layer, Scaling | ClippedColumns):
             layer.shift.assign(np.zeros(network.n_features) if network.shift is None else network.shift)
             layer.scale.assign(network.scale)
+        if isinstance(layer, ClippedColumns):
+            for name in ("mean", "missing", "missing_mean"):
+                getattr(layer, name).assign(getattr(network.encoding, name))
+        if isinstance(layer, EncodedDense):
+            layer.factor.assign(network.encoding.factor)
+    layers = [layer for layer in model.layers if isinstance(layer, RampFeatures)]
+    for layer, ramps in zip(layers, network.ramps, strict=True):
+        for name in ("columns", "shift", "slope", "low", "high"):
+            getattr(layer, name).assign(getattr(ramps, name))
     for variable, value in zip(model.trainable_variables, network.weights, strict=True):
         variable.assign(value.reshape(variable.shape))
 
@@ -184,10 +236,11 @@ def _member_layers(network, inputs):
     """Return the logits of all members."""
     (*widths, n_outputs), dtype = network.widths, network.dtype.name
     k = network.n_members
+    split = MemberSplit(k, dtype=dtype) if network.encoding is None else lambda hidden: hidden
     if not widths:
-        return MemberSplit(k, dtype=dtype)(_dense(network, n_outputs, None, is_first=True)(inputs))
+        return split(_dense(network, n_outputs, None, is_first=True)(inputs))
     first = _dense(network, widths[0], network.activation, is_first=True)(inputs)
-    hidden = MemberSplit(k, dtype=dtype)(_dropped(network, first))
+    hidden = split(_dropped(network, first))
     for width, has_residual in zip(widths[1:], network.residuals[1:], strict=True):
         outputs = StackedDense(width, network.activation, has_residual, dtype=dtype)(hidden)
         outputs = _dropped(network, outputs)
@@ -196,8 +249,10 @@ def _member_layers(network, inputs):
 
 
 def _dense(network, units, activation, is_first):
-    """Return a dense layer. The first has the units of all members, and another class for sparse rows."""
+    """Return a dense layer. The first has the units of all members, and other classes for sparse rows and encodings."""
     k, dtype = network.n_members if is_first else 1, network.dtype.name
+    if is_first and network.encoding is not None:
+        return EncodedDense(k, units, [ramps.first_member for ramps in network.ramps], activation, dtype=dtype)
     if is_first and network.sparse:
         return SparseInputDense(k, units, activation, dtype=dtype)
     return keras.layers.Dense(k * units, activation, dtype=dtype)
@@ -211,7 +266,7 @@ def set_rates(model, dropout, input_dropout):
     """Set the rates of the dropout layers of a model."""
     for layer in model.layers:
         if isinstance(layer, Dropout):
-            layer.rate.assign(input_dropout if layer.name == "input_dropout" else dropout)
+            layer.rate.assign(input_dropout if layer.is_input else dropout)
 
 
 class Replicated(keras.Model):

@@ -1,9 +1,12 @@
 """Layers of the default network in Keras."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from skml._default_network._encoding import CLIP, FAR
 from skml._keras._sparse_ops import product, used_columns
 
 
@@ -31,7 +34,8 @@ class Scaling(keras.layers.Layer):
         """Return the scaled inputs."""
         if isinstance(inputs, tf.SparseTensor):
             return inputs.with_values(inputs.values * ops.take(self.scale, inputs.indices[:, 1]))
-        return ops.cast((inputs - self.shift) * self.scale, self.output_dtype)
+        scaled = ops.cast((inputs - self.shift) * self.scale, self.output_dtype)
+        return ops.where(ops.isnan(inputs), ops.zeros_like(scaled), scaled)  # a missing value counts as the mean
 
     def compute_output_spec(self, inputs):
         """Return the spec of the outputs: as that of the inputs, in the dtype of the outputs."""
@@ -40,6 +44,183 @@ class Scaling(keras.layers.Layer):
     def get_config(self):
         """Return the arguments of ``__init__``."""
         return {**super().get_config(), "output_dtype": self.output_dtype}
+
+
+@keras.saving.register_keras_serializable("skml")
+class ClippedColumns(keras.layers.Layer):
+    """Columns of dense X after the smooth clip, and indicators of missing values, as in `ColumnEncoding`.
+
+    Parameters
+    ----------
+    n_missing : int
+        Number of columns with an indicator.
+    output_dtype : str
+        The dtype of the outputs; the dtype of the layer is that of the computation, as in `Scaling`.
+    """
+
+    def __init__(self, n_missing, output_dtype, **kwargs):
+        super().__init__(**kwargs)
+        self.n_missing = n_missing
+        self.output_dtype = output_dtype
+
+    def build(self, input_shape):
+        """Create the variables, which are not trainable."""
+        add = functools.partial(self.add_weight, initializer="zeros", trainable=False)
+        self.shift, self.scale, self.mean = (
+            add(shape=input_shape[-1:], name=name) for name in ("shift", "scale", "mean")
+        )
+        self.missing = add(shape=(self.n_missing,), dtype="int32", name="missing")
+        self.missing_mean = add(shape=(self.n_missing,), name="missing_mean")
+
+    def call(self, inputs):
+        """Return the clipped columns, then the indicators."""
+        values = ops.clip((inputs - self.shift) * self.scale, -FAR, FAR)
+        values = values * ops.rsqrt(1 + ops.square(values / CLIP)) - self.mean
+        absent = ops.isnan(inputs)
+        values = ops.where(absent, ops.zeros_like(values), values)
+        indicators = ops.cast(ops.take(absent, self.missing, axis=1), values.dtype) - self.missing_mean
+        return ops.cast(ops.concatenate([values, indicators], axis=1), self.output_dtype)
+
+    def compute_output_spec(self, inputs):
+        """Return the spec of the outputs."""
+        return keras.KerasTensor((inputs.shape[0], inputs.shape[1] + self.n_missing), self.output_dtype)
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        return {**super().get_config(), "n_missing": self.n_missing, "output_dtype": self.output_dtype}
+
+
+@keras.saving.register_keras_serializable("skml")
+class RampFeatures(keras.layers.Layer):
+    """Ramps of dense columns for some members, as in `Ramps`: (batch, features) becomes (n_members, batch, n_ramps).
+
+    Parameters
+    ----------
+    n_members, n_ramps : int
+    output_dtype : str
+        As in `ClippedColumns`.
+    """
+
+    def __init__(self, n_members, n_ramps, output_dtype, **kwargs):
+        super().__init__(**kwargs)
+        self.n_members = n_members
+        self.n_ramps = n_ramps
+        self.output_dtype = output_dtype
+
+    def build(self, input_shape):
+        """Create the variables, which are not trainable."""
+        add = functools.partial(self.add_weight, initializer="zeros", trainable=False)
+        shape = (self.n_members, self.n_ramps)
+        self.columns = add(shape=shape, dtype="int32", name="columns")
+        self.shift, self.slope, self.low, self.high = (
+            add(shape=shape, name=name) for name in ("shift", "slope", "low", "high")
+        )
+
+    def call(self, inputs):
+        """Return the ramps of all members."""
+        return self._features(inputs, slice(None))
+
+    def of_member(self, inputs, j):
+        """Return the ramps of member j, shape (1, batch, n_ramps)."""
+        return self._features(inputs, slice(j, j + 1))
+
+    def _features(self, inputs, members):
+        shift, slope, low, high = (v.value[members, None] for v in (self.shift, self.slope, self.low, self.high))
+        values = ops.transpose(ops.take(inputs, self.columns.value[members], axis=1), (1, 0, 2))
+        ramps = ops.cast(ops.clip((values - shift) * slope, low, high), self.output_dtype)
+        return ops.where(ops.isnan(values), ops.zeros_like(ramps), ramps)
+
+    def compute_output_spec(self, inputs):
+        """Return the spec of the outputs."""
+        return keras.KerasTensor((self.n_members, inputs.shape[0], self.n_ramps), self.output_dtype)
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        own = {"n_members": self.n_members, "n_ramps": self.n_ramps, "output_dtype": self.output_dtype}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("skml")
+class EncodedDense(keras.layers.Layer):
+    """The first layer of the default network for encoded columns.
+
+    The inputs are the columns, shape (batch, n_columns), and the ramps of some members, each of shape
+    (members, batch, n_ramps). A list of one is the columns alone.
+
+    Parameters
+    ----------
+    n_members, units : int
+    first_members : list of int
+        The first member with each of the ramps; the others follow it.
+    activation : str, default=None
+    """
+
+    def __init__(self, n_members, units, first_members=(), activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.n_members = n_members
+        self.units = units
+        self.first_members = list(first_members)
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        """Create kernels, the bias, and the factors of the columns, which are not trained."""
+        (_, n_columns), *ramps = input_shape
+        width = self.n_members * self.units
+        self.kernel = self.add_weight(shape=(n_columns, width), initializer="zeros", name="kernel")
+        self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
+        self.ramp_kernels = [
+            self.add_weight(shape=(n_members, n_ramps, self.units), initializer="zeros", name=f"ramps_{k}")
+            for k, (n_members, _, n_ramps) in enumerate(ramps)
+        ]
+        self.factor = self.add_weight(
+            shape=(n_columns, self.n_members), initializer="ones", trainable=False, name="factor"
+        )
+
+    def call(self, inputs):
+        """Return the outputs, shape (n_members, batch, units); without the axis of members if there is one."""
+        columns, *ramps = inputs
+        sums = ops.matmul(columns, ops.reshape(self._weighed_kernel(), (-1, self.n_members * self.units))) + self.bias
+        sums = ops.transpose(ops.reshape(sums, (-1, self.n_members, self.units)), (1, 0, 2))
+        parts, done = [], 0
+        for first, features, kernel in zip(self.first_members, ramps, self.ramp_kernels, strict=True):
+            stop = first + kernel.shape[0]
+            parts += [sums[done:first], sums[first:stop] + ops.matmul(features, kernel)]
+            done = stop
+        sums = ops.concatenate([*parts, sums[done:]], axis=0) if parts else sums
+        return self.activation(sums[0] if self.n_members == 1 else sums)
+
+    def compute_output_spec(self, inputs):
+        """Return the spec of the outputs."""
+        shape = (inputs[0].shape[0], self.units)
+        return keras.KerasTensor(shape if self.n_members == 1 else (self.n_members, *shape), inputs[0].dtype)
+
+    def of_members(self, inputs, members):
+        """Return the outputs of some members, shape (len(members), batch, units).
+
+        Parameters
+        ----------
+        inputs : list of tensors
+            As in `call`, the ramps of one member each, shape (1, batch, n_ramps).
+        members : list of scalar tensors
+            One of each kind. Its kind has the ramps with the number of the kind's position among those that have any.
+        """
+        columns, *ramps = inputs
+        kernel, bias = self._weighed_kernel(), ops.reshape(self.bias, (self.n_members, self.units))
+        sums = [ops.matmul(columns, ops.take(kernel, j, axis=1)) + bias[j] for j in members]
+        per_kind = self.n_members // len(members)
+        for first, features, kernel in zip(self.first_members, ramps, self.ramp_kernels, strict=True):
+            kind = first // per_kind
+            sums[kind] = sums[kind] + ops.matmul(features[0], ops.take(kernel, members[kind] - first, axis=0))
+        return self.activation(ops.stack(sums))
+
+    def _weighed_kernel(self):
+        kernel = ops.reshape(self.kernel, (-1, self.n_members, self.units))
+        return kernel * ops.expand_dims(self.factor, -1)
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        own = {"n_members": self.n_members, "units": self.units, "first_members": self.first_members}
+        return {**super().get_config(), **own, "activation": keras.activations.serialize(self.activation)}
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -53,11 +234,14 @@ class Dropout(keras.layers.Layer):
     ----------
     rate : float
         The initial rate.
+    is_input : bool, default=False
+        Whether it drops inputs of the network, whose rate is another one.
     """
 
-    def __init__(self, rate, **kwargs):
+    def __init__(self, rate, is_input=False, **kwargs):
         super().__init__(**kwargs)
         self.initial_rate = rate
+        self.is_input = is_input
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
@@ -88,7 +272,7 @@ class Dropout(keras.layers.Layer):
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
-        return {**super().get_config(), "rate": self.initial_rate}
+        return {**super().get_config(), "rate": self.initial_rate, "is_input": self.is_input}
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -222,9 +406,10 @@ class StackedDense(keras.layers.Layer):
         """Return (n_members, batch, units)."""
         return (*input_shape[:-1], self.units)
 
-    def of_member(self, inputs, j):
-        """Return the outputs of member j, shape (batch, units)."""
-        return self.activation(ops.matmul(inputs, self.kernel[j]) + self.bias[j])
+    def of_members(self, inputs, members):
+        """Return the outputs of some members, shape (len(members), batch, units)."""
+        kernel, bias = (ops.stack([ops.take(v, j, axis=0) for j in members]) for v in (self.kernel, self.bias))
+        return self.activation(ops.matmul(inputs, kernel) + ops.expand_dims(bias, 1))
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
@@ -239,15 +424,26 @@ class StackedDense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skml")
 class Average(keras.layers.Layer):
-    """The mean of the members' probabilities."""
+    """The mean of the members' probabilities.
 
-    def __init__(self, output_activation, **kwargs):
+    Parameters
+    ----------
+    output_activation : {"sigmoid", "softmax"}
+    member_weights : list of float, default=None
+        With the sum 1; None for equal ones.
+    """
+
+    def __init__(self, output_activation, member_weights=None, **kwargs):
         super().__init__(**kwargs)
         self.output_activation = output_activation
+        self.member_weights = member_weights
 
     def call(self, logits):
         """Return the mean probabilities, shape (batch, n_outputs), of logits of shape (n_members, batch, n_outputs)."""
-        return ops.mean(probabilities(logits, self.output_activation), axis=0)
+        proba = probabilities(logits, self.output_activation)
+        if self.member_weights is None:
+            return ops.mean(proba, axis=0)
+        return ops.tensordot(ops.convert_to_tensor(self.member_weights, dtype=proba.dtype), proba, 1)
 
     def compute_output_shape(self, input_shape):
         """Return (batch, n_outputs)."""
@@ -255,7 +451,8 @@ class Average(keras.layers.Layer):
 
     def get_config(self):
         """Return the arguments of ``__init__``."""
-        return {**super().get_config(), "output_activation": self.output_activation}
+        own = {"output_activation": self.output_activation, "member_weights": self.member_weights}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("skml")

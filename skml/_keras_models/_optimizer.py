@@ -85,7 +85,7 @@ def _rebuild_as(kind, optimizer):
         return kind.from_config(optimizer.get_config())
 
 
-def slots_of_outputs(values, optimizer, variables, columns):
+def slots_of_outputs(values, optimizer, variables, columns, outputs):
     """Return the state of an optimizer for a network with other outputs; None if it cannot be continued.
 
     A small copy of the optimizer, with 3 outputs and 2 elements along all other axes, shows which variables of the
@@ -98,9 +98,11 @@ def slots_of_outputs(values, optimizer, variables, columns):
     optimizer : keras.Optimizer
         An optimizer that was built on `variables`.
     variables : list of keras.Variable
-        Variables of the network with other outputs. The last two are the kernel and bias of the outputs.
+        Variables of the network with other outputs.
     columns : ndarray of int, shape (n_outputs,)
         The previous column of each output; -1 for a new output.
+    outputs : list of int
+        Positions of the variables of the output layer.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def slots_of_outputs(values, optimizer, variables, columns):
     if optimizer.use_ema:  # it averages weights; for new outputs the average would start at 0
         return None
     small_optimizer = _rebuild_as(type(optimizer), optimizer)
-    small_variables = [*map(_small, variables[:-2]), *(_small(variable, n_outputs=3) for variable in variables[-2:])]
+    small_variables = [_small(variable, 3 if i in outputs else 2) for i, variable in enumerate(variables)]
     small_optimizer.build(small_variables)
     state = []
     for value, variable, small in zip(values, optimizer.variables, small_optimizer.variables, strict=True):

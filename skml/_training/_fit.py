@@ -8,7 +8,14 @@ import numpy as np
 from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_rule_name
 from skml._decisions._search import positive_entries
 from skml._decisions._tuning import TunedThresholds, threshold_of_new_label
-from skml._default_network._auto import Architecture, adaptive_rates, auto_architecture, auto_settings
+from skml._default_network._auto import (
+    Architecture,
+    adaptive_rates,
+    auto_architecture,
+    auto_kinds,
+    auto_settings,
+)
+from skml._default_network._kind_weights import kind_weights
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 from skml._targets._encoder import encoder_for_fit
@@ -67,13 +74,13 @@ def fit_model(
     decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
-    architecture = _architecture(params, dataset, settings, previous)
+    architecture = _architecture(params, dataset, settings, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0
     split = split_dataset(
         dataset,
         validation,
         params,
-        architecture.n_members,
+        architecture,
         seeds.folds(first_epoch),
         resumes=is_partial_fit or params["warm_start"],
         is_partial_fit=is_partial_fit,
@@ -96,14 +103,14 @@ def fit_model(
     return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
 
 
-def _architecture(params, dataset, settings, previous):
+def _architecture(params, dataset, settings, previous, is_partial_fit):
     """Return the architecture of the default network; a custom network has one member."""
     if previous is not None:
         return Architecture(None, getattr(previous.network, "n_members", 1))
     if settings is None:
         return Architecture(None, 1)
-    n_outputs = dataset.Y.shape[1]
-    return auto_architecture(params, settings, dataset.n_features, n_outputs, dataset.effective_rows())
+    n_outputs, kinds = dataset.Y.shape[1], auto_kinds(params, dataset.X, settings, is_partial_fit)
+    return auto_architecture(params, settings, dataset.n_features, n_outputs, dataset.effective_rows(), kinds)
 
 
 def _check_held_out(params, split, previous):
@@ -129,8 +136,11 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     model = FittedModel(encoder, result.network, TunedThresholds(), result, keeps_optimizer_state=False)
     if not split.has_held_out:
         return model if previous is None else _with_previous_decisions(model, params["threshold"], previous)
-    dataset, proba, fold = split.held_out_predictions(result.network, random_state)
-    network = result.network
+    dataset, fold = split.held_out_rows(random_state)
+    network = _with_kind_weights(result.network, dataset, fold)
+    if network is not result.network:
+        model = dataclasses.replace(model, training=result.with_other_members(network))
+    proba = network.proba(dataset.X) if fold is None else network.out_of_fold_proba(dataset.X, fold)
     if params["model"] is None:
         network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.sample_weight)
     proba = open_interval(proba)
@@ -144,6 +154,17 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
     oof_proba = encoder.class_columns(proba) if covers_all else None
     return dataclasses.replace(model, network=network, thresholds=thresholds, oof_proba=oof_proba)
+
+
+def _with_kind_weights(network, dataset, fold):
+    """Return the network with the weights of its kinds that fit held-out rows best."""
+    if getattr(network, "n_kinds", 1) == 1:
+        return network
+    of_kinds = [network.take(network.members_of_kind(k)) for k in range(network.n_kinds)]
+    probas = [
+        kind.proba(dataset.X) if fold is None else kind.out_of_fold_proba(dataset.X, fold) for kind in of_kinds
+    ]
+    return network.with_kind_weights(kind_weights(dataset.Y, probas, dataset.sample_weight))
 
 
 def _with_previous_decisions(model, threshold, previous):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skml._default_network._encoding import encode_columns
 from skml._default_network._scaling import new_scaler, updated_scaler
 from skml._keras._cache_keys import are_keras, cache_key_of
 from skml._keras._compiled_trainer import CompiledTrainer
@@ -56,17 +57,37 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
     elif previous is not None and params["model"] is not None:
         trainable = resume_custom(previous.network, params, router, spec)
     else:
-        scaler = previous.training.scaler if previous else new_scaler(params, dataset.X)
+        is_encoded = bool(architecture.kinds)
+        scaler = previous.training.scaler if previous else None if is_encoded else new_scaler(params, dataset.X)
         scaler = updated_scaler(scaler, dataset, split.rows)
         if previous is None:
+            encoded = _encoded_columns(dataset, split, architecture) if is_encoded else {}
             trainable = prepare_default(
-                params, router, dataset.X, spec, settings, architecture, scaler, rates, split.is_cross_fitted, seeds
+                params,
+                router,
+                dataset.X,
+                spec,
+                settings,
+                architecture,
+                scaler,
+                rates,
+                split.is_cross_fitted,
+                seeds,
+                encoded,
             )
         else:
             trainable = resume_default(
                 previous.network, params, router, spec, scaler, rates, seeds, previous.training.n_iter
             )
     return trainable, router.callbacks()
+
+
+def _encoded_columns(dataset, split, architecture):
+    """Return the fields of a `DenseNetwork` that encode the columns of X."""
+    shift, scale, encoding = encode_columns(
+        dataset.X, dataset.Y, split.rows, split.fold, dataset.loss_weight, architecture.kinds, architecture.n_folds
+    )
+    return {"shift": shift, "scale": scale, "encoding": encoding}
 
 
 def _prior_log_odds(encoder, dataset, split, settings, n_members, previous, columns, is_partial_fit):

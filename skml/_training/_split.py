@@ -22,7 +22,7 @@ class Split:
     rows : ndarray of int32
         Training rows.
     fold : ndarray of int, shape (n_samples,), or None
-        The ensemble member that does not train on a row.
+        The ensemble member of each kind that does not train on a row.
     held_out : ValidationData or None
         Rows that no network trains on: a holdout, or data that the user passed.
     validation : ValidationData or None
@@ -43,33 +43,30 @@ class Split:
         """Whether there are rows that a network, or a member of it, is not trained on."""
         return self.fold is not None or self.held_out is not None
 
-    def held_out_predictions(self, network, random_state):
-        """Return rows that a network, or a member of it, is not trained on, and its probabilities for them.
+    def held_out_rows(self, random_state):
+        """Return rows that a network, or members of it, are not trained on.
 
         Parameters
         ----------
-        network : Network
         random_state : numpy.random.RandomState
             Samples the rows if the probabilities of all rows would be too many to keep.
 
         Returns
         -------
         dataset : Dataset
-        proba : ndarray of shape (n_rows, n_outputs)
         fold : ndarray of int, shape (n_rows,), or None
-            The member that does not train on a row, and whose probabilities these are; None if no member does.
+            The member of each kind that does not train on a row; None if no member does.
         """
         if self.fold is None:
             dataset = self.held_out.dataset.take(self.held_out.groups[0])
-            return dataset, network.proba(dataset.X), None
+            return dataset, None
         rows, n_outputs = slice(None), self.dataset.Y.shape[1]
         if self.dataset.n_samples * n_outputs > _MAX_KEPT_ENTRIES:
             rows = np.sort(random_state.permutation(self.rows)[: max(1, _MAX_KEPT_ENTRIES // n_outputs)])
-        dataset = self.dataset.take(rows)
-        return dataset, network.out_of_fold_proba(dataset.X, self.fold[rows]), self.fold[rows]
+        return self.dataset.take(rows), self.fold[rows]
 
 
-def split_dataset(dataset, validation, params, n_members, random_state, *, resumes=False, is_partial_fit=False):
+def split_dataset(dataset, validation, params, architecture, random_state, *, resumes=False, is_partial_fit=False):
     """Split a dataset into training rows and validation data.
 
     Rows of weight 0 are in neither.
@@ -81,8 +78,8 @@ def split_dataset(dataset, validation, params, n_members, random_state, *, resum
         Data that the user passed for early stopping, in place of folds or a holdout.
     params : dict
         Parameters of the estimator.
-    n_members : int
-        Each member gets a fold, unless there is one member only, or training resumes.
+    architecture : Architecture
+        Each member of a kind gets a fold, unless there is one only, or training resumes.
     random_state : numpy.random.RandomState
     resumes, is_partial_fit : bool, default=False
         Training that resumes has no folds; ``partial_fit`` has no holdout either.
@@ -94,7 +91,8 @@ def split_dataset(dataset, validation, params, n_members, random_state, *, resum
     rows, loss_weight = np.arange(dataset.n_samples, dtype=np.int32), dataset.loss_weight
     rows = rows if loss_weight is None else rows[loss_weight > 0]
     stops_early = params["early_stopping"]
-    fold = folds(rows, dataset.Y, 1 if resumes else n_members, random_state)
+    n_members, n_folds = architecture.n_members, architecture.n_folds
+    fold = folds(rows, dataset.Y, 1 if resumes else n_folds, random_state)
     if fold is None:
         if validation is None and stops_early and not is_partial_fit:
             rows, held_out = holdout(rows, dataset.Y, params["validation_fraction"], random_state)
@@ -103,9 +101,10 @@ def split_dataset(dataset, validation, params, n_members, random_state, *, resum
     if validation is not None:
         weights = _weights_of_members(validation.dataset, n_members)
         validation = ValidationData(validation.dataset.with_loss_weight(weights), validation.groups)
-    watched = validation or _folds_as_validation(dataset, rows, fold, n_members)
+    fold_of_member = np.arange(n_members) % n_folds
+    watched = validation or _folds_as_validation(dataset, rows, fold, fold_of_member)
     return Split(
-        dataset.with_loss_weight(training_weights(loss_weight, fold, n_members)),
+        dataset.with_loss_weight(training_weights(loss_weight, fold, fold_of_member)),
         rows,
         fold,
         held_out=validation,
@@ -114,10 +113,10 @@ def split_dataset(dataset, validation, params, n_members, random_state, *, resum
     )
 
 
-def _folds_as_validation(dataset, rows, fold, n_members):
-    groups = [rows[fold[rows] == j] for j in range(n_members)]
+def _folds_as_validation(dataset, rows, fold, fold_of_member):
+    groups = [rows[fold[rows] == j] for j in np.unique(fold_of_member)]
     groups = [group for group in groups if len(group)]  # stratification may leave a fold empty
-    return ValidationData(dataset.with_loss_weight(fold_weights(dataset.loss_weight, fold, n_members)), groups)
+    return ValidationData(dataset.with_loss_weight(fold_weights(dataset.loss_weight, fold, fold_of_member)), groups)
 
 
 def _weights_of_members(dataset, n_members):
@@ -126,16 +125,16 @@ def _weights_of_members(dataset, n_members):
     return np.ones((dataset.n_samples, n_members)) * (1.0 if weight is None else weight[:, None])
 
 
-def training_weights(weight, fold, n_members):
+def training_weights(weight, fold, fold_of_member):
     """Return the weight of each row for each member, shape (n_samples, n_members); 0 in the member's own fold.
 
     The other weights are scaled up so that the mean over members is the mean over rows.
     """
-    others = fold[:, None] != np.arange(n_members)
-    return others * (n_members / (n_members - 1)) * (1.0 if weight is None else weight[:, None])
+    others, n_folds = fold[:, None] != fold_of_member, fold_of_member.max() + 1
+    return others * (n_folds / (n_folds - 1)) * (1.0 if weight is None else weight[:, None])
 
 
-def fold_weights(weight, fold, n_members):
-    """Return weights by which each row is evaluated by the member of its fold, shape (n_samples, n_members)."""
-    own = fold[:, None] == np.arange(n_members)
+def fold_weights(weight, fold, fold_of_member):
+    """Return weights by which each row is evaluated by the members of its fold, shape (n_samples, n_members)."""
+    own = fold[:, None] == fold_of_member
     return own * (1.0 if weight is None else weight[:, None])

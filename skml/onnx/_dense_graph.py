@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from skml._default_network._encoding import CLIP, FAR
 from skml._default_network._network import SELU_ALPHA, SELU_SCALE
 
 
 def add_dense_network(graph, X, network):
-    """Add the forward pass of a `DenseNetwork`: products in its dtype, scaling and probabilities in float64.
+    """Add the forward pass of a `DenseNetwork`: products in its dtype, input features and probabilities in float64.
 
     Parameters
     ----------
@@ -21,7 +22,7 @@ def add_dense_network(graph, X, network):
         Name of the probabilities, float64, shape (n_samples, n_outputs).
     """
     dtype = np.promote_types(network.dtype, np.float32)
-    logits = _add_layers(graph, _add_scaling(graph, X, network, dtype), network, dtype)
+    logits = _add_layers(graph, X, network, dtype)
     logits = graph.add("Cast", logits, to=np.float64)
     proba = _add_mean_of_members(graph, _add_output_activation(graph, logits, network), network)
     calibration = network.calibration
@@ -38,6 +39,36 @@ def add_dense_network(graph, X, network):
     return graph.add("Sigmoid", graph.add("Add", graph.add("Mul", logits, slope), offset))
 
 
+def _add_columns(graph, X, network, dtype):
+    """Add the inputs of the first layer that all members share."""
+    if network.encoding is None:
+        return _add_scaling(graph, X, network, dtype)
+    encoding = network.encoding
+    X = graph.add("Cast", X, to=np.float64)
+    values = graph.add("Mul", graph.add("Sub", X, network.shift), network.scale)
+    values = graph.add("Min", graph.add("Max", values, np.array(-FAR)), np.array(FAR))
+    square = graph.add("Mul", values, values)
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", square, np.array(CLIP**-2)), np.array(1.0)))
+    values = graph.add("Sub", graph.add("Div", values, root), encoding.mean)
+    absent = graph.add("IsNaN", X)
+    values = graph.add("Where", absent, np.array(0.0), values)
+    if len(encoding.missing):
+        indicators = graph.add("Cast", graph.add("Gather", absent, encoding.missing, axis=1), to=np.float64)
+        indicators = graph.add("Sub", indicators, encoding.missing_mean)
+        values = graph.add("Concat", values, indicators, axis=1)
+    return graph.add("Cast", values, to=dtype)
+
+
+def _add_ramps(graph, X, ramps, dtype):
+    """Add the ramps of some members, shape (members, n_samples, n_ramps)."""
+    values = graph.add("Gather", graph.add("Cast", X, to=np.float64), ramps.columns.astype(np.int64), axis=1)
+    values = graph.add("Transpose", values, perm=[1, 0, 2])
+    shift, slope, low, high = (array[:, None] for array in (ramps.shift, ramps.slope, ramps.low, ramps.high))
+    clipped = graph.add("Mul", graph.add("Sub", values, shift), slope)
+    clipped = graph.add("Min", graph.add("Max", clipped, low), high)
+    return graph.add("Cast", graph.add("Where", graph.add("IsNaN", values), np.array(0.0), clipped), to=dtype)
+
+
 def _add_scaling(graph, X, network, dtype):
     if network.shift is None:
         X = graph.add("Cast", X, to=dtype)
@@ -48,11 +79,19 @@ def _add_scaling(graph, X, network, dtype):
 
 def _add_layers(graph, X, network, dtype):
     """Add the layers and return the logits; with several members, their first axis is the member."""
-    kernel, bias = (weight.astype(dtype) for weight in network.weights[:2])
-    logits = graph.add("Add", graph.add("MatMul", X, kernel), bias)
+    kernel, bias = network.first_kernel().astype(dtype), network.weights[1].astype(dtype)
+    logits = graph.add("Add", graph.add("MatMul", _add_columns(graph, X, network, dtype), kernel), bias)
     if network.n_members > 1:
         logits = graph.add("Reshape", logits, np.array([-1, network.n_members, network.widths[0]]))
         logits = graph.add("Transpose", logits, perm=[1, 0, 2])
+    for ramps, kernel in zip(network.ramps, network.weights[2 : network.n_first_weights], strict=True):
+        sums = graph.add("MatMul", _add_ramps(graph, X, ramps, dtype), kernel.astype(dtype))
+        if network.n_members == 1:
+            sums = graph.add("Squeeze", sums, np.array([0]))
+        else:
+            after = network.n_members - ramps.members.stop
+            sums = graph.add("Pad", sums, np.array([ramps.first_member, 0, 0, after, 0, 0]))
+        logits = graph.add("Add", logits, sums)
     hidden = None
     for kernel, bias, has_residual in network.layers():
         outputs = ACTIVATIONS[network.activation](graph, logits, dtype)
@@ -74,6 +113,9 @@ def _add_output_activation(graph, logits, network):
 def _add_mean_of_members(graph, proba, network):
     if network.n_members == 1:
         return proba
+    if network.member_weights is not None:
+        proba = graph.add("Mul", proba, network.member_weights[:, None, None])
+        return graph.add("ReduceSum", proba, np.array([0]), keepdims=0)
     total = graph.add("ReduceSum", proba, np.array([0]), keepdims=0)
     return graph.add("Div", total, np.array(network.n_members, np.float64))
 

@@ -110,7 +110,7 @@ def test_each_row_is_predicted_by_the_member_of_its_fold(container):
     network, X = network_of(), container(rows_of(1800))
     fold = np.random.RandomState(2).randint(-1, 3, 1800)
     proba = network.out_of_fold_proba(X, fold)
-    for j, member in [(-1, network), *((j, network.member(j)) for j in range(3))]:
+    for j, member in [(-1, network), *((j, network.take([j])) for j in range(3))]:
         np.testing.assert_allclose(proba[fold == j], by_hundreds(member.proba, X[fold == j]), atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_each_row_is_predicted_by_the_member_of_its_fold(container):
 def test_the_average_that_no_member_learned_is_that_of_its_member_and_how_the_others_differ(container):
     network, X = network_of(n_members=4), container(rows_of(900))
     fold = np.random.RandomState(2).randint(-1, 4, 900)
-    logits = np.array([by_hundreds(network.member(j).log_proba, X) for j in range(4)])
+    logits = np.array([by_hundreds(network.take([j]).log_proba, X) for j in range(4)])
     expected = by_hundreds(network.proba, X)
     for i in np.flatnonzero(fold >= 0):
         others = np.delete(logits[:, i], fold[i], axis=0)

@@ -51,9 +51,9 @@ def test_forward_pass_is_that_of_keras(n_members, widths, output_activation, is_
     link = expit if output_activation == "sigmoid" else np.exp
     np.testing.assert_allclose(link(network.log_proba(X)), network.proba(X), atol=1e-6)
     if n_members > 1:
-        members = [network.member(j).proba(X) for j in range(3)]
+        members = [network.take([j]).proba(X) for j in range(3)]
         np.testing.assert_allclose(np.mean(members, axis=0), network.proba(X), atol=1e-6)
-        alone = probabilities(model._logits_of_member(batch, tf.constant(2)), output_activation)
+        alone = probabilities(model._logits_of_fold(batch, tf.constant(2)), output_activation)
         np.testing.assert_allclose(alone, members[2], atol=1e-6)
 
 
@@ -71,7 +71,7 @@ def test_a_member_is_not_trained_on_its_fold(X, Y):
         KerasMultiLabelClassifier(**SMALL, early_stopping=False).fit(X, y).trained_network() for y in (Y, changed)
     )
     for j in range(4):
-        same = [np.array_equal(a, b) for a, b in zip(one.member(j).weights, other.member(j).weights, strict=True)]
+        same = [np.array_equal(a, b) for a, b in zip(one.take([j]).weights, other.member(j).weights, strict=True)]
         assert all(same) if j == 0 else not any(same)
 
 
@@ -79,7 +79,7 @@ def test_a_member_is_not_trained_on_its_fold(X, Y):
 def test_out_of_fold_probabilities_come_from_the_member_not_trained_on_the_row(X, Y):
     clf = KerasMultiLabelClassifier(**SMALL).fit(X, Y)
     for j in range(4):
-        np.testing.assert_array_equal(clf.oof_proba_[j::4], clf.trained_network().member(j).proba(X[j::4]))
+        np.testing.assert_array_equal(clf.oof_proba_[j::4], clf.trained_network().take([j]).proba(X[j::4]))
 
 
 def test_early_stopping_uses_the_out_of_fold_loss_and_keeps_the_last_good_epoch(X, Y):
@@ -106,7 +106,7 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
     # partial_fit also updates the scaling, so that the single member has to get the new one.
     for j in range(4):
         alone = DenseNetwork(
-            start.member(j).weights,
+            start.take([j]).weights,
             "relu",
             "sigmoid",
             shift=clf.trained_network().shift,
@@ -115,7 +115,7 @@ def test_a_member_is_trained_as_it_would_be_alone(X, Y):
         model = rebuild(alone)
         model.compile(keras.optimizers.SGD(), "binary_crossentropy")
         model.fit(X, Y, batch_size=128, verbose=0)
-        trained = clf.trained_network().member(j).weights
+        trained = clf.trained_network().take([j]).weights
         for variable, weight in zip(model.trainable_variables, trained, strict=True):
             np.testing.assert_allclose(variable.numpy(), weight.reshape(variable.shape), atol=1e-6)
 

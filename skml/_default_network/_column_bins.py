@@ -1,0 +1,153 @@
+"""Dense columns cut into bins at quantiles, and sums of the labels in each bin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from skml._targets._matrix import missing_entries, to_dense
+
+# Bins of a column begin at this number of quantiles and at the smallest value. Thresholds are found between bins.
+N_QUANTILES = 64
+N_BINS = N_QUANTILES + 1
+
+# The bin of missing values comes after the others.
+MISSING = N_BINS
+
+# Values are clipped to this size, so that differences are finite.
+LARGEST = 1e150
+
+# Of many labels, those with the largest variance are summed.
+_MAX_LABELS = 64
+
+# Columns that are summed at a time have at most this number of sums.
+_MAX_SUMS = 2**22
+
+
+@dataclass(frozen=True)
+class ColumnBins:
+    """Bins of columns.
+
+    Parameters
+    ----------
+    edges : list of ndarray
+        For each column the smallest value of each of its bins, increasing; the last one is the largest value.
+    quartiles : ndarray of shape (3, n_features)
+    eighths : list of ndarray
+        For each column the increasing edges of up to 8 bins with about as many rows each, a subset of `edges`.
+    codes : ndarray of uint8, shape (n_rows, n_features)
+        The bin of each value; ``MISSING`` for NaN.
+    """
+
+    edges: list
+    quartiles: np.ndarray
+    eighths: list
+    codes: np.ndarray
+
+    @property
+    def has_missing(self):
+        """For each column, whether it has a missing value."""
+        return (self.codes == MISSING).any(axis=0)
+
+
+def bin_columns(X, weight):
+    """Return the `ColumnBins` of rows with weights."""
+    n_rows, n_features = X.shape
+    codes = np.empty((n_rows, n_features), np.uint8)
+    edges, eighths, quartiles = [], [], np.zeros((3, n_features))
+    for j in range(n_features):
+        x = np.clip(X[:, j].astype(np.float64), -LARGEST, LARGEST)
+        quantiles = _quantiles(x, weight)
+        edges.append(np.unique(quantiles))
+        eighths.append(np.unique(quantiles[:: N_QUANTILES // 8]))
+        quartiles[:, j] = quantiles[[N_QUANTILES // 4, N_QUANTILES // 2, 3 * N_QUANTILES // 4]]
+        codes[:, j] = np.where(np.isnan(x), MISSING, np.searchsorted(edges[j][1:], x, side="right"))
+    return ColumnBins(edges, quartiles, eighths, codes)
+
+
+def _quantiles(x, weight):
+    """Return the quantiles at ``N_QUANTILES`` equal steps: values of x that a repeated row moves as its weight does."""
+    order = np.argsort(x, kind="stable")
+    order = order[: len(x) - np.isnan(x).sum()]
+    if not len(order):
+        return np.zeros(N_QUANTILES + 1)
+    total = np.cumsum(weight[order])
+    # A rounding error must not move a quantile to the next value.
+    steps = np.linspace(0, 1, N_QUANTILES + 1) * total[-1] * (1 - 1e-9)
+    return x[order][np.searchsorted(total, steps)]
+
+
+@dataclass(frozen=True)
+class BinSums:
+    """Sums over the rows in each bin.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_features, N_BINS + 1)
+    target : ndarray of shape (n_features, N_BINS + 1, n_targets)
+        Sums of the standardised labels.
+    square : ndarray of shape (n_targets,)
+        Sums of the squares of the standardised labels over all rows.
+    """
+
+    weight: np.ndarray
+    target: np.ndarray
+    square: np.ndarray
+
+    def __add__(self, other):
+        return BinSums(self.weight + other.weight, self.target + other.target, self.square + other.square)
+
+
+def sums_of_groups(codes, targets, weight, group, n_groups):
+    """Return the `BinSums` of each group of rows, for some columns of codes."""
+    n_rows, n_features = codes.shape
+    n_bins = N_BINS + 1
+    columns = codes + n_bins * np.arange(n_features) + (n_bins * n_features) * group[:, None]
+    starts = np.arange(0, n_rows * n_features + 1, n_features)
+    shape = (n_rows, n_groups * n_features * n_bins)
+    in_bin = sparse.csr_array((np.repeat(weight, n_features), columns.ravel(), starts), shape=shape)
+    target = (in_bin.T @ targets).reshape(n_groups, n_features, n_bins, -1)
+    weights = np.bincount(columns.ravel(), in_bin.data, shape[1]).reshape(n_groups, n_features, n_bins)
+    squares = [(weight * (group == g)) @ targets**2 for g in range(n_groups)]
+    return [BinSums(*parts) for parts in zip(weights, target, squares, strict=True)]
+
+
+def column_blocks(n_features, n_targets, n_groups):
+    """Return slices of columns whose sums are computed at a time."""
+    size = max(1, _MAX_SUMS // (n_groups * (N_BINS + 1) * n_targets))
+    return [slice(start, start + size) for start in range(0, n_features, size)]
+
+
+def standardised_labels(Y, rows, weight):
+    """Return labels of some rows with mean 0 and variance 1; missing ones are 0. Of many, the most balanced ones."""
+    Y = Y[rows]
+    total = weight.sum()
+    missing = to_dense(missing_entries(Y)) if Y.dtype.kind == "f" else None
+    Y = _most_balanced(Y, weight / total) if missing is None else Y
+    Y = to_dense(Y).astype(np.float64)
+    if missing is not None:
+        Y[missing] = np.nan
+        observed = np.where(missing, 0, weight[:, None])
+        total = np.maximum(observed.sum(axis=0), np.finfo(np.float64).tiny)
+        mean = (observed * np.nan_to_num(Y)).sum(axis=0) / total
+    else:
+        mean = weight @ Y / total
+    deviation = np.sqrt(np.maximum(mean * (1 - mean), 0)) + 1e-3
+    labels = np.nan_to_num((Y - mean) / deviation, nan=0.0)
+    return labels[:, np.argsort(-deviation, kind="stable")[:_MAX_LABELS]]
+
+
+def _most_balanced(Y, share):
+    if Y.shape[1] <= _MAX_LABELS:
+        return Y
+    mean = share @ Y
+    return Y[:, np.sort(np.argsort(np.abs(mean - 0.5), kind="stable")[:_MAX_LABELS])]
+
+
+def halves(codes):
+    """Return for each row one of two halves; equal rows are in the same one, whatever the units of the columns."""
+    factors = np.random.RandomState(0).randint(2**62, size=codes.shape[1]).astype(np.uint64) * np.uint64(2) + np.uint64(1)
+    mixed = codes.astype(np.uint64) @ factors
+    mixed ^= mixed >> np.uint64(31)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    return ((mixed >> np.uint64(40)) & np.uint64(1)).astype(int)
