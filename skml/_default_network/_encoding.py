@@ -157,14 +157,18 @@ class ColumnEncoding:
         ramps = tuple((part.first_member, *part.shift.shape) for part in self.ramps)
         return (self.kinds, len(self.mean), len(self.missing), ramps)
 
-    def columns(self, X, shift, scale):
-        """Return the clipped columns and the indicators of rows in float64, without their factors."""
-        values = smooth_clip((X.astype(np.float64, copy=False) - shift) * scale) - self.mean
-        if not np.isnan(values).any() and not len(self.missing):
-            return values
+    def columns(self, X, shift, scale, dtype=np.float64):
+        """Return the clipped columns and the indicators of rows in a dtype, without their factors."""
+        with np.errstate(over="ignore"):
+            values = np.subtract(X, shift, out=np.empty(X.shape, dtype), casting="same_kind")
+            values *= scale.astype(dtype)
+        values = smooth_clip(values)
+        values -= self.mean.astype(dtype)
         absent = np.isnan(values)
         values[absent] = 0
-        return np.concatenate([values, absent[:, self.missing] - self.missing_mean], axis=1)
+        if not len(self.missing):
+            return values
+        return np.concatenate([values, (absent[:, self.missing] - self.missing_mean).astype(dtype)], axis=1)
 
     def take(self, members):
         """Return the encoding of some members, an increasing sequence."""
@@ -179,9 +183,13 @@ class ColumnEncoding:
 
 
 def smooth_clip(values):
-    """Return values / sqrt(1 + (values / 3)^2), in (-3, 3)."""
-    values = np.clip(values, -FAR, FAR)
-    return values / np.sqrt(1 + (values / CLIP) ** 2)
+    """Return values / sqrt(1 + (values / 3)^2), in (-3, 3), in place."""
+    values = np.clip(values, -FAR, FAR, out=values)
+    root = values / values.dtype.type(CLIP)
+    root *= root
+    root += 1
+    values /= np.sqrt(root, out=root)
+    return values
 
 
 def encode_columns(X, Y, rows, fold, weight, kinds, n_members):

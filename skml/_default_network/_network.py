@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
@@ -30,6 +31,13 @@ _MAX_OFFSET = 2**10
 # Ramps with larger values are computed in float64, as float32 could not hold them.
 _LARGE = 1e30
 
+# In bulk, columns are shifted by the bias of the first layer if no mean exceeds this number of standard deviations, as
+# the sums lose digits to the shift.
+_MAX_FOLDED_OFFSET = 0.25
+
+# In bulk, X is scaled by the kernel if all scales but 0 are in this range; others may leave the range of float32.
+_FOLDED_SCALES = 2.0**-60, 2.0**60
+
 # Standard deviation of the standard normal distribution truncated at two standard deviations.
 _TRUNCATED_DEVIATION = 0.87962566103423978
 
@@ -54,6 +62,17 @@ ACTIVATIONS = {
 }
 
 
+class _Layers(NamedTuple):
+    """Weights in the dtype of a product, and the shift and scale that X still needs."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    ramps: list[np.ndarray]
+    others: list[tuple[np.ndarray, np.ndarray, bool]]
+    shift: np.ndarray | None
+    scale: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class DenseNetwork:
     """An ensemble of fully connected networks as arrays.
@@ -62,8 +81,9 @@ class DenseNetwork:
 
     Up to 500 rows are multiplied in float64, so that a prediction does not depend on the other rows of a batch: in
     float32, BLAS rounds differently for other numbers of rows. The product of sparse rows and the first kernel is a sum
-    for each row, which needs no float64. More rows are multiplied in the dtype of the network, which is twice as fast;
-    a block of rows whose values are too large for that is multiplied again in float64.
+    for each row, which needs no float64. More rows are multiplied in the dtype of the network, which is twice as fast,
+    and the first kernel scales them, which saves passes over X in float64; a block of rows whose values are too large
+    for that is multiplied again in float64.
 
     Parameters
     ----------
@@ -327,28 +347,22 @@ class DenseNetwork:
         """
         if n_rows > _MAX_EXACT_ROWS:
             dtype = np.promote_types(self.dtype, np.float32)
-            return self._cast_layers(dtype, dtype, is_sparse)
+            layers = self._cast_layers(dtype, dtype, is_sparse)
+            return layers if is_sparse else self._folded(layers)
         kept = vars(self).setdefault("_kept", {})
         if is_sparse in kept:
             return kept[is_sparse]
         layers = self._cast_layers(self.dtype if is_sparse else np.float64, np.float64, is_sparse)
-        kernel, bias, ramps, others = layers
-        weights = [kernel, bias, *ramps, *(weight for *pair, _ in others for weight in pair)]
+        weights = [layers.kernel, layers.bias, *layers.ramps, *(weight for *pair, _ in layers.others for weight in pair)]
         if sum(weight.nbytes for weight in weights if weight.dtype != self.dtype) <= _MAX_KEPT_BYTES:
             kept[is_sparse] = layers
         return layers
 
     def _cast_layers(self, first, dtype, is_sparse):
-        """Return the weights with the first kernel in the dtype `first` and the others in `dtype`.
+        """Return the weights with the first kernels in the dtype `first` and the others in `dtype`.
 
-        Returns
-        -------
-        kernel, bias : ndarray
-            Of the first layer; the kernel includes the factors of its columns.
-        ramps : list of ndarray
-            Kernels of ramps.
-        others : list of tuple (kernel, bias, has_residual)
-            The other layers, as from `layers`. They are not stacked if there is one member.
+        The tuples ``(kernel, bias, has_residual)`` of the other layers are those of `layers`. They are not stacked if
+        there is one member. The first kernel includes the factors of encoded columns.
         """
         kernel, bias = self.first_kernel(), self.weights[1]
         if is_sparse and self.shift is not None:
@@ -362,7 +376,18 @@ class DenseNetwork:
             others = [(kernels[0], biases[0], has_residual) for kernels, biases, has_residual in others]
         else:
             others = [(kernels, biases[:, None], has_residual) for kernels, biases, has_residual in others]
-        return kernel.astype(first, copy=False), bias.astype(dtype, copy=False), ramps, others
+        kernel, bias = kernel.astype(first, copy=False), bias.astype(dtype, copy=False)
+        return _Layers(kernel, bias, ramps, others, self.shift, self.scale)
+
+    def _folded(self, layers):
+        """Return layers in float32 whose kernel scales X, and whose bias shifts it if its columns are near 0."""
+        scale, shift, dtype = self.scale, self.shift, layers.kernel.dtype
+        if scale is None or self.encoding is not None or dtype == np.float64 or not _is_safe(scale):
+            return layers
+        kernel, bias = layers.kernel * scale.astype(dtype)[:, None], layers.bias
+        if shift is not None and np.max(np.abs(shift) * scale) <= _MAX_FOLDED_OFFSET:
+            bias, shift = (bias - shift @ kernel).astype(dtype), None
+        return layers._replace(kernel=kernel, bias=bias, shift=shift, scale=None)
 
     def _finite_logits(self, X, layers):
         if layers[0].dtype == np.float64:
@@ -375,8 +400,8 @@ class DenseNetwork:
 
     def _logits(self, X, layers):
         """Return the logits, shape (n_samples, n_outputs), with an axis of members in front if there are several."""
-        kernel, bias, ramps, others = layers
-        columns = self.scaled(X, kernel.dtype)
+        kernel, bias, ramps, others, shift, scale = layers
+        columns = self._columns(X, kernel.dtype, shift, scale)
         if self.n_members > 1 and X.shape[0] > _MAX_STACKED_ROWS:
             return np.stack(list(self._logits_in_turn(X, columns, layers)))
         sums = (columns @ kernel).astype(bias.dtype, copy=False)
@@ -393,7 +418,7 @@ class DenseNetwork:
 
     def _logits_in_turn(self, X, columns, layers):
         """Yield the logits of each member. One member at a time fits into the processor's cache."""
-        kernel, bias, ramps, others = layers
+        kernel, bias, ramps, others, *_ = layers
         all_sums, width = columns @ kernel if issparse(columns) else None, self.widths[0]
         for j in range(self.n_members):
             units = slice(j * width, (j + 1) * width)
@@ -418,24 +443,37 @@ class DenseNetwork:
         return sums
 
     def scaled(self, X, dtype):
-        """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel.
+        """Return X scaled, in a dtype; with an encoding its columns, without their factors."""
+        return self._columns(X, dtype, self.shift, self.scale)
 
-        With an encoding these are its columns, without their factors.
-        """
-        if self.encoding is not None:
-            return self.encoding.columns(X, self.shift, self.scale).astype(dtype, copy=False)
-        if issparse(X):
-            data = X.data.astype(dtype, copy=False)
-            return _with_data(X, data if self.scale is None else data * self.scale.astype(dtype)[X.indices])
-        if self.scale is not None:
-            X = X.astype(np.float64, copy=False)  # float32 may lack the digits for a column far from 0
-            X = X * self.scale if self.shift is None else np.nan_to_num((X - self.shift) * self.scale, copy=False)
-        return X.astype(dtype, copy=False)
+    def _columns(self, X, dtype, shift, scale):
+        if self.encoding is None:
+            return _scaled(X, dtype, shift, scale)
+        return self.encoding.columns(X, shift, scale, dtype if _is_safe(scale) else np.float64).astype(dtype, copy=False)
 
     def __getstate__(self):
         state = vars(self).copy()  # copied first, as another thread that predicts may add the kept layers
         state.pop("_kept", None)
         return state
+
+
+def _is_safe(scale):
+    """Return whether float32 can scale X: products with other scales may leave its range."""
+    lowest, highest = _FOLDED_SCALES
+    return not np.any((scale != 0) & ((scale < lowest) | (scale > highest)))
+
+
+def _scaled(X, dtype, shift, scale):
+    """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel."""
+    if issparse(X):
+        data = X.data.astype(dtype, copy=False)
+        return _with_data(X, data if scale is None else data * scale.astype(dtype)[X.indices])
+    if scale is not None:
+        X = X.astype(np.float64, copy=False)  # float32 may lack the digits for a column far from 0
+        X = X * scale if shift is None else np.nan_to_num((X - shift) * scale, copy=False)
+    elif shift is not None:  # subtracted in float64 and rounded once, whatever the dtypes
+        return np.subtract(X, shift, out=np.empty(X.shape, dtype), casting="same_kind")
+    return X.astype(dtype, copy=False)
 
 
 def _around_member(logits, j):
