@@ -49,6 +49,8 @@ class AutoSettings:
         Whether the output biases start at the log-odds of the labels' base rates.
     is_sparse : bool, default=False
         Whether batches are sparse.
+    relevance_power : float, default=0.25
+        Exponent of the relevance of sparse columns in their weights.
     """
 
     widths: tuple
@@ -60,6 +62,7 @@ class AutoSettings:
     row_dropout: float = 0.0
     prior_bias: bool = False
     is_sparse: bool = False
+    relevance_power: float = 0.25
 
 
 # With a small output kernel half of the updates suffice, as training need not first unlearn random outputs.
@@ -95,6 +98,7 @@ SPARSE_SHORT = AutoSettings(
     output_scale=1.0,
     prior_bias=True,
     is_sparse=True,
+    relevance_power=0.5,
 )
 
 

@@ -3,12 +3,21 @@
 import numpy as np
 
 from skml._default_network._column_bins import MISSING
+from skml._targets._matrix import missing_entries, to_dense
 
 # A column that explains nothing alone may act together with others.
 _SMALLEST = 1e-3
 
 # Leaves of the trees that estimate the relevance, and the smallest share of the rows in a leaf.
 _LEAVES, _SMALLEST_LEAF = 8, 0.02
+
+# Added to the relevance of sparse columns, of which most explain nothing alone.
+_SPARSE_BASE = 1e-2
+
+# Sums of sparse columns and labels that are computed at a time.
+_MAX_SPARSE_SUMS = 2**22
+
+_TINY = np.finfo(np.float64).tiny
 
 
 def dense_relevance(one, other):
@@ -43,9 +52,6 @@ def _explained(grown, judged):
     weight, total = judged.weight.sum(axis=1)[:, None], judged.target.sum(axis=1)
     variance = judged.square - 2 * mean[:, 0] * total + mean[:, 0] ** 2 * weight
     return gain / np.maximum(variance, _TINY)
-
-
-_TINY = np.finfo(np.float64).tiny
 
 
 def _inside(sums, inside):
@@ -103,3 +109,47 @@ def _gains(weight, target, low, at, high, smallest, columns):
     difference = of_left / left[..., None] - of_right / right[..., None]
     gain = np.square(difference, out=difference).sum(axis=-1) * left * right / (left + right)
     return np.where(allowed, gain, -1.0)
+
+
+def sparse_relevance(X, Y, weight, n_rows):
+    """Return the relevance of sparse columns: the squared correlation (phi^2) of having a value with having a label.
+
+    Parameters
+    ----------
+    X : CSR of shape (n_samples, n_features)
+    Y : ndarray or csr_array of shape (n_samples, n_outputs)
+        Missing labels, NaN, count as the mean of the label.
+    weight : ndarray of shape (n_samples,)
+    n_rows : float
+        Effective number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        The largest one over the labels, less what the best of as many labels has by chance, plus 0.01.
+    """
+    has_value = X.copy()
+    has_value.data = np.ones(len(X.data))
+    share = weight / weight.sum()
+    columns = has_value.T @ share
+    squares, size = np.zeros(X.shape[1]), max(1, _MAX_SPARSE_SUMS // X.shape[1])
+    for start in range(0, Y.shape[1], size):
+        labels = _with_means(Y[:, start : start + size], share)
+        mean = share @ labels
+        labels, mean = labels[:, (mean > 0) & (mean < 1)], mean[(mean > 0) & (mean < 1)]
+        covariance = has_value.T @ (labels * share[:, None]) - np.outer(columns, mean)
+        of_labels = (covariance**2 / (mean * (1 - mean))).max(axis=1, initial=0)
+        squares = np.maximum(squares, of_labels / np.maximum(columns * (1 - columns), _TINY))
+    by_chance = 2 * np.log(max(Y.shape[1], 2)) / n_rows
+    return np.maximum(squares - by_chance, 0) + _SPARSE_BASE
+
+
+def _with_means(Y, share):
+    """Return labels as an array; missing ones have the mean of their label."""
+    labels = to_dense(Y).astype(np.float64)
+    if Y.dtype.kind != "f":
+        return labels
+    missing = to_dense(missing_entries(labels))
+    labels[missing] = 0
+    observed = np.maximum(share @ ~missing, _TINY)
+    return np.where(missing, share @ labels / observed, labels)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
+from skml._default_network._relevance import sparse_relevance
 from skml._targets._matrix import row_blocks, to_dense
 
 # Added to the variance of a column of range 1. It limits the scale of columns in which few values differ.
@@ -18,11 +19,28 @@ _ROUNDING = 1e-3
 _SPARSE_NORM = 8.0
 
 
-def new_scaler(params, X):
-    """Return a new scaler for X; None for a custom network and for ``scale=None``."""
+def new_scaler(params, dataset, rows, power):
+    """Return a new scaler for a dataset; None for a custom network and for ``scale=None``.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator; ``model`` and ``scale`` are used.
+    dataset : Dataset
+    rows : ndarray of int
+        Training rows, from which the weights of sparse columns are found.
+    power : float
+        Exponent of the relevance of sparse columns in their weights.
+    """
     if params["model"] is not None or params["scale"] is None:
         return None
-    return SparseScaler() if sparse.issparse(X) else DenseScaler()
+    if not sparse.issparse(dataset.X):
+        return DenseScaler()
+    if params["scale"] != "auto":
+        return SparseScaler()
+    weight = np.ones(len(rows)) if dataset.loss_weight is None else dataset.loss_weight[rows]
+    relevance = sparse_relevance(dataset.X[rows], dataset.Y[rows], weight, dataset.effective_rows(rows))
+    return SparseScaler((relevance / relevance.max(initial=0)) ** power)
 
 
 def updated_scaler(scaler, dataset, rows):
@@ -84,11 +102,17 @@ class SparseScaler:
     """Divides columns by their largest absolute value if that is above 1, then multiplies all by a common factor.
 
     The factor makes the root mean square norm of the rows 8. Zeros remain zeros.
+
+    Parameters
+    ----------
+    column_weights : ndarray of shape (n_features,), default=None
+        Weights of the columns, beside that; None for equal ones.
     """
 
     shift = None
 
-    def __init__(self):
+    def __init__(self, column_weights=None):
+        self._column_weights = column_weights
         self._largest = self._squares = self._total = 0.0
 
     def update(self, X, rows, weight=None):
@@ -111,5 +135,7 @@ class SparseScaler:
     def scale(self):
         """Factor of each column, shape (n_features,), float64."""
         by_column = 1 / np.maximum(self._largest, 1.0)
+        if self._column_weights is not None:
+            by_column = by_column * self._column_weights
         mean_square = (self._squares * by_column**2).sum() / self._total
         return by_column * (_SPARSE_NORM / np.sqrt(mean_square) if mean_square > 0 else 1.0)

@@ -58,7 +58,11 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
         trainable = resume_custom(previous.network, params, router, spec)
     else:
         is_encoded = bool(architecture.kinds)
-        scaler = previous.training.scaler if previous else None if is_encoded else new_scaler(params, dataset.X)
+        if previous is not None:
+            scaler = previous.training.scaler
+        else:
+            power = settings.relevance_power
+            scaler = None if is_encoded else new_scaler(params, dataset, split.rows, power)
         scaler = updated_scaler(scaler, dataset, split.rows)
         if previous is None:
             encoded = _encoded_columns(dataset, split, architecture) if is_encoded else {}
