@@ -63,8 +63,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         compiled, its loss, optimizer and metrics replace those parameters that are left at their defaults.
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
         Number of units of each hidden layer of a member. A layer as wide as the previous one has a residual connection
-        (He et al., 2016). "auto" is (256, 256), or 128 for sparse rows with few values; it is narrower for fewer than
-        300 rows, and down to 64 or 32 if five members would have too many weights.
+        (He et al., 2016). "auto" is (256, 256), (128, 128) for several kinds of `inputs`, or 128 for sparse rows with
+        few values; it is narrower for fewer than 300 rows, and if the members would have too many weights.
     activation : str, default="relu"
         Activation of the hidden layers: "elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus" or
         "tanh".
@@ -76,15 +76,21 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Fraction of the input values dropped in each training step. "auto" starts at 0.3 for dense X, and at 0.1 for
         sparse X (0.2 if its columns have many values, 0 if its rows have few). It is lowered before `dropout` is. In
         `partial_fit` it is 0.
-    scale : "auto" or None, default="auto"
-        "auto" scales X inside the network. Dense columns are standardised. Sparse columns are divided by their largest
-        absolute value if it exceeds 1, and all values by a common factor, so that zeros stay zeros. None uses X
-        unchanged.
+    scale : "auto", "standard" or None, default="auto"
+        Scaling of X inside the network. "standard" standardises dense columns, and divides sparse ones by their largest
+        absolute value if it exceeds 1, so that zeros stay zeros. "auto" also gives each column a weight that depends on
+        its relevance to the labels, and dense columns robust statistics, see Notes. None uses X unchanged; it is the
+        only value with which NaN in dense X is an error.
+    inputs : "auto", "plain", "binned", "steps" or list of these, default="auto"
+        Kinds of members for dense X with ``scale="auto"``. "plain" members get the scaled columns and learn smooth
+        functions. "binned" ones also get eight bins of each column, "steps" ones bins between the splits of a decision
+        tree on the column. The average weights each kind by its out-of-fold loss, see ``input_weights_``. "auto" is all
+        three, or "plain" for ``n_members=1``, for more than 1,000 columns and in a first `partial_fit`.
     n_members : int or "auto", default="auto"
-        Number of networks in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990). The training
-        rows are divided into as many folds. Each member is trained on all folds but one and predicts that one, see
-        ``oof_proba_``. "auto" is 5, or the largest number with at most 16 million weights. 1 trains a single network,
-        with a holdout of `validation_fraction` of the rows.
+        Number of networks of each kind in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990).
+        The training rows are divided into as many folds. Each member is trained on all folds but one and predicts that
+        one, see ``oof_proba_``. "auto" is 3 for several kinds, otherwise 5 or the largest number with at most 16
+        million weights. 1 trains a single network of a kind, with a holdout of `validation_fraction` of the rows.
     optimizer : str, keras.Optimizer or class of one, default="adam"
         The optimizer. Names and classes accept routed parameters, such as ``optimizer__weight_decay=0.01``.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=None
@@ -169,6 +175,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Out-of-fold probabilities of the training rows: each row is predicted by the member that was not trained on it.
         Only available after `fit` with several members, at least 4 rows for each member, and at most 33 million
         entries. Read-only and not pickled.
+    input_weights_ : dict of str -> float
+        The weight of each kind of `inputs` in the average. A kind with a weight below 0.05 is left out.
+    relevance_ : ndarray of shape (n_features_in_,)
+        For dense X, the largest fraction of a label's variance that the column alone explains; for sparse X, the
+        largest squared correlation of its presence with a label. Only available with ``scale="auto"``.
     n_features_in_ : int
         Number of columns of X in fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -189,6 +200,13 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **The default network** is an ensemble trained by cross-fitting: `n_members` networks in one Keras model, each
     trained on the rows outside its own fold. A single fit gives the ensemble and an out-of-fold probability for each
     training row. These probabilities are used for early stopping and to tune the thresholds.
+
+    **Columns of dense X.** With ``scale="auto"`` each column is centred at its median, divided by its interquartile
+    range, clipped smoothly at 3 (Holzmueller et al., 2024) and multiplied by a weight: the square root of its
+    relevance. Bins are piecewise linear (Gorishniy et al., 2022); a member has at most 128 of them, those of the most
+    relevant columns on its own training rows. Statistics, weights and bins are those of the first fit. A missing value,
+    NaN, adds nothing; a column with missing values in training has an indicator of them as well. A first `partial_fit`
+    standardises columns instead, by the rows of all calls.
 
     **A custom network.** A callable is called with those of the arguments ``meta``, ``X``, ``compile_kwargs``
     (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter
@@ -576,6 +594,24 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             raise AttributeError("tuned_threshold_ is only available for multi-label y.")
         labels, thresholds = encoder.threshold_labels, np.asarray(self.threshold_)
         return dict(zip(labels, np.broadcast_to(thresholds, len(labels)).tolist(), strict=True))
+
+    @property
+    def input_weights_(self) -> dict[str, float]:
+        """The weight of each kind of inputs in the average."""
+        network: Any = self._model_with("input_weights_").network
+        if getattr(network, "encoding", None) is None:
+            raise AttributeError('input_weights_ is only available for dense X with scale="auto".')
+        return network.input_weights()
+
+    @property
+    def relevance_(self) -> np.ndarray:
+        """The relevance of the columns of X."""
+        fitted = self._model_with("relevance_")
+        encoding = getattr(fitted.network, "encoding", None)
+        relevance = getattr(fitted.training.scaler if encoding is None else encoding, "relevance", None)
+        if relevance is None:
+            raise AttributeError('relevance_ is only available for the default network with scale="auto".')
+        return relevance
 
     # For skml.metrics, model_selection, inspection and onnx, which must not read private attributes.
 

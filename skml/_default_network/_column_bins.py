@@ -146,7 +146,9 @@ def _most_balanced(Y, share):
 
 def halves(codes):
     """Return for each row one of two halves; equal rows are in the same one, whatever the units of the columns."""
-    factors = np.random.RandomState(0).randint(2**62, size=codes.shape[1]).astype(np.uint64) * np.uint64(2) + np.uint64(1)
+    factors = np.random.RandomState(0).randint(2**62, size=codes.shape[1]).astype(np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
     mixed = codes.astype(np.uint64) @ factors
     mixed ^= mixed >> np.uint64(31)
     mixed *= np.uint64(0x9E3779B97F4A7C15)

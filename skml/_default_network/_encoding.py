@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skml._default_network._column_bins import (
-    LARGEST,
     MISSING,
     N_BINS,
     N_QUANTILES,
@@ -233,8 +232,18 @@ def encode_columns(X, Y, rows, fold, weight, kinds, n_members):
         if kind.edges is not None:
             made = _ramps(bins, splits, X, weight, relevance, kind, k * n_members)
             ramps += [made] if made.columns.size else []
-    return shift, scale, ColumnEncoding(
-        tuple(kinds), mean, missing, missing_mean, np.concatenate(factors, axis=1), tuple(ramps), relevance.mean(axis=0)
+    return (
+        shift,
+        scale,
+        ColumnEncoding(
+            tuple(kinds),
+            mean,
+            missing,
+            missing_mean,
+            np.concatenate(factors, axis=1),
+            tuple(ramps),
+            relevance.mean(axis=0),
+        ),
     )
 
 

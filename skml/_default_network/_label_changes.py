@@ -30,7 +30,7 @@ def with_labels(network, columns, prior_log_odds):
     for i in outputs:
         weights[i] = remap_outputs(weights[i], columns, n_before)
     kept = weights[outputs[1]]
-    bias = np.where(columns < 0, prior_log_odds, kept.reshape(prior_log_odds.shape)).astype(bias.dtype)
+    bias = np.where(columns < 0, prior_log_odds, kept.reshape(prior_log_odds.shape)).astype(kept.dtype)
     weights[outputs[1]] = bias.reshape(kept.shape)
     return replace(network, weights=weights, calibration=NOT_CALIBRATED)
 

@@ -1,14 +1,21 @@
 """The default network as NumPy arrays: initial weights and the forward pass."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
-from scipy.special import erf, expit, log_expit, log_softmax, logsumexp, softmax
+from scipy.special import erf, expit
 
 from skml._decisions._calibration import NOT_CALIBRATED, Calibration, calibration_of
+from skml._default_network._averages import (
+    around_member,
+    log_odds_of_mean,
+    log_of_mean,
+    log_proba_of_logits,
+    mean_of_members,
+    proba_of_logits,
+)
 from skml._default_network._encoding import ColumnEncoding
 from skml._targets._matrix import row_blocks, to_dense
 
@@ -37,9 +44,6 @@ _MAX_FOLDED_OFFSET = 0.25
 
 # In bulk, X is scaled by the kernel if all scales but 0 are in this range; others may leave the range of float32.
 _FOLDED_SCALES = 2.0**-60, 2.0**60
-
-# Standard deviation of the standard normal distribution truncated at two standard deviations.
-_TRUNCATED_DEVIATION = 0.87962566103423978
 
 # Constants of the activation "selu" (Klambauer et al., 2017).
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -264,6 +268,12 @@ class DenseNetwork:
             member_weights=None if member_weights is None else member_weights / member_weights.sum(),
         )
 
+    def input_weights(self):
+        """Return the weight of each kind of members in the average."""
+        per_kind = self.n_members // self.n_kinds
+        weights = np.full(self.n_members, 1 / self.n_members) if self.member_weights is None else self.member_weights
+        return dict(zip(self.encoding.kinds, weights.reshape(-1, per_kind).sum(axis=1).tolist(), strict=True))
+
     def with_kind_weights(self, kind_weights):
         """Return the network whose kinds of members have some weights in the average; those of weight 0 are left out.
 
@@ -294,19 +304,19 @@ class DenseNetwork:
         if self.calibration.changes:
             return proba_of_logits(self._log_proba(logits), self.output_activation)
         proba = proba_of_logits(logits, self.output_activation)
-        return proba if self.n_members == 1 else _mean(proba, self.member_weights)
+        return proba if self.n_members == 1 else mean_of_members(proba, self.member_weights)
 
     def _log_proba(self, logits):
         if self.n_members == 1:
             scores = log_proba_of_logits(logits, self.output_activation)
         else:
-            log_mean = _log_odds_of_mean if self.output_activation == "sigmoid" else _log_of_mean
+            log_mean = log_odds_of_mean if self.output_activation == "sigmoid" else log_of_mean
             scores = log_mean(logits, self.member_weights)
         return self.calibration.log_proba(scores, self.output_activation) if self.calibration.changes else scores
 
     def log_proba_of_first(self, sums):
         """Return what `log_proba` does for the sums of the first layer, shape (n_samples, n_members * units)."""
-        *_, others = self._layers(1, False)
+        others = self._layers(1, False).others
         if self.n_members > 1:
             sums = sums.reshape(len(sums), self.n_members, -1).swapaxes(0, 1)
         return self._log_proba(self._after_first(sums, others))
@@ -316,7 +326,7 @@ class DenseNetwork:
         if j < 0:
             return logits
         by_kind = np.split(logits, self.n_kinds)
-        return np.concatenate([_around_member(of_kind, j) for of_kind in by_kind])
+        return np.concatenate([around_member(of_kind, j) for of_kind in by_kind])
 
     def _joined(self, X, combine):
         blocks = self._blocks(X, combine)
@@ -353,7 +363,12 @@ class DenseNetwork:
         if is_sparse in kept:
             return kept[is_sparse]
         layers = self._cast_layers(self.dtype if is_sparse else np.float64, np.float64, is_sparse)
-        weights = [layers.kernel, layers.bias, *layers.ramps, *(weight for *pair, _ in layers.others for weight in pair)]
+        weights = [
+            layers.kernel,
+            layers.bias,
+            *layers.ramps,
+            *(weight for *pair, _ in layers.others for weight in pair),
+        ]
         if sum(weight.nbytes for weight in weights if weight.dtype != self.dtype) <= _MAX_KEPT_BYTES:
             kept[is_sparse] = layers
         return layers
@@ -449,7 +464,9 @@ class DenseNetwork:
     def _columns(self, X, dtype, shift, scale):
         if self.encoding is None:
             return _scaled(X, dtype, shift, scale)
-        return self.encoding.columns(X, shift, scale, dtype if _is_safe(scale) else np.float64).astype(dtype, copy=False)
+        return self.encoding.columns(X, shift, scale, dtype if _is_safe(scale) else np.float64).astype(
+            dtype, copy=False
+        )
 
     def __getstate__(self):
         state = vars(self).copy()  # copied first, as another thread that predicts may add the kept layers
@@ -476,109 +493,6 @@ def _scaled(X, dtype, shift, scale):
     return X.astype(dtype, copy=False)
 
 
-def _around_member(logits, j):
-    """Return the logits of members, the others moved so that their mean is that of member j."""
-    if len(logits) <= 2:  # one other member deviates from nothing
-        return np.stack([logits[j]] * len(logits))
-    others = np.arange(len(logits)) != j
-    deviations = logits - logits[others].mean(axis=0)
-    deviations[j] = 0
-    # Member j is taken for the mean: the squares of the others have to make up for its own.
-    return logits[j] + np.sqrt((len(logits) - 1) / (len(logits) - 2)) * deviations
-
-
-def _mean(values, weights):
-    """Return the mean over the first axis, with the weights of members or equal ones."""
-    return values.mean(axis=0) if weights is None else np.tensordot(weights.astype(values.dtype), values, 1)
-
-
-def _log_odds_of_mean(logits, weights):
-    """Return the log-odds of the mean over the first axis of the sigmoids of logits."""
-    yes, no = _mean(expit(logits), weights), _mean(expit(-logits), weights)
-    if min(yes.min(), no.min()) >= np.finfo(logits.dtype).tiny:
-        return np.log(yes) - np.log(no)
-    weights = 1 if weights is None else weights[:, None, None]
-    return logsumexp(log_expit(logits), axis=0, b=weights) - logsumexp(log_expit(-logits), axis=0, b=weights)
-
-
-def _log_of_mean(logits, weights):
-    """Return the logarithm of the mean over the first axis of the softmax of logits."""
-    proba = _mean(softmax(logits, axis=-1), weights)
-    if proba.min() >= np.finfo(logits.dtype).tiny:
-        return np.log(proba)
-    weights = np.full(len(logits), 1 / len(logits)) if weights is None else weights
-    return logsumexp(log_softmax(logits, axis=-1), axis=0, b=weights[:, None, None])
-
-
 def _with_data(X, data):
     """Return CSR with other values at the same positions."""
     return csr_array((data, X.indices, X.indptr), shape=X.shape)
-
-
-def initial_weights(widths, random_state, dtype, n_members=1, output_scale=1.0, ramps=()):
-    """Return kernels from truncated normal distributions of variance 2 / inputs (He et al., 2015), and zero biases.
-
-    Parameters
-    ----------
-    widths : list of int
-        Number of columns of the input, of units of each hidden layer, and of outputs.
-    random_state : numpy.random.RandomState
-    dtype : numpy dtype
-    n_members : int, default=1
-    output_scale : float, default=1.0
-        Factor of the kernel of the outputs.
-    ramps : sequence of Ramps, default=()
-        Ramps of some members, inputs beside the columns.
-
-    Returns
-    -------
-    list of ndarray
-        Weights of a `DenseNetwork`.
-    """
-    generator = np.random.default_rng(random_state.randint(2**31 - 1))
-    n_columns, *units = widths
-    n_inputs = np.full(n_members, n_columns)
-    for part in ramps:
-        n_inputs[part.members] += part.n_ramps
-    of_columns = np.empty((n_columns, n_members, units[0]), dtype)
-    _fill_with_truncated_normal(of_columns, np.sqrt(2 / n_inputs)[:, None], generator)
-    first = [of_columns.reshape(n_columns, -1), np.zeros(n_members * units[0], dtype)]
-    for part in ramps:
-        first.append(np.empty((part.n_members, part.n_ramps, units[0]), dtype))
-        _fill_with_truncated_normal(first[-1], np.sqrt(2 / n_inputs[part.members])[:, None, None], generator)
-    others = []
-    for fan_in, fan_out in pairwise(units):
-        others += [np.empty((n_members, fan_in, fan_out), dtype), np.zeros((n_members, fan_out), dtype)]
-        _fill_with_truncated_normal(others[-2], np.sqrt(2 / fan_in), generator)
-    for kernel in others[-2:-1] or [first[0], *first[2:]]:
-        kernel *= kernel.dtype.type(output_scale)
-    return first + others
-
-
-def _fill_with_truncated_normal(kernel, deviation, generator):
-    """Draw from a normal distribution truncated at two standard deviations; `deviation` is that of the result.
-
-    The deviation may be an array that broadcasts against the kernel.
-    """
-    flat = kernel.reshape(-1)
-    generator.standard_normal(out=flat, dtype=kernel.dtype)
-    (outside,) = np.nonzero(np.abs(flat) > 2)
-    while outside.size:
-        flat[outside] = generator.standard_normal(outside.size, dtype=kernel.dtype)
-        outside = outside[np.abs(flat[outside]) > 2]
-    kernel *= (deviation / _TRUNCATED_DEVIATION).astype(kernel.dtype)
-
-
-def log_odds(proba):
-    """Return log(p / (1 - p)) of probabilities inside (0, 1)."""
-    return np.log(proba) - np.log1p(-proba)
-
-
-def log_proba_of_logits(logits, output_activation):
-    """Return log-odds of sigmoid units, or log-probabilities of softmax units, from logits."""
-    return logits if output_activation == "sigmoid" else log_softmax(logits, axis=1)
-
-
-def proba_of_logits(logits, output_activation):
-    """Return the probabilities of sigmoid or softmax units from logits."""
-    return expit(logits) if output_activation == "sigmoid" else softmax(logits, axis=-1)

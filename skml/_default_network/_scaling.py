@@ -40,7 +40,7 @@ def new_scaler(params, dataset, rows, power):
         return SparseScaler()
     weight = np.ones(len(rows)) if dataset.loss_weight is None else dataset.loss_weight[rows]
     relevance = sparse_relevance(dataset.X[rows], dataset.Y[rows], weight, dataset.effective_rows(rows))
-    return SparseScaler((relevance / relevance.max(initial=0)) ** power)
+    return SparseScaler(relevance, power)
 
 
 def updated_scaler(scaler, dataset, rows):
@@ -105,14 +105,17 @@ class SparseScaler:
 
     Parameters
     ----------
-    column_weights : ndarray of shape (n_features,), default=None
-        Weights of the columns, beside that; None for equal ones.
+    relevance : ndarray of shape (n_features,), default=None
+        Relevance of the columns to the labels. None gives them equal weights.
+    power : float, default=1.0
+        Its exponent in the weights of the columns.
     """
 
     shift = None
 
-    def __init__(self, column_weights=None):
-        self._column_weights = column_weights
+    def __init__(self, relevance=None, power=1.0):
+        self.relevance = relevance
+        self._power = power
         self._largest = self._squares = self._total = 0.0
 
     def update(self, X, rows, weight=None):
@@ -135,7 +138,7 @@ class SparseScaler:
     def scale(self):
         """Factor of each column, shape (n_features,), float64."""
         by_column = 1 / np.maximum(self._largest, 1.0)
-        if self._column_weights is not None:
-            by_column = by_column * self._column_weights
+        if self.relevance is not None:
+            by_column = by_column * (self.relevance / self.relevance.max(initial=0)) ** self._power
         mean_square = (self._squares * by_column**2).sum() / self._total
         return by_column * (_SPARSE_NORM / np.sqrt(mean_square) if mean_square > 0 else 1.0)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from skml._default_network._network import log_odds, log_proba_of_logits, proba_of_logits
+from skml._default_network._averages import log_odds, log_proba_of_logits, proba_of_logits
 from skml._inputs import open_interval
 from skml._keras._cache_keys import model_cache_key
 from skml._keras._environment import check_can_run

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from skml._decisions._calibration import NOT_CALIBRATED
+from skml._default_network._initial_weights import initial_weights
 from skml._default_network._label_changes import with_labels
-from skml._default_network._network import DenseNetwork, initial_weights
+from skml._default_network._network import DenseNetwork
 from skml._keras._rows import Rows, as_array
 from skml._keras_models._custom_network import has_logits
 from skml._keras_models._ensemble import Ensemble, Replicated, build, build_compiled, load, set_rates
@@ -120,7 +121,7 @@ class DefaultTrainable:
 
 
 def prepare_default(
-    params, router, X, spec, settings, architecture, scaler, rates, is_cross_fitted, seeds, encoded
+    params, router, X, spec, settings, architecture, scaler, rates, seeds, *, encoded, is_cross_fitted
 ) -> Trainable:
     """Return the default network with new weights.
 
@@ -135,11 +136,11 @@ def prepare_default(
     architecture : Architecture
     scaler : Scaler or None
     rates : AdaptiveRates
-    is_cross_fitted : bool
-        Whether each member is evaluated on its own fold.
     seeds : Seeds
     encoded : dict
         Fields of the network that encode the columns of X; empty if they are only scaled.
+    is_cross_fitted : bool
+        Whether each member is evaluated on its own fold.
 
     Returns
     -------
@@ -185,12 +186,17 @@ def resume_default(network, params, router, spec, scaler, rates, seeds, first_ep
         "hidden_layer_sizes": network.widths[:-1],
         "activation": network.activation,
         "n_members": network.n_members // network.n_kinds,
-        "scale": None if network.scale is None else "auto",
+        "scale": None if network.scale is None else params["scale"] or "auto",
     }
     for name, value in fitted.items():
         given = np.atleast_1d(params[name]).tolist() if name == "hidden_layer_sizes" else params[name]
         if given not in (value, "auto", ["auto"]):
             raise ValueError(f"The fitted network has {name}={value!r}; training cannot go on with {given!r}.")
+    kinds = set() if network.encoding is None else set(network.encoding.kinds)
+    if params["inputs"] != "auto" and not kinds <= set(np.atleast_1d(params["inputs"])):
+        raise ValueError(
+            f"The fitted network has inputs={sorted(kinds)}; training cannot go on with {params['inputs']!r}."
+        )
     columns = spec.previous_columns
     if columns is not None:
         network = with_labels(network, columns, spec.prior_log_odds)

@@ -15,7 +15,7 @@ from skml._default_network._auto import (
     auto_kinds,
     auto_settings,
 )
-from skml._default_network._kind_weights import kind_weights
+from skml._default_network._averages import kind_weights
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 from skml._targets._encoder import encoder_for_fit
@@ -138,7 +138,7 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
         return model if previous is None else _with_previous_decisions(model, params["threshold"], previous)
     dataset, fold = split.held_out_rows(random_state)
     network = _with_kind_weights(result.network, dataset, fold)
-    if network is not result.network:
+    if getattr(network, "n_members", 1) < getattr(result.network, "n_members", 1):
         model = dataclasses.replace(model, training=result.with_other_members(network))
     proba = network.proba(dataset.X) if fold is None else network.out_of_fold_proba(dataset.X, fold)
     if params["model"] is None:
@@ -161,9 +161,7 @@ def _with_kind_weights(network, dataset, fold):
     if getattr(network, "n_kinds", 1) == 1:
         return network
     of_kinds = [network.take(network.members_of_kind(k)) for k in range(network.n_kinds)]
-    probas = [
-        kind.proba(dataset.X) if fold is None else kind.out_of_fold_proba(dataset.X, fold) for kind in of_kinds
-    ]
+    probas = [kind.proba(dataset.X) if fold is None else kind.out_of_fold_proba(dataset.X, fold) for kind in of_kinds]
     return network.with_kind_weights(kind_weights(dataset.Y, probas, dataset.sample_weight))
 
 

@@ -65,10 +65,9 @@ class TrainingResult:
         return len(self.history["loss"])
 
     def with_other_members(self, network: Network) -> "TrainingResult":
-        """Return this result for a network with some of its members; the optimizer's state starts anew if some left."""
+        """Return this result for the network without some of its members; the optimizer's state starts anew."""
         state = self.optimizer_state
-        if state is not None and network.n_members < self.network.n_members:
-            state = dataclasses.replace(state, cache_key="", values=[])
+        state = None if state is None else dataclasses.replace(state, cache_key="", values=[])
         return dataclasses.replace(self, network=network, optimizer_state=state)
 
     def continuing(self, previous: "TrainingResult | None") -> "TrainingResult":

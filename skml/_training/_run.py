@@ -57,33 +57,34 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
     elif previous is not None and params["model"] is not None:
         trainable = resume_custom(previous.network, params, router, spec)
     else:
-        is_encoded = bool(architecture.kinds)
-        if previous is not None:
-            scaler = previous.training.scaler
-        else:
-            power = settings.relevance_power
-            scaler = None if is_encoded else new_scaler(params, dataset, split.rows, power)
-        scaler = updated_scaler(scaler, dataset, split.rows)
-        if previous is None:
-            encoded = _encoded_columns(dataset, split, architecture) if is_encoded else {}
-            trainable = prepare_default(
-                params,
-                router,
-                dataset.X,
-                spec,
-                settings,
-                architecture,
-                scaler,
-                rates,
-                split.is_cross_fitted,
-                seeds,
-                encoded,
-            )
-        else:
-            trainable = resume_default(
-                previous.network, params, router, spec, scaler, rates, seeds, previous.training.n_iter
-            )
+        trainable = _prepare_default_network(
+            params, router, dataset, split, spec, settings, architecture, rates, seeds, previous
+        )
     return trainable, router.callbacks()
+
+
+def _prepare_default_network(params, router, dataset, split, spec, settings, architecture, rates, seeds, previous):
+    if previous is not None:
+        scaler = updated_scaler(previous.training.scaler, dataset, split.rows)
+        return resume_default(previous.network, params, router, spec, scaler, rates, seeds, previous.training.n_iter)
+    if architecture.kinds:
+        scaler, encoded = None, _encoded_columns(dataset, split, architecture)
+    else:
+        scaler, encoded = new_scaler(params, dataset, split.rows, settings.relevance_power), {}
+        scaler = updated_scaler(scaler, dataset, split.rows)
+    return prepare_default(
+        params,
+        router,
+        dataset.X,
+        spec,
+        settings,
+        architecture,
+        scaler,
+        rates,
+        seeds,
+        encoded=encoded,
+        is_cross_fitted=split.is_cross_fitted,
+    )
 
 
 def _encoded_columns(dataset, split, architecture):

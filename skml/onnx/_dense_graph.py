@@ -74,7 +74,8 @@ def _add_scaling(graph, X, network, dtype):
         X = graph.add("Cast", X, to=dtype)
         return X if network.scale is None else graph.add("Mul", X, network.scale.astype(dtype))
     X = graph.add("Sub", graph.add("Cast", X, to=np.float64), network.shift.astype(np.float64))
-    return graph.add("Cast", graph.add("Mul", X, network.scale.astype(np.float64)), to=dtype)
+    X = graph.add("Mul", X, network.scale.astype(np.float64))
+    return graph.add("Cast", graph.add("Where", graph.add("IsNaN", X), np.array(0.0), X), to=dtype)
 
 
 def _add_layers(graph, X, network, dtype):

@@ -11,7 +11,8 @@ from scipy.special import expit
 import custom
 from estimators import tiny
 from skml._decisions._calibration import Calibration
-from skml._default_network._network import DenseNetwork, initial_weights
+from skml._default_network._initial_weights import initial_weights
+from skml._default_network._network import DenseNetwork
 
 CONTAINERS = pytest.mark.parametrize("container", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 

@@ -3,7 +3,9 @@ import pytest
 from scipy import sparse
 
 from skml import KerasMultiLabelClassifier
-from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_weights, log_odds
+from skml._default_network._averages import log_odds
+from skml._default_network._initial_weights import initial_weights
+from skml._default_network._network import ACTIVATIONS, DenseNetwork
 from skml._inputs import open_interval
 
 

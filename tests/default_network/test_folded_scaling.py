@@ -7,7 +7,8 @@ import pytest
 from scipy.special import expit
 
 from skml import KerasMultiLabelClassifier
-from skml._default_network._network import DenseNetwork, initial_weights
+from skml._default_network._initial_weights import initial_weights
+from skml._default_network._network import DenseNetwork
 
 N_ROWS, N_COLUMNS = 700, 60
 

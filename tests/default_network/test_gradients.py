@@ -12,7 +12,8 @@ from skml._default_network._gradients import (
     integrated_gradients,
     log_odds_of_output,
 )
-from skml._default_network._network import ACTIVATIONS, DenseNetwork, initial_weights
+from skml._default_network._initial_weights import initial_weights
+from skml._default_network._network import ACTIVATIONS, DenseNetwork
 
 OUTPUT_ACTIVATIONS = ["sigmoid", "softmax"]
 

@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score, log_loss
 from estimators import SMALL
 from skml import KerasMultiLabelClassifier
 from skml._decisions._tuning import tune
-from skml._default_network._network import DenseNetwork, initial_weights
+from skml._default_network._initial_weights import initial_weights
+from skml._default_network._network import DenseNetwork
 from skml._training import _split
 
 

@@ -13,8 +13,9 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from estimators import tiny
 from forms import FORMS, label_sets_of, with_unknown
+from skml._default_network._initial_weights import initial_weights
 from skml._default_network._label_changes import with_labels
-from skml._default_network._network import DenseNetwork, initial_weights
+from skml._default_network._network import DenseNetwork
 
 FEW, MORE = ["a", "b", "c"], ["d", "c", "a", "b"]
 STANDS_STILL = {"learning_rate": 1e-12}
