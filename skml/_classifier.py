@@ -14,8 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
+from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._encoding import KINDS
-from skml._default_network._network import ACTIVATIONS, DenseNetwork
+from skml._default_network._network import DenseNetwork
 from skml._dependencies import Interval, StrOptions, check_installed
 from skml._inputs import check_X, open_interval
 from skml._keras._environment import check_can_train

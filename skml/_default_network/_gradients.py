@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, ndtr, softmax
 
-from skml._default_network._network import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
+from skml._default_network._activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from skml._targets._matrix import to_dense
 
 # Largest error of the sum of the contributions: absolute, or relative to the difference if that is above 1.

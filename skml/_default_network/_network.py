@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
-from scipy.special import erf, expit
+from scipy.sparse import issparse
 
 from skml._decisions._calibration import NOT_CALIBRATED, Calibration, calibration_of
+from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._averages import (
     around_member,
     log_odds_of_mean,
@@ -17,6 +17,7 @@ from skml._default_network._averages import (
     proba_of_logits,
 )
 from skml._default_network._encoding import ColumnEncoding
+from skml._default_network._scaling import fits_float32, scaled_input
 from skml._targets._matrix import row_blocks, to_dense
 
 # Bytes of an input and an output of a layer in float64.
@@ -41,29 +42,6 @@ _LARGE = 1e30
 # In bulk, columns are shifted by the bias of the first layer if no mean exceeds this number of standard deviations, as
 # the sums lose digits to the shift.
 _MAX_FOLDED_OFFSET = 0.25
-
-# In bulk, X is scaled by the kernel if all scales but 0 are in this range; others may leave the range of float32.
-_FOLDED_SCALES = 2.0**-60, 2.0**60
-
-# Constants of the activation "selu" (Klambauer et al., 2017).
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
-
-
-def _selu(x):
-    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
-
-
-ACTIVATIONS = {
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "gelu": lambda x: 0.5 * x * (1 + erf(x * 0.5**0.5)),
-    "linear": lambda x: x,
-    "relu": lambda x: np.maximum(x, 0, out=x),
-    "selu": _selu,
-    "sigmoid": lambda x: expit(x, out=x),
-    "silu": lambda x: x * expit(x),
-    "softplus": lambda x: np.logaddexp(x, 0),
-    "tanh": lambda x: np.tanh(x, out=x),
-}
 
 
 class _Layers(NamedTuple):
@@ -397,7 +375,7 @@ class DenseNetwork:
     def _folded(self, layers):
         """Return layers in float32 whose kernel scales X, and whose bias shifts it if its columns are near 0."""
         scale, shift, dtype = self.scale, self.shift, layers.kernel.dtype
-        if scale is None or self.encoding is not None or dtype == np.float64 or not _is_safe(scale):
+        if scale is None or self.encoding is not None or dtype == np.float64 or not fits_float32(scale):
             return layers
         kernel, bias = layers.kernel * scale.astype(dtype)[:, None], layers.bias
         if shift is not None and np.max(np.abs(shift) * scale) <= _MAX_FOLDED_OFFSET:
@@ -463,8 +441,8 @@ class DenseNetwork:
 
     def _columns(self, X, dtype, shift, scale):
         if self.encoding is None:
-            return _scaled(X, dtype, shift, scale)
-        return self.encoding.columns(X, shift, scale, dtype if _is_safe(scale) else np.float64).astype(
+            return scaled_input(X, dtype, shift, scale)
+        return self.encoding.columns(X, shift, scale, dtype if fits_float32(scale) else np.float64).astype(
             dtype, copy=False
         )
 
@@ -472,27 +450,3 @@ class DenseNetwork:
         state = vars(self).copy()  # copied first, as another thread that predicts may add the kept layers
         state.pop("_kept", None)
         return state
-
-
-def _is_safe(scale):
-    """Return whether float32 can scale X: products with other scales may leave its range."""
-    lowest, highest = _FOLDED_SCALES
-    return not np.any((scale != 0) & ((scale < lowest) | (scale > highest)))
-
-
-def _scaled(X, dtype, shift, scale):
-    """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel."""
-    if issparse(X):
-        data = X.data.astype(dtype, copy=False)
-        return _with_data(X, data if scale is None else data * scale.astype(dtype)[X.indices])
-    if scale is not None:
-        X = X.astype(np.float64, copy=False)  # float32 may lack the digits for a column far from 0
-        X = X * scale if shift is None else np.nan_to_num((X - shift) * scale, copy=False)
-    elif shift is not None:  # subtracted in float64 and rounded once, whatever the dtypes
-        return np.subtract(X, shift, out=np.empty(X.shape, dtype), casting="same_kind")
-    return X.astype(dtype, copy=False)
-
-
-def _with_data(X, data):
-    """Return CSR with other values at the same positions."""
-    return csr_array((data, X.indices, X.indptr), shape=X.shape)

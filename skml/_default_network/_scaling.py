@@ -18,6 +18,9 @@ _ROUNDING = 1e-3
 # Root mean square norm of sparse rows after scaling. With a norm of 1, as in tf-idf, training is too slow.
 _SPARSE_NORM = 8.0
 
+# In bulk, X is scaled by the kernel if all scales but 0 are in this range; others may leave the range of float32.
+_SAFE_SCALES = 2.0**-60, 2.0**60
+
 
 def new_scaler(params, dataset, rows, power):
     """Return a new scaler for a dataset; None for a custom network and for ``scale=None``.
@@ -142,3 +145,27 @@ class SparseScaler:
             by_column = by_column * (self.relevance / self.relevance.max(initial=0)) ** self._power
         mean_square = (self._squares * by_column**2).sum() / self._total
         return by_column * (_SPARSE_NORM / np.sqrt(mean_square) if mean_square > 0 else 1.0)
+
+
+def fits_float32(scale):
+    """Return whether float32 can scale X: products with other scales may leave its range."""
+    lowest, highest = _SAFE_SCALES
+    return not np.any((scale != 0) & ((scale < lowest) | (scale > highest)))
+
+
+def scaled_input(X, dtype, shift, scale):
+    """Return X scaled, in the dtype of the first kernel; for another dtype, SciPy would cast the kernel."""
+    if sparse.issparse(X):
+        data = X.data.astype(dtype, copy=False)
+        return _with_data(X, data if scale is None else data * scale.astype(dtype)[X.indices])
+    if scale is not None:
+        X = X.astype(np.float64, copy=False)  # float32 may lack the digits for a column far from 0
+        X = X * scale if shift is None else np.nan_to_num((X - shift) * scale, copy=False)
+    elif shift is not None:  # subtracted in float64 and rounded once, whatever the dtypes
+        return np.subtract(X, shift, out=np.empty(X.shape, dtype), casting="same_kind")
+    return X.astype(dtype, copy=False)
+
+
+def _with_data(X, data):
+    """Return CSR with other values at the same positions."""
+    return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skml._default_network._activations import SELU_ALPHA, SELU_SCALE
 from skml._default_network._encoding import CLIP, FAR
-from skml._default_network._network import SELU_ALPHA, SELU_SCALE
 
 
 def add_dense_network(graph, X, network):

@@ -25,7 +25,7 @@ import skml.onnx
 from estimators import SMALL, tiny
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._decisions._calibration import Calibration
-from skml._default_network._network import ACTIVATIONS
+from skml._default_network._activations import ACTIVATIONS
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._dense_graph import ACTIVATIONS as IN_GRAPHS
 

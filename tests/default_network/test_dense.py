@@ -3,9 +3,10 @@ import pytest
 from scipy import sparse
 
 from skml import KerasMultiLabelClassifier
+from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._averages import log_odds
 from skml._default_network._initial_weights import initial_weights
-from skml._default_network._network import ACTIVATIONS, DenseNetwork
+from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 
 

@@ -5,6 +5,7 @@ from scipy import sparse
 from estimators import SMALL, tiny
 from skml import KerasMultiLabelClassifier
 from skml._decisions._calibration import Calibration
+from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._gradients import (
     DERIVATIVES,
     TOLERANCE,
@@ -13,7 +14,7 @@ from skml._default_network._gradients import (
     log_odds_of_output,
 )
 from skml._default_network._initial_weights import initial_weights
-from skml._default_network._network import ACTIVATIONS, DenseNetwork
+from skml._default_network._network import DenseNetwork
 
 OUTPUT_ACTIVATIONS = ["sigmoid", "softmax"]
 
