@@ -2,8 +2,8 @@
 
 from skml import KerasMultiLabelClassifier
 
-# Four members, so that there are folds, and two layers, so that one has a residual connection.
-SMALL = {"hidden_layer_sizes": (8, 8), "n_members": 4, "epochs": 5, "random_state": 0}
+# Four members of one kind, so that there are folds, and two layers, so that one has a residual connection.
+SMALL = {"hidden_layer_sizes": (8, 8), "inputs": "plain", "n_members": 4, "epochs": 5, "random_state": 0}
 
 
 def tiny(model=None, **params):

@@ -20,6 +20,9 @@ LARGEST = 1e150
 # Of many labels, those with the largest variance are summed.
 _MAX_LABELS = 64
 
+# Added to the standard deviation of labels, so that very rare ones do not decide.
+_DAMPING = 1e-3
+
 # Columns that are summed at a time have at most this number of sums.
 _MAX_SUMS = 2**22
 
@@ -85,9 +88,9 @@ class BinSums:
     ----------
     weight : ndarray of shape (n_features, N_BINS + 1)
     target : ndarray of shape (n_features, N_BINS + 1, n_targets)
-        Sums of the standardised labels.
+        Sums of the labels.
     square : ndarray of shape (n_targets,)
-        Sums of the squares of the standardised labels over all rows.
+        Sums of the squares of the labels over all rows.
     """
 
     weight: np.ndarray
@@ -96,6 +99,15 @@ class BinSums:
 
     def __add__(self, other):
         return BinSums(self.weight + other.weight, self.target + other.target, self.square + other.square)
+
+    def standardised(self, reference):
+        """Return the sums of labels that have mean 0 and variance 1 in the rows of other sums."""
+        total = reference.weight[0].sum()
+        mean = reference.target[0].sum(axis=0) / total
+        deviation = np.sqrt(np.maximum(reference.square / total - mean**2, 0)) + _DAMPING
+        target = (self.target - mean * self.weight[..., None]) / deviation
+        square = self.square - 2 * mean * self.target[0].sum(axis=0) + mean**2 * self.weight[0].sum()
+        return BinSums(self.weight, target, square / deviation**2)
 
 
 def sums_of_groups(codes, targets, weight, group, n_groups):
@@ -118,30 +130,31 @@ def column_blocks(n_features, n_targets, n_groups):
     return [slice(start, start + size) for start in range(0, n_features, size)]
 
 
-def standardised_labels(Y, rows, weight):
-    """Return labels of some rows with mean 0 and variance 1; missing ones are 0. Of many, the most balanced ones."""
-    Y = Y[rows]
-    total = weight.sum()
-    missing = to_dense(missing_entries(Y)) if Y.dtype.kind == "f" else None
-    Y = _most_balanced(Y, weight / total) if missing is None else Y
-    Y = to_dense(Y).astype(np.float64)
-    if missing is not None:
-        Y[missing] = np.nan
-        observed = np.where(missing, 0, weight[:, None])
-        total = np.maximum(observed.sum(axis=0), np.finfo(np.float64).tiny)
-        mean = (observed * np.nan_to_num(Y)).sum(axis=0) / total
-    else:
-        mean = weight @ Y / total
-    deviation = np.sqrt(np.maximum(mean * (1 - mean), 0)) + 1e-3
-    labels = np.nan_to_num((Y - mean) / deviation, nan=0.0)
-    return labels[:, np.argsort(-deviation, kind="stable")[:_MAX_LABELS]]
+def labels_of_rows(Y, rows, weight):
+    """Return the labels of some rows as floats; missing ones have the mean of their label. Of many, the most balanced.
+
+    Parameters
+    ----------
+    Y : ndarray or csr_array of shape (n_samples, n_outputs)
+    rows : ndarray of int
+    weight : ndarray of shape (n_rows,)
+    """
+    Y, share = Y[rows], weight / weight.sum()
+    if Y.shape[1] > _MAX_LABELS:
+        mean = share @ (Y == 1)
+        Y = Y[:, np.sort(np.argsort(np.abs(mean - 0.5), kind="stable")[:_MAX_LABELS])]
+    return with_means(Y, share)
 
 
-def _most_balanced(Y, share):
-    if Y.shape[1] <= _MAX_LABELS:
-        return Y
-    mean = share @ Y
-    return Y[:, np.sort(np.argsort(np.abs(mean - 0.5), kind="stable")[:_MAX_LABELS])]
+def with_means(Y, share):
+    """Return labels as an array of floats; missing ones have the mean of their label, by the shares of rows."""
+    labels = to_dense(Y).astype(np.float64)
+    if Y.dtype.kind != "f":
+        return labels
+    missing = to_dense(missing_entries(labels))
+    labels[missing] = 0
+    observed = np.maximum(share @ ~missing, np.finfo(np.float64).tiny)
+    return np.where(missing, share @ labels / observed, labels)
 
 
 def halves(codes):

@@ -12,7 +12,7 @@ from skml._default_network._column_bins import (
     bin_columns,
     column_blocks,
     halves,
-    standardised_labels,
+    labels_of_rows,
     sums_of_groups,
 )
 from skml._default_network._relevance import dense_relevance, split_bins
@@ -273,7 +273,7 @@ def _moments(X, shift, scale, weight):
 
 def _of_members(codes, Y, rows, fold, weight, with_splits):
     """Return the relevance of columns for each member, and whether its tree splits before a bin of a column."""
-    targets = standardised_labels(Y, rows, weight)
+    targets = labels_of_rows(Y, rows, weight)
     fold = np.zeros(len(rows), int) if fold is None else fold[rows]
     n_members = fold.max() + 1
     group = 2 * fold + halves(codes)
@@ -283,9 +283,10 @@ def _of_members(codes, Y, rows, fold, weight, with_splits):
         for j in range(n_members):
             own = [f for f in range(n_members) if f != j] or [j]
             one, other = (_total([groups[2 * f + half] for f in own]) for half in (0, 1))
-            relevance[j, block] = dense_relevance(one, other)
+            both = one + other
+            relevance[j, block] = dense_relevance(one.standardised(both), other.standardised(both))
             if with_splits:
-                splits[j, block] = split_bins(one + other, _STEPS, 1 / N_QUANTILES)
+                splits[j, block] = split_bins(both.standardised(both), _STEPS, 1 / N_QUANTILES)
     return relevance, splits
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skml._default_network._column_bins import MISSING
-from skml._targets._matrix import missing_entries, to_dense
+from skml._default_network._column_bins import MISSING, with_means
 
 # A column that explains nothing alone may act together with others.
 _SMALLEST = 1e-3
@@ -134,7 +133,7 @@ def sparse_relevance(X, Y, weight, n_rows):
     columns = has_value.T @ share
     squares, size = np.zeros(X.shape[1]), max(1, _MAX_SPARSE_SUMS // X.shape[1])
     for start in range(0, Y.shape[1], size):
-        labels = _with_means(Y[:, start : start + size], share)
+        labels = with_means(Y[:, start : start + size], share)
         mean = share @ labels
         labels, mean = labels[:, (mean > 0) & (mean < 1)], mean[(mean > 0) & (mean < 1)]
         covariance = has_value.T @ (labels * share[:, None]) - np.outer(columns, mean)
@@ -142,14 +141,3 @@ def sparse_relevance(X, Y, weight, n_rows):
         squares = np.maximum(squares, of_labels / np.maximum(columns * (1 - columns), _TINY))
     by_chance = 2 * np.log(max(Y.shape[1], 2)) / n_rows
     return np.maximum(squares - by_chance, 0) + _SPARSE_BASE
-
-
-def _with_means(Y, share):
-    """Return labels as an array; missing ones have the mean of their label."""
-    labels = to_dense(Y).astype(np.float64)
-    if Y.dtype.kind != "f":
-        return labels
-    missing = to_dense(missing_entries(labels))
-    labels[missing] = 0
-    observed = np.maximum(share @ ~missing, _TINY)
-    return np.where(missing, share @ labels / observed, labels)
