@@ -47,6 +47,11 @@ def check_X(estimator, X, *, dtype, reset=False, any_column=False):
             ensure_all_finite=finite,
         )
     except ValueError as error:
+        if "contains NaN" in str(error) and estimator.scale is None and not sparse.issparse(X):
+            raise ValueError(
+                f'{str(error).splitlines()[0]} Missing values have no meaning with scale=None: leave scale="auto", or '
+                "fill them in a preceding step of a Pipeline, such as SimpleImputer."
+            ) from error
         if "could not convert string" not in str(error):
             raise
         raise ValueError(

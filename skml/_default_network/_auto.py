@@ -210,13 +210,25 @@ def auto_kinds(params, X, settings, is_partial_fit):
     is_partial_fit : bool
         The first rows of a stream say little about its columns.
     """
-    inputs = params["inputs"]
-    is_auto = isinstance(inputs, str) and inputs == "auto"
+    inputs = np.atleast_1d(params["inputs"]).tolist()
+    is_auto = inputs == ["auto"]
+    if not is_auto:
+        _check_kinds(inputs, params["scale"])
     if settings is None or params["scale"] != "auto" or sparse.issparse(X) or (is_auto and is_partial_fit):
         return ()
     if not is_auto:
-        return tuple(name for name in KINDS if name in np.atleast_1d(inputs))
+        return tuple(name for name in KINDS if name in inputs)
     return ("plain",) if params["n_members"] == 1 or X.shape[1] > _MAX_COLUMNS else tuple(KINDS)
+
+
+def _check_kinds(inputs, scale):
+    unknown = [name for name in inputs if name not in KINDS]
+    if unknown or not inputs:
+        raise ValueError(
+            f'inputs must be "auto", or one or several of {", ".join(KINDS)}; got {unknown or "an empty list"}.'
+        )
+    if scale != "auto":
+        raise ValueError(f'inputs={inputs} requires scale="auto", but scale is {scale!r}. Leave one at its default.')
 
 
 # With more columns, ramps would make fits long.

@@ -72,7 +72,7 @@ def integrated_gradients(network, row, output):
     inputs, bias = _first_layer_inputs(network, row), network.weights[1].astype(np.float64)
     change = sum(features @ kernel for _, features, kernel in inputs)
     odds = _log_odds(network, network.log_proba(row)[0], output)
-    baseline_odds = _log_odds(network, network.log_proba_of_first(bias[None])[0], output)
+    baseline_odds = _log_odds(network, network.log_proba_of_first(bias[None].copy())[0], output)
     difference = odds - baseline_odds
     for n_parts in _N_PARTS:
         points, weights = _quadrature(n_parts)

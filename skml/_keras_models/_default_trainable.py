@@ -193,7 +193,8 @@ def resume_default(network, params, router, spec, scaler, rates, seeds, first_ep
         if given not in (value, "auto", ["auto"]):
             raise ValueError(f"The fitted network has {name}={value!r}; training cannot go on with {given!r}.")
     kinds = set() if network.encoding is None else set(network.encoding.kinds)
-    if params["inputs"] != "auto" and not kinds <= set(np.atleast_1d(params["inputs"])):
+    given = set(np.atleast_1d(params["inputs"]).tolist())
+    if given != {"auto"} and not (kinds and kinds <= given):
         raise ValueError(
             f"The fitted network has inputs={sorted(kinds)}; training cannot go on with {params['inputs']!r}."
         )

@@ -137,7 +137,7 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     if not split.has_held_out:
         return model if previous is None else _with_previous_decisions(model, params["threshold"], previous)
     dataset, fold = split.held_out_rows(random_state)
-    network = _with_kind_weights(result.network, dataset, fold)
+    network = result.network if previous is not None else _with_kind_weights(result.network, dataset, fold)
     if getattr(network, "n_members", 1) < getattr(result.network, "n_members", 1):
         model = dataclasses.replace(model, training=result.with_other_members(network))
     proba = network.proba(dataset.X) if fold is None else network.out_of_fold_proba(dataset.X, fold)

@@ -33,7 +33,8 @@ def by_hand(network, X):
     """Return probabilities of the plain formula in float64."""
     X = (X - network.shift) * network.scale
     proba = []
-    for member in map(network.member, range(network.n_members)):
+    for j in range(network.n_members):
+        member = network.take([j])
         kernel, bias, kernels, biases, last_kernels, last_biases = (w.astype(np.float64) for w in member.weights)
         first = np.maximum(X @ kernel + bias, 0)
         second = np.maximum(first @ kernels[0] + biases[0], 0) + first

@@ -57,7 +57,7 @@ def test_the_gradient_is_that_of_tensorflow(X, label_sets):
     import keras
     import tensorflow as tf
 
-    clf = KerasMultiLabelClassifier(**SMALL, calibrate=True).fit(X, label_sets)
+    clf = KerasMultiLabelClassifier(**SMALL | {"inputs": "auto"}, scale="standard", calibrate=True).fit(X, label_sets)
     net, model = clf.trained_network(), clf.to_keras()
     x = tf.Variable(X[:4].astype(np.float32))
     with tf.GradientTape() as tape:
@@ -77,7 +77,7 @@ def test_contributions_sum_to_the_difference_from_the_baseline(output_activation
     for row in 3 * np.random.RandomState(3).randn(10, 1, 6):
         contributions = integrated_gradients(net, row, 0)
         odds = [log_odds_of_output(net, x, 0) for x in (row, baseline)]
-        assert [contributions.log_odds, contributions.baseline_log_odds] == odds
+        np.testing.assert_allclose([contributions.log_odds, contributions.baseline_log_odds], odds, rtol=1e-12)
         assert contributions.values.sum() == pytest.approx(odds[0] - odds[1], rel=TOLERANCE, abs=TOLERANCE)
 
 

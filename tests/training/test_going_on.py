@@ -115,7 +115,7 @@ def after_a_file(clf):
 
 def test_a_file_keeps_the_statistics_by_which_X_is_scaled(X, Y):
     X = 3 * X + 1
-    loaded = after_a_file(tiny(n_members=1, early_stopping=False).fit(X[:50], Y[:50]))
+    loaded = after_a_file(tiny(n_members=1, early_stopping=False, scale="standard").fit(X[:50], Y[:50]))
     with pytest.warns(UserWarning, match="without the state of its optimizer"):
         loaded.partial_fit(X[50:], Y[50:])
     np.testing.assert_allclose(loaded.trained_network().shift, X.mean(axis=0), rtol=1e-5)

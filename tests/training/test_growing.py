@@ -102,7 +102,7 @@ def test_slots_of_labels_that_stay_are_kept_and_those_of_new_ones_are_as_in_a_ne
     for optimizer, variables in zip(optimizers, (before, after), strict=True):
         optimizer.build(variables)
     values = [np.array(np.random.RandomState(0).rand(*v.shape), v.dtype) for v in optimizers[0].variables]
-    state = slots_of_outputs(values, optimizers[1], after, np.array([2, -1]))
+    state = slots_of_outputs(values, optimizers[1], after, np.array([2, -1]), outputs=[2, 3])
     assert [value.shape for value in state] == [tuple(v.shape) for v in optimizers[1].variables]
     for was, now in zip(values[:-2], state[:-2], strict=True):
         np.testing.assert_array_equal(now, was)

@@ -32,8 +32,9 @@ def test_the_holdout_takes_its_fraction_and_none_if_small():
 
 
 def test_x_val_is_watched_with_the_loss_that_is_trained(X, Y):
-    clf = tiny(epochs=1, class_weight=[1.0, 5.0, 1.0]).fit(X, Y)
-    watched = tiny(epochs=1, class_weight=[1.0, 5.0, 1.0])
+    # Kinds of members would get other weights after the last epoch.
+    clf = tiny(epochs=1, inputs="plain", class_weight=[1.0, 5.0, 1.0]).fit(X, Y)
+    watched = tiny(epochs=1, inputs="plain", class_weight=[1.0, 5.0, 1.0])
     watched.fit(X, Y, X_val=X[:30], y_val=[{j for j in range(3) if row[j]} for row in Y[:30]])
     p = clf.predict_proba(X[:30]).astype(float)
     entries = -(np.array([1, 5, 1]) * Y[:30] * np.log(p) + (1 - Y[:30]) * np.log(1 - p))
@@ -56,7 +57,7 @@ def test_x_val_goes_with_weights_and_sparse_y(X, Y):
 
 def test_x_val_is_weighted_by_the_balance_of_training(X, Y):
     y = (Y[:, 0] & Y[:, 1]).astype(int)
-    clf = tiny(class_weight="balanced", epochs=1)
+    clf = tiny(class_weight="balanced", epochs=1, inputs="plain")
     clf.fit(X, y, X_val=X[:40], y_val=y[:40])
     weight = np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (len(y) - y.sum())))[:40]
     proba = clf.predict_proba(X[:40]).astype(float)[np.arange(40), y[:40]]
