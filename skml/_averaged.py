@@ -69,7 +69,7 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
     estimators_ : list of classifier
         The classifiers fitted to all rows, without those that are "drop".
     named_estimators_ : Bunch
-        The same by name.
+        The same by name, and "drop" where one was left out.
     weights_ : ndarray of shape (n_estimators,)
         Their weights, which add up to 1. A classifier with weight 0 is not used in predictions.
     oof_proba_ : ndarray of shape (n_samples, n_labels)
@@ -193,7 +193,7 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
             given = convex_weights(Y, outputs, weight, is_multiclass=not encoder.threshold_labels)
         self.estimators_, self.weights_, self.target_encoder_ = estimators, given, encoder
         self.classes_ = encoder.classes_
-        self.named_estimators_ = Bunch(**dict(self.estimators) | dict(zip(named, estimators, strict=True)))
+        self._named = dict(self.estimators) | dict(zip(named, estimators, strict=True))
         self._oof_proba = None if oof_probas is None else _average(oof_probas, given)
         self._tuned = TunedThresholds()
         if oof_probas is not None:
@@ -280,6 +280,13 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
         """
         check_is_fitted(self)
         return get_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
+
+    @property
+    def named_estimators_(self) -> Bunch:
+        """The fitted classifiers by name."""
+        if "_named" not in vars(self):
+            raise AttributeError("named_estimators_ is only available after fit.")
+        return Bunch(**self._named)
 
     @property
     def oof_proba_(self) -> np.ndarray:

@@ -65,7 +65,7 @@ def test_named_estimators_have_parameters():
     composed._set_params("parts", a="drop")
     assert composed.parts == [("a", "drop")]
     for names in (["a", "a"], ["parts"], ["a__b"]):
-        with pytest.raises(ValueError, match="[Nn]ames"):
+        with pytest.raises(ValueError, match=r"[Nn]ames"):
             composed._validate_names(names)
 
 
