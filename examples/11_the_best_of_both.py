@@ -6,16 +6,16 @@ probabilities. Run this lesson with ``python examples/11_the_best_of_both.py``, 
 notebook.
 """
 
-# %% Data: 20 columns and 4 labels. The log-odds of each label are the sum of a smooth part, of which half the columns
-# are part, and of boxes: regions between thresholds in two columns.
+# %% Data: 20 columns and 4 labels. The log-odds of each label are the sum of a smooth function of ten columns and of
+# boxes, which are regions beyond thresholds in two columns.
 import numpy as np
 import pandas as pd
 
 
-def make_table(n_rows=4_500, n_columns=20, n_labels=4):
+def make_table(n_rows=5_000, n_columns=20, n_labels=4):
     rng = np.random.RandomState(0)
     X = rng.randn(n_rows, n_columns)
-    smooth = np.tanh(X[:, :10] @ rng.randn(10, 12) / 2) @ rng.randn(12, n_labels)
+    smooth = 1.5 * np.tanh(X[:, :10] @ rng.randn(10, 12) / 2) @ rng.randn(12, n_labels)
     boxes = np.zeros((n_rows, n_labels))
     for label in np.repeat(range(n_labels), 10):
         first, second = rng.choice(n_columns, 2, replace=False)
@@ -28,7 +28,7 @@ def make_table(n_rows=4_500, n_columns=20, n_labels=4):
 
 
 X, Y = make_table()
-X_train, Y_train, X_test, Y_test = X[:1_500], Y[:1_500], X[1_500:], Y[1_500:]
+X_train, Y_train, X_test, Y_test = X[:2_000], Y[:2_000], X[2_000:], Y[2_000:]
 
 # %% One fit of three classifiers. HistGradientBoostingClassifier predicts a single label only, so that one clone of it
 # is trained for each label. It and the extra trees are also fitted to three folds, for out-of-fold probabilities. The
@@ -40,12 +40,13 @@ from skml import AveragedMultiLabelClassifier, KerasMultiLabelClassifier
 models = [
     ("network", KerasMultiLabelClassifier(random_state=0)),
     ("boosting", HistGradientBoostingClassifier(max_leaf_nodes=6, random_state=0)),
-    ("extra trees", ExtraTreesClassifier(100, min_samples_leaf=3, n_jobs=2, random_state=0)),
+    ("trees", ExtraTreesClassifier(100, min_samples_leaf=3, n_jobs=2, random_state=0)),
 ]
 clf = AveragedMultiLabelClassifier(models, cv=3, random_state=0).fit(X_train, Y_train)
 
-# %% The table shows the three classifiers and the average on the test rows, with the threshold 0.5. `set_params` sets
-# the weights by hand, or drops a classifier: `clf.set_params(weights=None)` and `clf.set_params(boosting="drop")`.
+# %% The table shows the three classifiers and the average on the test rows, with the threshold 0.5. A classifier with
+# the weight 0 adds nothing to the others, and predictions do not use it. Before another fit, you can leave it out with
+# `clf.set_params(trees="drop")`, or give weights of your own with `clf.set_params(weights=[2, 1, 0])`.
 from skml.metrics import f1_score, log_loss
 
 
@@ -84,4 +85,4 @@ for rule in ("f1_macro", "precision>=0.8"):
 single = table["log-loss"].drop("the average")
 gain = 1 - table.loc["the average", "log-loss"] / single.min()
 verdict = f"{gain:.0%} lower than" if gain > 0 else "no lower than"
-print(f"The log-loss of the average is {verdict} that of the best single classifier, the {single.idxmin()}.")
+print(f"The log-loss of the average is {verdict} that of the best single classifier ({single.idxmin()}).")

@@ -80,7 +80,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         An int is the number of folds of `MultiLabelStratifiedKFold`; None means 5. A float is the fraction of rows of a
         single stratified holdout. "prefit" tunes a fitted estimator on the X and y passed to `fit`, which should be
         held-out rows, and requires ``refit=False``. "oof" fits the estimator once and uses its ``oof_proba_``, which
-        a `KerasMultiLabelClassifier` with ``n_members`` above 1 provides.
+        a `KerasMultiLabelClassifier` with ``n_members`` above 1 or an `AveragedMultiLabelClassifier` provides.
     refit : bool, default=True
         Whether to fit the estimator to all rows after tuning. False keeps the estimator that was fitted to the training
         rows, and requires a `cv` with a single split.

@@ -393,6 +393,13 @@ def test_a_scorer_and_the_display_read_it(pair, X, Y):
     assert "linear" in pair._repr_html_()
 
 
+def test_the_export_to_onnx_is_refused(pair):
+    from skml.onnx import to_onnx
+
+    with pytest.raises(ValueError, match=r"The export to ONNX supports .*got AveragedMultiLabelClassifier"):
+        to_onnx(pair)
+
+
 BAD = {
     "no list": ({"estimators": "abc"}, "'estimators' parameter"),
     "no pairs": ({"estimators": [LINEAR]}, r"list of \(name, classifier\) tuples.*got \[LogisticRegression"),
