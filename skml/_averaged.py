@@ -186,17 +186,17 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_classifier)(estimator, X, y, encoder, Y, of_fit) for estimator, of_fit in jobs
         )
-        estimators = [estimator for estimator, _ in fitted]
-        oof_probas = self._oof_probas(X, y, encoder, jobs, [oof for _, oof in fitted], of_split)
+        estimators, left = map(list, zip(*fitted, strict=True))
+        oof_probas = self._oof_probas(X, y, encoder, jobs, left, of_split)
         if isinstance(self.weights, str):
             outputs = [encoder.output_columns(proba) for proba in oof_probas]
             given = convex_weights(Y, outputs, weight, is_multiclass=not encoder.threshold_labels)
-        self.estimators_, self.weights_, self.target_encoder_ = estimators, given, encoder
-        self.classes_ = encoder.classes_
-        self._named = dict(self.estimators) | dict(zip(named, estimators, strict=True))
-        self._oof_proba = None if oof_probas is None else _average(oof_probas, given)
-        self._tuned = TunedThresholds()
+        self.estimators_, self.weights_ = estimators, given
+        self.target_encoder_, self.classes_ = encoder, encoder.classes_
+        self._names = {name: list(named).index(name) if name in named else "drop" for name, _ in self.estimators}
+        self._oof_proba, self._tuned = None, TunedThresholds()
         if oof_probas is not None:
+            self._oof_proba = _average(oof_probas, given)
             self._tuned = TunedThresholds(Y, encoder.output_columns(self._oof_proba), weight)
         self._set_features()
         return self
@@ -284,9 +284,9 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
     @property
     def named_estimators_(self) -> Bunch:
         """The fitted classifiers by name."""
-        if "_named" not in vars(self):
+        if "_names" not in vars(self):
             raise AttributeError("named_estimators_ is only available after fit.")
-        return Bunch(**self._named)
+        return Bunch(**{name: j if j == "drop" else self.estimators_[j] for name, j in self._names.items()})
 
     @property
     def oof_proba_(self) -> np.ndarray:

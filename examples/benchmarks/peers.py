@@ -112,7 +112,8 @@ def _catboost(X, Y, X_held, Y_held, seed, **setting):
 
     model = CatBoostClassifier(
         iterations=MAX_ROUNDS,
-        learning_rate=0.05,
+        learning_rate=0.1,
+        max_ctr_complexity=1,  # combinations of categories take many times as long
         loss_function="MultiLogloss",
         random_seed=seed,
         thread_count=1,
@@ -189,23 +190,30 @@ PEERS = {name: peer for name, peer in PEERS.items() if name[:8] not in ("lightgb
 def views_of(X, X_test):
     """Return view -> training and test rows of a table; all views of an array or sparse matrix are the same.
 
-    "native" keeps missing numbers and categories. "numbers" has 0/1 columns in place of categories. "filled" also has
-    the median and a 0/1 column in place of missing numbers. All is learned from the training rows.
+    "native" keeps missing numbers and categories, for the others see `encoders`. All is learned from the training rows.
     """
     if not hasattr(X, "iloc"):
         return dict.fromkeys(("native", "numbers", "filled"), (X, X_test))
+    categories = {name: sorted(X[name].dropna().unique()) for name in X.select_dtypes(exclude="number")}
+    views = {"native": [_with_categories(table, categories) for table in (X, X_test)]}
+    for name, encoder in encoders().items():
+        views[name] = [encoder.fit(X).transform(table).astype(np.float64) for table in (X, X_test)]
+    return views
+
+
+def encoders():
+    """Return view -> a transformer of tables: 0/1 columns in place of categories.
+
+    "numbers" keeps missing numbers. "filled" has the median, and a 0/1 column, in place of them.
+    """
     is_number = make_column_selector(dtype_include="number")
-    is_category = make_column_selector(dtype_exclude="number")
-    one_hot = (OneHotEncoder(handle_unknown="ignore", sparse_output=False, min_frequency=5), is_category)
-    numbers = make_column_transformer(("passthrough", is_number), one_hot)
-    filled = make_column_transformer((SimpleImputer(strategy="median", add_indicator=True), is_number), one_hot)
-    categories = {name: sorted(X[name].dropna().unique()) for name in is_category(X)}
-    native = [_with_categories(table, categories) for table in (X, X_test)]
-    encoded = {
-        name: [encoder.fit(X).transform(table).astype(np.float64) for table in (X, X_test)]
-        for name, encoder in (("numbers", numbers), ("filled", filled))
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False, min_frequency=5)
+    categories = (one_hot, make_column_selector(dtype_exclude="number"))
+    filled = SimpleImputer(strategy="median", add_indicator=True)
+    return {
+        "numbers": make_column_transformer(("passthrough", is_number), categories),
+        "filled": make_column_transformer((filled, is_number), categories),
     }
-    return {"native": native, **encoded}
 
 
 def _with_categories(table, categories):

@@ -20,7 +20,7 @@ import time
 import warnings
 
 import numpy as np
-from peers import PEERS, views_of
+from peers import PEERS, encoders, views_of
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -63,18 +63,38 @@ def tuned_logistic(seed):
     )
 
 
-def averaged(seed):
-    """Return the average of our network and scikit-learn's trees, with weights found out of fold."""
-    trees = ExtraTreesClassifier(300, min_samples_leaf=3, max_features=0.5, random_state=seed)
-    boosting = HistGradientBoostingClassifier(learning_rate=0.05, max_leaf_nodes=15, random_state=seed)
-    models = [("net", KerasMultiLabelClassifier(random_state=seed)), ("boosting", boosting), ("trees", trees)]
-    return AveragedMultiLabelClassifier(models, random_state=seed)
+class AveragedWithTrees:
+    """The average of our network and scikit-learn's trees, with weights found out of fold; none of them is tuned."""
+
+    view, takes_sparse = "native", False
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def fit(self, X, Y):
+        """Fit the average; boosting takes the categories of a table as they are."""
+        network = KerasMultiLabelClassifier(random_state=self.seed)
+        trees = ExtraTreesClassifier(300, min_samples_leaf=3, max_features=0.5, random_state=self.seed)
+        boosting = HistGradientBoostingClassifier(learning_rate=0.05, max_leaf_nodes=15, random_state=self.seed)
+        models = [("net", encoded(network, X)), ("boosting", boosting), ("trees", encoded(trees, X))]
+        self.model_ = AveragedMultiLabelClassifier(models, random_state=self.seed).fit(X, Y)
+        self.oof_proba_ = self.model_.oof_proba_
+        return self
+
+    def predict_proba(self, X):
+        """Return the average, shape (n_samples, n_labels)."""
+        return self.model_.predict_proba(X)
+
+
+def encoded(model, X):
+    """Return a Pipeline that encodes a table for a model, or the model alone if X is no table."""
+    return make_pipeline(encoders()[view_of(model)], model) if hasattr(X, "iloc") else model
 
 
 # With out-of-fold probabilities; these scale X themselves.
 CROSS_FITTED = {
     "skml": lambda seed: KerasMultiLabelClassifier(random_state=seed),
-    "skml and trees": averaged,
+    "skml and trees": AveragedWithTrees,
     **PEERS,
 }
 MODELS = {
