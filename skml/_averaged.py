@@ -42,7 +42,8 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
     ----------
     estimators : list of (str, classifier) tuples
         Classifiers with `predict_proba`, or Pipelines that end in one. If a classifier accepts neither several labels
-        nor missing labels (NaN), one clone of it is trained for each label, on the rows in which the label is observed.
+        nor missing labels (NaN), one clone of it is trained for each label, on the rows in which the label is observed;
+        the transformers of a Pipeline are fitted once, unless they select or encode columns by ``y``.
         "drop" in place of a classifier leaves it out, as in ``set_params(trees="drop")``.
     weights : "oof", array-like of shape (n_estimators,) or None, default="oof"
         Weights of the probabilities. "oof" finds the weights of at least 0 with the smallest log-loss on out-of-fold
@@ -193,7 +194,7 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
             given = convex_weights(Y, outputs, weight, is_multiclass=not encoder.threshold_labels)
         self.estimators_, self.weights_ = estimators, given
         self.target_encoder_, self.classes_ = encoder, encoder.classes_
-        self._names = {name: list(named).index(name) if name in named else "drop" for name, _ in self.estimators}
+        self._names = [(name, name in named) for name, _ in self.estimators]
         self._oof_proba, self._tuned = None, TunedThresholds()
         if oof_probas is not None:
             self._oof_proba = _average(oof_probas, given)
@@ -286,7 +287,8 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
         """The fitted classifiers by name."""
         if "_names" not in vars(self):
             raise AttributeError("named_estimators_ is only available after fit.")
-        return Bunch(**{name: j if j == "drop" else self.estimators_[j] for name, j in self._names.items()})
+        estimators = iter(self.estimators_)
+        return Bunch(**{name: next(estimators) if is_kept else "drop" for name, is_kept in self._names})
 
     @property
     def oof_proba_(self) -> np.ndarray:

@@ -6,7 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.feature_selection import SelectorMixin
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.multioutput import ClassifierChain
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import has_fit_parameter
@@ -94,7 +96,10 @@ class LabelwiseClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def labelwise_if_needed(estimator, encoder, Y):
-    """Return the estimator, with its last step as a `LabelwiseClassifier` if it cannot be trained on the matrix Y."""
+    """Return the estimator, or a `LabelwiseClassifier` if it cannot be trained on the matrix Y.
+
+    Of a Pipeline only the last step becomes one, so that X is transformed once, unless a transformer depends on y.
+    """
     if not encoder.is_multilabel or accepting_any_target(estimator) is not None or is_frozen(estimator):
         return estimator
     takes_matrix = _accepts_several_labels(estimator) and not has_missing(Y)
@@ -102,22 +107,30 @@ def labelwise_if_needed(estimator, encoder, Y):
 
 
 def _with_labelwise_last_step(estimator):
-    if not hasattr(estimator, "steps"):
+    if not hasattr(estimator, "steps") or any(map(_reads_y, estimator[:-1])):
         return LabelwiseClassifier(estimator)
     name, last = estimator.steps[-1]
     return clone(estimator).set_params(**{name: _with_labelwise_last_step(last)})
 
 
-def _accepts_several_labels(estimator):
-    """Return whether the last step can be trained on an indicator, by its tags.
+def _reads_y(transformer):
+    """Return whether a transformer, such as `SelectKBest` or `TargetEncoder`, may depend on the label."""
+    is_selector = isinstance(transformer, SelectorMixin)  # its tags do not tell
+    return is_selector or (hasattr(transformer, "fit") and get_tags(transformer).target_tags.required)
 
-    The meta-estimators of scikit-learn that train one classifier per label have the tag `multi_output` only.
+
+def _accepts_several_labels(estimator):
+    """Return whether the last step is to be trained on an indicator.
+
+    `MultiOutputClassifier` and `OneVsRestClassifier` have no tag `multi_label`. They are trained once per label with
+    the same result, so that a fold in which a label has one class is no error. In a search, they choose parameters for
+    all labels.
     """
     last = last_step(estimator)
     if isinstance(last, GridSearchCV | RandomizedSearchCV):
-        return _accepts_several_labels(last.estimator)
-    tags = get_tags(last)
-    return tags.target_tags.multi_output or (tags.classifier_tags is not None and tags.classifier_tags.multi_label)
+        return _accepts_several_labels(last.estimator) or get_tags(last_step(last.estimator)).target_tags.multi_output
+    tags = get_tags(last).classifier_tags
+    return isinstance(last, ClassifierChain) or (tags is not None and tags.multi_label)
 
 
 def weight_parameter(estimator):
