@@ -2,6 +2,7 @@
 
 - `skml.KerasMultiLabelClassifier` trains a Keras network on label sets, indicators or single-label targets, and
   predicts in the same form. `skml.TunedThresholdMultiLabelClassifierCV` tunes the thresholds of any classifier.
+  `skml.AveragedMultiLabelClassifier` averages the probabilities of several classifiers.
 - `skml.metrics`: scores and scorers.
 - `skml.model_selection`: stratified splits, and out-of-fold probabilities.
 - `skml.inspection`: reports and displays, explanations of a prediction, and a single label as a binary classifier.
@@ -21,17 +22,26 @@ default network needs, in addition to scikit-learn's, and those of labels that a
 Custom networks, losses and callbacks consist of code, which loading runs. Their types are not included.
 """
 
+from skml._averaged import AveragedMultiLabelClassifier
 from skml._classifier import KerasMultiLabelClassifier
 from skml._keras._environment import clear_caches
 from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
 from skml._version import __version__ as __version__
 
-__all__ = ["SKOPS_TRUSTED", "KerasMultiLabelClassifier", "TunedThresholdMultiLabelClassifierCV", "clear_cache"]
+__all__ = [
+    "SKOPS_TRUSTED",
+    "AveragedMultiLabelClassifier",
+    "KerasMultiLabelClassifier",
+    "TunedThresholdMultiLabelClassifierCV",
+    "clear_cache",
+]
 
 # Their states are plain values.
 SKOPS_TRUSTED = (
+    "skml.AveragedMultiLabelClassifier",
     "skml.KerasMultiLabelClassifier",
     "skml.TunedThresholdMultiLabelClassifierCV",
+    "skml.model_selection._labelwise.LabelwiseClassifier",
     "datetime.date",
     "datetime.datetime",
 )

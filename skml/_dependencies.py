@@ -22,6 +22,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 # Compares versions without the package `packaging`, which is no dependency.
 from sklearn.utils.fixes import parse_version
 
+# Gets and sets the parameters of a list of named estimators, and checks their names, as VotingClassifier does.
+from sklearn.utils.metaestimators import _BaseComposition
+
 # Selects the rows of fit parameters in a fold; counts rows; validates weights, all with scikit-learn's messages.
 from sklearn.utils.validation import _check_method_params, _check_sample_weight, _num_samples
 
@@ -30,6 +33,7 @@ __all__ = [
     "Interval",
     "RealNotInt",
     "StrOptions",
+    "_BaseComposition",
     "_BaseScorer",
     "_check_method_params",
     "_check_sample_weight",

@@ -21,12 +21,12 @@ from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
 from skml._state import VersionedState
-from skml._targets._matrix import equal_matrices
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
     check_prefit_labels,
     encoder_for,
+    has_oof_rows,
     label_columns,
     last_step,
     response_method,
@@ -80,7 +80,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         An int is the number of folds of `MultiLabelStratifiedKFold`; None means 5. A float is the fraction of rows of a
         single stratified holdout. "prefit" tunes a fitted estimator on the X and y passed to `fit`, which should be
         held-out rows, and requires ``refit=False``. "oof" fits the estimator once and uses its ``oof_proba_``, which
-        a `KerasMultiLabelClassifier` with ``n_members`` above 1 provides.
+        a `KerasMultiLabelClassifier` with ``n_members`` above 1 or an `AveragedMultiLabelClassifier` provides.
     refit : bool, default=True
         Whether to fit the estimator to all rows after tuning. False keeps the estimator that was fitted to the training
         rows, and requires a `cv` with a single split.
@@ -413,7 +413,13 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 "KerasMultiLabelClassifier has it after fit with n_members > 1, unless y is very large. With other "
                 "estimators, use cv=5."
             )
-        _check_oof_rows(last, encoder.transform(y), proba)
+        Y = encoder.transform(y)
+        if not has_oof_rows(last, Y, proba):
+            raise ValueError(
+                f"cv='oof' requires that {type(last).__name__} is fitted to the rows of y in their order, but its "
+                f"out-of-fold probabilities belong to {len(proba)} other rows than the {Y.shape[0]} rows of y: a "
+                "preceding step changes rows, like a sampler, or it is frozen and was fitted to other rows. Use cv=5."
+            )
         return estimator, slice(None), label_columns(proba, last, encoder)
 
     def __sklearn_tags__(self):
@@ -424,21 +430,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
-
-
-def _check_oof_rows(last, Y, proba):
-    """Check that the out-of-fold probabilities of the last step belong to the rows of Y.
-
-    A step may have added, dropped or reordered rows, and a frozen classifier was fitted before. Rows with equal labels
-    may change places, as thresholds depend on pairs of a probability and a label only.
-    """
-    fitted_to = last.oof_target() if hasattr(last, "oof_target") else Y
-    if len(proba) != Y.shape[0] or not equal_matrices(fitted_to, Y):
-        raise ValueError(
-            f"cv='oof' requires that {type(last).__name__} is fitted to the rows of y in their order, but its "
-            f"out-of-fold probabilities belong to {len(proba)} other rows than the {Y.shape[0]} rows of y: a preceding "
-            "step changes rows, like a sampler, or it is frozen and was fitted to other rows. Use cv=5."
-        )
 
 
 def _sample_weight(estimator, params, rows):

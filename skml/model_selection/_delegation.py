@@ -7,7 +7,7 @@ from sklearn.utils import get_tags
 
 from skml._targets._encoder import TargetEncoder
 from skml._targets._labels import as_labels, format_some, format_values, label_index, label_space
-from skml._targets._matrix import has_missing, to_dense
+from skml._targets._matrix import equal_matrices, has_missing, to_dense
 from skml._targets._warnings import warn_once
 
 # Sparse y with more entries (256 MB as dense int64) stays CSR, although few classifiers accept a sparse y.
@@ -255,10 +255,15 @@ def _hstack(left, right):
     return sparse.hstack([left, right], format="csr")
 
 
+def classes_of(estimator, is_fitted=False):
+    """Return the classes that an estimator requires, for which it has a parameter or was fitted; None without any."""
+    name = "classes_" if is_fitted or is_frozen(estimator) else "classes"
+    return getattr(accepting_any_target(estimator), name, None)
+
+
 def encoder_for(estimator, y, classes=None, is_fitted=False):
     """Return a `TargetEncoder` fitted to ``y``, with the given classes or, by default, the classes of the estimator."""
-    name = "classes_" if is_fitted or is_frozen(estimator) else "classes"
-    estimator_classes = getattr(accepting_any_target(estimator), name, None)
+    estimator_classes = classes_of(estimator, is_fitted)
     if classes is None:
         return TargetEncoder(estimator_classes).fit(y)
     if estimator_classes is not None and label_space(classes) != label_space(estimator_classes):
@@ -280,6 +285,16 @@ def check_prefit_labels(estimator, encoder):
         )
 
 
+def has_oof_rows(last, Y, proba):
+    """Return whether the out-of-fold probabilities of a fitted last step belong to the rows of Y.
+
+    A step before it may have added, dropped or reordered rows, and a frozen classifier was fitted before. Rows with
+    equal labels may change places, as losses and thresholds depend on pairs of a probability and a label only.
+    """
+    fitted_to = last.oof_target() if hasattr(last, "oof_target") else Y
+    return len(proba) == Y.shape[0] and equal_matrices(fitted_to, Y)
+
+
 def response_method(estimator):
     """Return "predict_proba" if the estimator has this method, else "decision_function"."""
     return "predict_proba" if hasattr(estimator, "predict_proba") else "decision_function"
@@ -296,7 +311,7 @@ def label_columns(responses, estimator, encoder, method="predict_proba"):
     labels = encoder.classes_.tolist()
     if not encoder.is_multilabel:
         return _class_columns(responses, estimator, labels, method)
-    if len(labels) == 1 and not _accepts_single_column(estimator):
+    if len(labels) == 1 and not accepts_single_column(estimator):
         return _class_columns(responses, estimator, [0, 1], method)[:, 1:]
     columns = as_scores(responses, estimator)
     if columns.shape[1] != len(labels):
@@ -319,6 +334,8 @@ def target_for_folds(estimator, y, encoder):
     if not encoder.is_multilabel:
         return np.asarray(y).ravel()
     Y = encoder.transform(y)
+    if getattr(last_step(estimator), "accepts_label_matrix", False):
+        return Y
     if accepting_any_target(estimator) is not None:
         return Y if Y.shape[1] > 1 else sparse.csr_array(Y)  # a dense column would be read as single-label y
     if has_missing(Y):
@@ -330,10 +347,10 @@ def target_for_folds(estimator, y, encoder):
     if encoder.is_sparse and np.prod(Y.shape, dtype=float) > _MAX_DENSE_ENTRIES:
         return encoder.sparse_container_(Y)
     Y = to_dense(Y)
-    return Y if Y.shape[1] > 1 or _accepts_single_column(estimator) else Y.ravel()
+    return Y if Y.shape[1] > 1 or accepts_single_column(estimator) else Y.ravel()
 
 
-def _accepts_single_column(estimator):
+def accepts_single_column(estimator):
     """Return True if an estimator takes a single label as an indicator, False if as a 1-D ``y`` of 0 and 1."""
     if accepting_any_target(estimator) is not None:
         return True

@@ -93,7 +93,11 @@ def cross_val_predict_proba(
     encoder = encoder_for(estimator, y, classes)
     splits = list(resolve_cv(cv, random_state).split(X, y))
     rows, proba = predict_out_of_fold(estimator, X, y, encoder, splits, params or {}, n_jobs)
-    n_samples = _num_samples(X)
+    return in_order(rows, proba, _num_samples(X))
+
+
+def in_order(rows, proba, n_samples):
+    """Return out-of-fold probabilities in the order of the rows, after checking that each row was predicted once."""
     if not np.array_equal(np.sort(rows), np.arange(n_samples)):
         raise ValueError(
             f"cv must put each of the {n_samples} rows in exactly one test fold; got {len(rows)} test rows, "

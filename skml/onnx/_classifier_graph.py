@@ -31,7 +31,7 @@ class ClassifierGraph:
     def __init__(self, estimator):
         check_is_fitted(estimator)
         inner = getattr(estimator, "estimator_", estimator)
-        if not getattr(inner, "accepts_any_target", False):
+        if not hasattr(inner, "trained_network"):
             raise ValueError(
                 "The export to ONNX supports KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV directly "
                 f"around one, and Pipelines that end in either; got {type(inner).__name__}."

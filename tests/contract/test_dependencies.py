@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
 
 from skml import _dependencies
 
@@ -49,6 +50,23 @@ def test_rows_are_selected_counted_and_weighted():
     assert weight.dtype == np.float64
     with pytest.raises(ValueError, match=r"[Nn]egative"):
         _dependencies._check_sample_weight([1, -2], X, dtype=np.float64, ensure_non_negative=True)
+
+
+def test_named_estimators_have_parameters():
+    class Composed(_dependencies._BaseComposition):
+        def __init__(self, parts):
+            self.parts = parts
+
+        def get_params(self, deep=True):
+            return self._get_params("parts", deep=deep)
+
+    composed = Composed([("a", DummyClassifier())])
+    assert composed.get_params()["a__strategy"] == "prior"
+    composed._set_params("parts", a="drop")
+    assert composed.parts == [("a", "drop")]
+    for names in (["a", "a"], ["parts"], ["a__b"]):
+        with pytest.raises(ValueError, match=r"[Nn]ames"):
+            composed._validate_names(names)
 
 
 def test_versions_are_compared_by_number():

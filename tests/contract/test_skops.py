@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import custom
 import skml
 from estimators import tiny
-from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
+from skml import AveragedMultiLabelClassifier, KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._state import from_plain, to_plain
 from skml._training._result import TrainingResult
 
@@ -106,8 +107,18 @@ def test_tuned_and_calibrated(io, X, label_sets):
 def test_tuned_by_cross_validation(io, X, label_sets):
     clf = TunedThresholdMultiLabelClassifierCV(tiny(epochs=1), cv=2).fit(X, label_sets)
     types, loaded = stored(io, clf)
-    assert types == sorted(type_ for type_ in skml.SKOPS_TRUSTED if type_.startswith("skml."))
+    assert types == [*OURS, "skml.TunedThresholdMultiLabelClassifierCV"]
     assert_same(clf.predict(X), loaded.predict(X))
+
+
+def test_an_average_with_one_classifier_per_label(io, X, Y, label_sets):
+    scaled = make_pipeline(StandardScaler(), LogisticRegression())
+    clf = AveragedMultiLabelClassifier([("linear", scaled), ("net", tiny(epochs=1))], cv=2).fit(X, label_sets)
+    types, loaded = stored(io, clf)
+    tuner = "skml.TunedThresholdMultiLabelClassifierCV"
+    assert types == sorted(type_ for type_ in skml.SKOPS_TRUSTED if type_.startswith("skml.") and type_ != tuner)
+    assert_same(clf.predict(X), loaded.predict(X))
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
 
 
 @pytest.mark.parametrize("make_X", [np.asarray, sparse.csr_array])
@@ -253,6 +264,7 @@ def test_mlflow_logs_and_loads_with_one_argument(run_python):
         """
 import mlflow, skml
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 texts, y = 10 * ["to be", "or not", "to be or not", "be"], 10 * [{"be"}, {"not"}, {"be", "not"}, set()]
 pipeline = make_pipeline(TfidfVectorizer(), skml.KerasMultiLabelClassifier(epochs=1, hidden_layer_sizes=4))

@@ -6,9 +6,13 @@ import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
 import skml
-from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV, _state
+from skml import AveragedMultiLabelClassifier, KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV, _state
 
-ESTIMATORS = (KerasMultiLabelClassifier(), TunedThresholdMultiLabelClassifierCV(KerasMultiLabelClassifier()))
+ESTIMATORS = (
+    KerasMultiLabelClassifier(),
+    TunedThresholdMultiLabelClassifierCV(KerasMultiLabelClassifier()),
+    AveragedMultiLabelClassifier([("net", KerasMultiLabelClassifier())]),
+)
 each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 
 
