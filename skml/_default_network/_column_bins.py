@@ -17,6 +17,9 @@ MISSING = N_BINS
 # Values are clipped to this size, so that differences are finite.
 LARGEST = 1e150
 
+# Relative difference of values that are the same but for errors of rounding.
+_ROUNDING = 1e-12
+
 # Of many labels, those with the largest variance are summed.
 _MAX_LABELS = 64
 
@@ -61,11 +64,18 @@ def bin_columns(X, weight):
     for j in range(n_features):
         x = np.clip(X[:, j].astype(np.float64), -LARGEST, LARGEST)
         quantiles = _quantiles(x, weight)
-        edges.append(np.unique(quantiles))
-        eighths.append(np.unique(quantiles[:: N_QUANTILES // 8]))
+        edges.append(_distinct(quantiles))
+        eighths.append(_distinct(quantiles[:: N_QUANTILES // 8]))
         quartiles[:, j] = quantiles[[N_QUANTILES // 4, N_QUANTILES // 2, 3 * N_QUANTILES // 4]]
         codes[:, j] = np.where(np.isnan(x), MISSING, np.searchsorted(edges[j][1:], x, side="right"))
     return ColumnBins(edges, quartiles, eighths, codes)
+
+
+def _distinct(values):
+    """Return increasing values without those that differ from the preceding one by errors of rounding."""
+    values = np.unique(values)
+    is_far = np.diff(values) > _ROUNDING * np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
+    return values[np.concatenate([[True], is_far])]
 
 
 def _quantiles(x, weight):

@@ -293,7 +293,7 @@ class DenseNetwork:
         return self.calibration.log_proba(scores, self.output_activation) if self.calibration.changes else scores
 
     def log_proba_of_first(self, sums):
-        """Return what `log_proba` does for sums of the first layer, (n_samples, n_members * units), which may change."""
+        """Return what `log_proba` does for sums of the first layer, which may be changed."""
         others = self._layers(1, False).others
         if self.n_members > 1:
             sums = sums.reshape(len(sums), self.n_members, -1).swapaxes(0, 1)

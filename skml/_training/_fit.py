@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from skml._decisions._convex_weights import convex_weights
 from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_rule_name
 from skml._decisions._search import positive_entries
 from skml._decisions._tuning import TunedThresholds, threshold_of_new_label
@@ -15,7 +16,6 @@ from skml._default_network._auto import (
     auto_kinds,
     auto_settings,
 )
-from skml._default_network._averages import kind_weights
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 from skml._targets._encoder import encoder_for_fit
@@ -25,6 +25,12 @@ from skml._training._config import training_config
 from skml._training._dataset import read_datasets
 from skml._training._result import FittedModel
 from skml._training._split import split_dataset
+
+# A kind of members with a smaller weight is left out.
+_SMALLEST_KIND = 0.05
+
+# More held-out entries change the weights of kinds by less than their error.
+_MAX_WEIGHED_ENTRIES = 2**19
 
 
 def fit_model(
@@ -160,9 +166,15 @@ def _with_kind_weights(network, dataset, fold):
     """Return the network with the weights of its kinds that fit held-out rows best."""
     if getattr(network, "n_kinds", 1) == 1:
         return network
+    step = 1 + dataset.Y.shape[0] * dataset.Y.shape[1] // _MAX_WEIGHED_ENTRIES
+    rows = np.arange(0, dataset.n_samples, step)
+    some, fold = dataset.take(rows), None if fold is None else fold[rows]
     of_kinds = [network.take(network.members_of_kind(k)) for k in range(network.n_kinds)]
-    probas = [kind.proba(dataset.X) if fold is None else kind.out_of_fold_proba(dataset.X, fold) for kind in of_kinds]
-    return network.with_kind_weights(kind_weights(dataset.Y, probas, dataset.sample_weight))
+    probas = [kind.proba(some.X) if fold is None else kind.out_of_fold_proba(some.X, fold) for kind in of_kinds]
+    is_multiclass = network.output_activation == "softmax"
+    weights = convex_weights(some.Y, probas, some.sample_weight, is_multiclass)
+    weights[weights < _SMALLEST_KIND] = 0
+    return network.with_kind_weights(weights / weights.sum())
 
 
 def _with_previous_decisions(model, threshold, previous):

@@ -28,7 +28,6 @@ FORM_OF_Y = {"form_", "target_type_"}
 
 # Modules of under 30 lines of code with a single importer, and why they stand alone.
 SMALL_FOR_A_REASON = {
-    "skml._decisions._convex_weights": "a loss of arrays, for anything that is averaged",
     "skml._decisions._scale": "scores as numbers in [0, 1]: the one place that knows estimators without probabilities",
     "skml._keras._progress": "what training prints, apart from how it trains",
     "skml._keras._sparse_ops": "raw operations of TensorFlow, which layers should not spell out",

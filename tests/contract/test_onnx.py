@@ -114,7 +114,9 @@ def test_every_output_activation_calibrated_or_not(n_members, kind, X, X32, Y):
     assert_same(calibrated, X32)
 
 
-@pytest.mark.parametrize("params", [{"scale": None}, {"hidden_layer_sizes": (6, 6, 4)}, {"n_members": 1}])
+@pytest.mark.parametrize(
+    "params", [{"scale": None, "inputs": "auto"}, {"hidden_layer_sizes": (6, 6, 4)}, {"n_members": 1}]
+)
 def test_other_sizes_and_scales(params, X, X32, Y):
     assert_same(KerasMultiLabelClassifier(**{**SMALL, **params}).fit(3 * X + 5, Y), 3 * X32 + 5)
 
@@ -308,7 +310,8 @@ def test_a_pipeline_of_columns():
     )
     Y = np.array([["cat" in text, size > 0] for text, size in zip(texts, X["size"], strict=True)]).astype(int)
     pipeline = make_pipeline(columns, tiny()).fit(X, Y)
-    assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X))
+    # The steps of scikit-learn are exported in float32, whose errors the slopes of narrow bins enlarge.
+    assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X), tolerance=1e-5)
 
 
 def to_onnx_without_warning(*args):

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
 from sklearn.tree import DecisionTreeRegressor
 
-from skml._default_network._averages import kind_weights
 from skml._default_network._column_bins import MISSING, bin_columns, halves, labels_of_rows, sums_of_groups
 from skml._default_network._encoding import KINDS, encode_columns
 from skml._default_network._relevance import dense_relevance, sparse_relevance, split_bins
@@ -158,30 +156,6 @@ def test_missing_values_of_other_columns_add_nothing(table):
         features = ramps.features(row)[:, 0]
         assert (features[ramps.columns == 0] == 0).all()
         assert (features[ramps.columns == 1] != 0).any()
-
-
-@pytest.mark.parametrize("weight", [None, np.arange(500) % 2 + 0.5])
-def test_weights_of_kinds_have_the_smallest_log_loss(weight):
-    rng = np.random.RandomState(1)
-    truth = rng.rand(500, 4)
-    Y = (rng.rand(500, 4) < truth).astype(float)
-    Y[::7, 0] = np.nan
-    probas = [np.clip(truth + 0.2 * rng.randn(500, 4), 0.01, 0.99) for _ in range(2)]
-    entry_weight = np.ones((500, 4)) * (1 if weight is None else weight[:, None])
-
-    def loss(a):
-        p = a * probas[0] + (1 - a) * probas[1]
-        return -np.nansum(entry_weight * (Y * np.log(p) + (1 - Y) * np.log(1 - p)))
-
-    best = minimize_scalar(loss, bounds=(0, 1), method="bounded").x
-    np.testing.assert_allclose(kind_weights(Y, probas, weight), [best, 1 - best], atol=5e-3)
-
-
-def test_a_kind_that_counts_for_nothing_is_left_out():
-    rng = np.random.RandomState(1)
-    truth = rng.rand(300, 4)
-    Y = (rng.rand(300, 4) < truth).astype(np.uint8)
-    assert kind_weights(Y, [truth, 1 - truth]).tolist() == [1, 0]
 
 
 def test_sparse_relevance_is_the_squared_correlation_less_chance():

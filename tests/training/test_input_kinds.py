@@ -54,22 +54,24 @@ def test_out_of_fold_probabilities_are_those_of_members_that_did_not_see_the_row
 
 
 @pytest.mark.parametrize(
-    ("params", "n_members"),
+    ("params", "n_members", "n_first_kinds"),
     [
-        ({}, 9),
-        ({"inputs": "plain"}, 5),
-        ({"inputs": ["binned", "steps"], "n_members": 2}, 4),
-        ({"n_members": 1}, 1),
-        ({"inputs": "steps", "n_members": 1}, 1),
-        ({"scale": "standard"}, 5),
-        ({"hidden_layer_sizes": (), "inputs": ["plain", "binned"], "n_members": 2}, 4),
+        ({}, 9, 3),
+        ({"inputs": "plain"}, 5, 1),
+        ({"inputs": ["binned", "steps"], "n_members": 2}, 4, 2),
+        ({"n_members": 1}, 1, 1),
+        ({"inputs": "steps", "n_members": 1}, 1, 1),
+        ({"scale": "standard"}, 5, 1),
+        ({"hidden_layer_sizes": (), "inputs": ["plain", "binned"], "n_members": 2}, 4, 2),
     ],
 )
-def test_kinds_and_members(params, n_members, table):
+def test_kinds_and_members(params, n_members, n_first_kinds, table):
     X, Y = table
     X = X[:, [0, 2, 4]]
     clf = tiny(**params).fit(X, Y)
-    assert len(clf.trained_network().take(range(n_members)).weights[1]) == len(clf.trained_network().weights[1])
+    network = clf.trained_network()
+    n_kinds = len(getattr(clf, "input_weights_", ["standard"]))  # those that are kept
+    assert (network.n_kinds, network.n_members * n_first_kinds) == (n_kinds, n_members * n_kinds)
     proba = clf.predict_proba(X)
     np.testing.assert_allclose(proba, np.vstack([clf.predict_proba(X[[i]]) for i in range(N)]), atol=1e-6)
     np.testing.assert_allclose(proba, clf.to_keras()(X), atol=1e-6)
