@@ -37,7 +37,7 @@ table_train, table_test, Y_train, Y_test = table[:2_000], table[2_000:], Y[:2_00
 print(table_train.head(3).to_string())
 
 # %% Categories become columns of 0 and 1 in a preceding step. Numbers pass as they are: NaN is a missing value, and no
-# column needs scaling. `skrub.tabular_pipeline(clf)` makes such a Pipeline by itself, with dates and texts as well.
+# column needs scaling. `skrub.tabular_pipeline(clf)` makes such a Pipeline by itself.
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -57,7 +57,7 @@ clf = pipeline[-1]
 print(pd.Series(clf.relevance_, clf.feature_names_in_).sort_values(ascending=False).head(8).round(3).to_string())
 print({kind: round(weight, 2) for kind, weight in clf.input_weights_.items()})
 
-# %% The same network without this, boosting with one model for each label, and the chances that the labels were drawn from.
+# %% The same network without this, boosting with one model for each label, and the chances that labels were drawn from.
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
