@@ -2,6 +2,7 @@
 
 from skml.inspection._calibration_curve import CalibrationCurveDisplay
 from skml.inspection._explanation import LabelContributionsDisplay, label_contributions
+from skml.inspection._html_report import report_html
 from skml.inspection._label_view import label_view
 from skml.inspection._report import LabelReportDisplay, label_probabilities, label_report
 from skml.inspection._risk_coverage_curve import RiskCoverageCurveDisplay
@@ -19,4 +20,5 @@ __all__ = [
     "label_probabilities",
     "label_report",
     "label_view",
+    "report_html",
 ]

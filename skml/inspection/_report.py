@@ -160,7 +160,8 @@ def label_report(
         if hasattr(estimator, "predict_proba"):
             raise ValueError("y is missing. Call label_report(estimator, X, y), or label_report(y, proba).")
         Y, proba, thresholds, labels = check_probabilities(estimator, X, threshold, classes)
-        return _report_table(Y, proba, DecisionRule(thresholds).decide(proba), thresholds, labels)
+        columns = report_columns(Y, proba, DecisionRule(thresholds).decide(proba), thresholds)
+        return _report_table(columns, labels)
     if threshold is not None or classes is not None:
         raise ValueError(
             "threshold and classes are only accepted by label_report(y, proba), as an estimator has thresholds and "
@@ -168,7 +169,8 @@ def label_report(
         )
     Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
     threshold = threshold_in_force(estimator, len(labels))
-    return _report_table(Y, proba, decisions, threshold, labels, _label_guarantees(estimator, labels))
+    columns = report_columns(Y, proba, decisions, threshold, label_guarantees(estimator, labels))
+    return _report_table(columns, labels)
 
 
 class LabelReportDisplay:
@@ -317,20 +319,26 @@ def check_probabilities(y, proba, threshold, classes):
     return Y, proba, np.broadcast_to(threshold, len(labels)), labels
 
 
-def _label_guarantees(estimator, labels):
-    """Return the measure that a fitted estimator guarantees for single labels and the target levels, or None."""
+def guarantee_of(estimator):
+    """Return the `Guarantee` that the thresholds of a fitted estimator give, or None."""
     holder = find_fitted(estimator, "best_threshold_", "threshold_")
-    guarantee = guarantee_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
+    return guarantee_in(getattr(holder, "scoring", getattr(holder, "threshold", None)))
+
+
+def label_guarantees(estimator, labels):
+    """Return the measure that a fitted estimator guarantees for single labels and the target levels, or None."""
+    guarantee = guarantee_of(estimator)
     if guarantee is None:
         return None
-    with_threshold = holder.target_encoder_.threshold_labels  # for binary y, only the second class
+    encoder = find_fitted(estimator, "target_encoder_").target_encoder_
+    with_threshold = encoder.threshold_labels  # for binary y, only the second class
     if not guarantee.by_label and len(with_threshold) > 1:
         return None
     return guarantee.measure, np.array([guarantee.level if label in with_threshold else np.nan for label in labels])
 
 
-def _report_table(Y, proba, decisions, threshold, labels, guaranteed=None):
-    pandas = import_optional("pandas", "label_report")
+def report_columns(Y, proba, decisions, threshold, guaranteed=None):
+    """Return the columns of the report of each label, by name."""
     ones = sparse.csc_array(sparse.csr_array(Y) == 1)
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
     columns = {
@@ -343,4 +351,9 @@ def _report_table(Y, proba, decisions, threshold, labels, guaranteed=None):
         measure, level = guaranteed
         columns["guaranteed"] = np.where(np.asarray(threshold) >= NEVER, np.nan, level)
         columns["reached"] = columns[measure]
+    return columns
+
+
+def _report_table(columns, labels):
+    pandas = import_optional("pandas", "label_report")
     return pandas.DataFrame(columns, index=pandas.Index(labels, name="label", tupleize_cols=False))
