@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+# Number of labels at each end, the best and the worst, that the heat map shows if it leaves labels out.
+_N_ENDS = 15
+
 # Columns of the report that the heat map shows.
 _HEATMAP_COLUMNS = ["threshold", "precision", "recall", "f1", "average_precision"]
 
@@ -190,7 +193,7 @@ class LabelReportDisplay:
     im_ : matplotlib AxesImage
         The heat map, a masked array with NaN masked.
     text_ : ndarray of Text, of the shape of the heat map, or None
-        The numbers in the cells. None if the heat map has more than 40 labels.
+        The numbers in the cells. None if the heat map has more than 40 rows.
 
     Examples
     --------
@@ -251,8 +254,8 @@ class LabelReportDisplay:
         self,
         ax: Axes | None = None,
         *,
-        sort_by: str | None = "support",
-        max_labels: int | None = None,
+        sort_by: str | None = "auto",
+        max_labels: int | str | None = "auto",
         cmap: Any = "viridis",
         colorbar: bool = True,
     ) -> LabelReportDisplay:
@@ -262,11 +265,13 @@ class LabelReportDisplay:
         ----------
         ax : matplotlib Axes, default=None
             None creates a new figure, whose height depends on the number of labels.
-        sort_by : str, default="support"
-            Column of the report by which the labels are sorted, the largest value first. None keeps their order.
-        max_labels : int, default=None
-            Maximum number of labels to draw, from the top. None draws all labels. If there are more than 80, only some
-            of them are named.
+        sort_by : str, default="auto"
+            Column of the report by which the labels are sorted, the largest value first. None keeps their order. "auto"
+            is "support", or "f1" if `max_labels` leaves out the labels in the middle.
+        max_labels : int, "auto" or None, default="auto"
+            Which labels to draw. "auto" draws up to 40 labels. If there are more, it draws 15 from either end, the best
+            and the worst, and the mean of the others in one row between them. A number draws that many from the top.
+            None draws all labels; if there are more than 80, only some of them are named.
         cmap : str or matplotlib Colormap, default="viridis"
             Colormap of the heat map.
         colorbar : bool, default=True
@@ -276,11 +281,7 @@ class LabelReportDisplay:
         -------
         display : LabelReportDisplay
         """
-        if sort_by is not None and sort_by not in self.frame:
-            raise ValueError(f"sort_by must be None or one of {list(self.frame)!r}; got {sort_by!r}.")
-        frame = self.frame if sort_by is None else self.frame.sort_values(sort_by, ascending=False, kind="stable")
-        frame = frame.iloc[:max_labels]
-        names = [f"{shorten(label)}  ({n:,})" for label, n in zip(frame.index, frame["support"], strict=True)]
+        frame, names = self._rows(sort_by, max_labels)
         values = np.ma.masked_invalid(frame[_HEATMAP_COLUMNS].to_numpy(dtype=float))
         is_never = (values[:, 0] >= NEVER).filled(False)
         values[is_never, 0] = np.ma.masked
@@ -299,6 +300,32 @@ class LabelReportDisplay:
             add_colorbar(self.im_, len(names))
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _rows(self, sort_by, max_labels):
+        """Return the rows of the heat map, and their names."""
+        both_ends = max_labels == "auto" and len(self.frame) > MAX_NAMED_ROWS
+        if isinstance(max_labels, str) and max_labels != "auto":
+            raise ValueError(f"max_labels must be an int, 'auto' or None; got {max_labels!r}.")
+        if sort_by == "auto":
+            sort_by = "f1" if both_ends else "support"
+        if sort_by is not None and sort_by not in self.frame:
+            raise ValueError(f"sort_by must be 'auto', None or one of {list(self.frame)!r}; got {sort_by!r}.")
+        frame = self.frame if sort_by is None else self.frame.sort_values(sort_by, ascending=False, kind="stable")
+        frame = frame if max_labels == "auto" else frame.iloc[:max_labels]
+        names = [_name_of(label, n) for label, n in zip(frame.index, frame["support"], strict=True)]
+        if not both_ends:
+            return frame, names
+        n_defined = len(frame) if sort_by is None else int(frame[sort_by].notna().sum())  # undefined ones come last
+        start = min(_N_ENDS, n_defined)
+        end = max(start, n_defined - _N_ENDS)
+        others = frame.iloc[[*range(start, end), *range(n_defined, len(frame))]]
+        mean = others.assign(threshold=others["threshold"].where(others["threshold"] < NEVER)).mean().to_numpy()
+        names = [*names[:start], f"mean of {len(others):,} others", *names[end:n_defined]]
+        return type(frame)(np.vstack([frame[:start], mean, frame[end:n_defined]]), columns=frame.columns), names
+
+
+def _name_of(label, support):
+    return f"{shorten(label)}  ({support:,.0f})"
 
 
 def check_probabilities(y, proba, threshold, classes):

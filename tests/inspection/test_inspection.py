@@ -165,7 +165,7 @@ def test_single_labels_have_a_row_for_each_class(X):
 def test_the_heat_map_shows_the_report(n_labels):
     Y, proba = many(n_labels)
     names = [f"a label of which the name is long, {j}" for j in range(n_labels)]
-    display = LabelReportDisplay.from_predictions(Y, proba, classes=names)
+    display = LabelReportDisplay.from_predictions(Y, proba, classes=names, max_labels=None)
     ranked = display.frame.sort_values("support", ascending=False, kind="stable")
     drawn = display.im_.get_array()
     np.testing.assert_array_equal(drawn.filled(np.nan), ranked[COLUMNS[1:]].to_numpy())
@@ -191,6 +191,39 @@ def test_the_heat_map_takes_axes_and_an_order():
     assert display.ax_ is ax
     assert display.figure_.axes == [ax]
     np.testing.assert_array_equal(display.im_.get_array()[:, 3], np.sort(report["f1"])[:2:-1])
+
+
+@pytest.mark.parametrize("n_never", [1, 200, 226])  # labels whose F1 is undefined
+def test_of_many_labels_the_best_and_the_worst_are_shown_with_numbers(n_never):
+    Y, proba = many(231)
+    Y[:, -n_never:], proba[:, -n_never:] = 0, 0.1
+    threshold = np.full(231, 0.4)
+    threshold[100] = 2
+    report = label_report(Y, proba, threshold=threshold)
+    display = LabelReportDisplay(report).plot()
+    ranked = report.sort_values("f1", ascending=False, kind="stable")
+    n_best, n_worst = {1: (15, 15), 200: (15, 15), 226: (5, 0)}[n_never]
+    n_defined = report["f1"].notna().sum()
+    shown = [*range(n_best), *range(n_defined - n_worst, n_defined)]
+    drawn = display.im_.get_array()
+    assert len(drawn) == len(shown) + 1
+    np.testing.assert_array_equal(
+        np.delete(drawn.filled(np.nan), n_best, axis=0),
+        ranked[COLUMNS[1:]].iloc[shown].replace({"threshold": {2: np.nan}}),
+    )
+    others = ranked.drop(ranked.index[shown]).replace({"threshold": {2: np.nan}})
+    np.testing.assert_allclose(drawn[n_best].filled(np.nan), others[COLUMNS[1:]].mean())
+    ticks = [tick.get_text() for tick in display.ax_.get_yticklabels()]
+    assert ticks[n_best] == f"mean of {231 - len(shown)} others"
+    assert ticks[0] == f"{ranked.index[0]}  ({ranked['support'].iloc[0]})"
+    assert display.text_[0, 3].get_text() == f"{ranked['f1'].iloc[0]:.2f}"
+    assert display.figure_.get_size_inches()[1] < 11
+
+
+def test_labels_to_draw_are_a_number_auto_or_none():
+    report = label_report(*many(6))
+    with pytest.raises(ValueError, match="max_labels must be an int, 'auto' or None; got 'all'"):
+        LabelReportDisplay(report).plot(max_labels="all")
 
 
 # Threshold curves
