@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skml._decisions._guarantees import NEVER
 from skml._default_network._gradients import integrated_gradients
 from skml._default_network._network import DenseNetwork
 from skml._dependencies import import_optional
 from skml._targets._labels import label_index
 from skml._targets._matrix import to_dense
 from skml._typing import Matrix
+from skml.inspection._columns import Columns
 from skml.inspection._drawing import new_axes, shorten
-from skml.model_selection._delegation import last_step_and_input
+from skml.model_selection._delegation import threshold_in_force, truth_of_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +50,8 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
     contributions : DataFrame
         Has one row per feature, with the index ``feature`` and the columns ``value``, the value of the feature in X,
         and ``contribution``, in log-odds. The largest contribution comes first. Features with the same value as in the
-        baseline contribute nothing and are left out.
+        baseline contribute nothing and are left out. ``contributions.attrs`` holds the ``label``, its ``probability``,
+        its ``threshold`` (NaN for multi-class ``y``), and whether it is ``predicted``.
 
     Raises
     ------
@@ -63,6 +67,10 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
     trained on sparse X or with ``scale=None``. The contributions sum to the difference in log-odds, with an error of at
     most 0.01 or 1 % of the difference, whichever is larger.
 
+    If the Pipeline tells which column of X a feature shows, the table has one row for the column, with its name and its
+    value in X: a scaled column has its own units, and the columns of a one-hot encoder are summed. This is so for a
+    ColumnTransformer and for transformers that scale, impute, select or encode columns.
+
     The log-odds are those of the ensemble's mean probability after calibration, as `decision_function` returns them.
     For multi-class ``y`` they are ``log(p / (1 - p))`` with the probability p of the class.
 
@@ -77,10 +85,13 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
     >>> X = pd.DataFrame(np.tile([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], (25, 1)), columns=["ice", "rain"])
     >>> y = 25 * [set(), {"wet"}, {"cold"}, {"cold", "wet"}]
     >>> clf = KerasMultiLabelClassifier(epochs=20, random_state=0).fit(X, y)
-    >>> label_contributions(clf, X[1:2], "wet").index.tolist()
+    >>> contributions = label_contributions(clf, X[1:2], "wet")
+    >>> contributions.index.tolist()
     ['rain', 'ice']
+    >>> contributions.attrs["threshold"], contributions.attrs["predicted"]
+    (0.5, True)
     """
-    return _explain(estimator, X, label)[0]
+    return _explain(estimator, X, label).frame
 
 
 class LabelContributionsDisplay:
@@ -98,6 +109,10 @@ class LabelContributionsDisplay:
         Log-odds of the label for the row.
     baseline_log_odds : float
         Log-odds of the label for the baseline.
+    threshold : float, default=NaN
+        Probability from which the label is predicted. NaN if it has none.
+    predicted : bool, default=None
+        Whether the label is predicted for the row. None leaves the decision out of the title.
 
     Attributes
     ----------
@@ -119,11 +134,21 @@ class LabelContributionsDisplay:
     ['x1 = 1', 'x0 = 0']
     """
 
-    def __init__(self, frame: DataFrame, label: Hashable, log_odds: float, baseline_log_odds: float):
+    def __init__(
+        self,
+        frame: DataFrame,
+        label: Hashable,
+        log_odds: float,
+        baseline_log_odds: float,
+        threshold: float = np.nan,
+        predicted: bool | None = None,
+    ):
         self.frame = frame
         self.label = label
         self.log_odds = log_odds
         self.baseline_log_odds = baseline_log_odds
+        self.threshold = threshold
+        self.predicted = predicted
 
     @classmethod
     def from_estimator(
@@ -172,7 +197,7 @@ class LabelContributionsDisplay:
         shown = self.frame.iloc[np.sort(largest)]
         names = [shorten(name) for name in shown.index]
         if show_values:
-            names = [f"{name} = {value:.3g}" for name, value in zip(names, shown["value"], strict=True)]
+            names = [f"{name} = {_short_value(value)}" for name, value in zip(names, shown["value"], strict=True)]
         sizes, rest = shown["contribution"], len(self.frame) - len(shown)
         if rest:  # text instead of a bar, as the sum of many small contributions could exceed all single ones
             names.append(f"{rest:,} others: {self.frame['contribution'].sum() - sizes.sum():+.2f} in all")
@@ -184,50 +209,74 @@ class LabelContributionsDisplay:
         ax.margins(x=0.12)
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
         baseline, row = expit([self.baseline_log_odds, self.log_odds])
-        ax.set_title(f"{shorten(self.label)}: probability {baseline:.2f} → {row:.2f}")
+        ax.set_title(f"{shorten(self.label)}: probability {baseline:.2f} → {row:.2f}{self._decision()}")
         ax.set_xlabel(f"contribution to the log-odds ({self.baseline_log_odds:+.2f} → {self.log_odds:+.2f})")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
+    def _decision(self):
+        """Return the threshold and the decision as text."""
+        if self.predicted is None:
+            return ""
+        decision = "predicted" if self.predicted else "not predicted"
+        if np.isnan(self.threshold):
+            return f"\n{decision}"
+        return f"\n{decision} (threshold {'never' if self.threshold >= NEVER else format(self.threshold, '.2f')})"
+
+
+class _Explained(NamedTuple):
+    """The arguments of `LabelContributionsDisplay`."""
+
+    frame: DataFrame
+    label: Hashable
+    log_odds: float
+    baseline_log_odds: float
+    threshold: float
+    predicted: bool
+
+
+def _short_value(value):
+    if not isinstance(value, Real):
+        return shorten(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
 
 def _explain(estimator, X, label):
-    """Return the arguments of `LabelContributionsDisplay`."""
     pandas = import_optional("pandas", "label_contributions")
     check_is_fitted(estimator)
-    classifier, X, names = last_step_and_input(estimator, X)
-    network = _default_network(classifier)
-    row = classifier.validate_X(X)
+    columns = Columns(estimator, X)
+    classifier = columns.classifier
+    network = default_network(classifier, "label_contributions")
+    row = classifier.validate_X(columns.X)
     if row.shape[0] != 1:
         raise ValueError(
             f"X must have exactly 1 row, the row to explain; got {row.shape[0]} rows. Pass X[:1], or [text] for a text."
         )
     encoder = classifier.target_encoder_
     labels = encoder.classes_.tolist()
-    column = classifier.predict_proba(X).argmax() if label is None else label_index(label, labels)
+    proba = classifier.predict_proba(columns.X)[0]
+    column = proba.argmax() if label is None else label_index(label, labels)
     output, sign = encoder.output_of_class(column)
     features, contributions, *log_odds = integrated_gradients(network, row, output)
-    values = to_dense(row)[0, features]
-    frame = pandas.DataFrame(
-        {"value": values, "contribution": sign * contributions},
-        index=pandas.Index(_feature_names(classifier, names, features), name="feature", tupleize_cols=False),
-    )
+    group, names, values = columns.groups(features, to_dense(row)[0, features])
+    sums = np.bincount(group, sign * contributions, len(names))
+    index = pandas.Index(names, name="feature", tupleize_cols=False)
+    frame = pandas.DataFrame({"value": values, "contribution": sums}, index=index)
     frame = frame.sort_values("contribution", ascending=False, kind="stable")
-    return frame, labels[column], *(sign * x for x in log_odds)
+    label, threshold = labels[column], float(threshold_in_force(estimator, len(labels))[column])
+    predicted = bool(truth_of_label(estimator, estimator.predict(X), label)[0])
+    decision = {"threshold": threshold, "predicted": predicted}
+    frame.attrs = {"label": label, "probability": float(proba[column]), **decision}
+    return _Explained(frame, label, *(sign * x for x in log_odds), **decision)
 
 
-def _default_network(classifier):
+def default_network(classifier, needed_for):
     """Return the default network of a fitted classifier, or raise ValueError if it has none."""
     network = classifier.trained_network() if hasattr(classifier, "trained_network") else None
     if not isinstance(network, DenseNetwork):
         raise ValueError(
-            "label_contributions requires a KerasMultiLabelClassifier with the default network; got "
+            f"{needed_for} requires a KerasMultiLabelClassifier with the default network; got "
             f"{type(classifier).__name__}{'' if network is None else ' with a custom network'}. Use SHAP instead: "
             "shap.Explainer(label_view(estimator, label).predict_proba, X)."
         )
     return network
-
-
-def _feature_names(classifier, names, columns):
-    """Return the names of columns from the Pipeline or from fit, otherwise "x" and the column number."""
-    names = getattr(classifier, "feature_names_in_", None) if names is None else names
-    return [f"x{j}" for j in columns] if names is None else np.asarray(names, dtype=object)[columns]

@@ -21,7 +21,8 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
 
     The view works with all tools for binary classifiers: scikit-learn's `CalibrationDisplay`, `RocCurveDisplay`,
     `PrecisionRecallDisplay`, `DecisionBoundaryDisplay` and `permutation_importance`,
-    ``CalibratedClassifierCV(FrozenEstimator(view))``, and ``shap.Explainer(view.predict_proba, X)``.
+    ``CalibratedClassifierCV(FrozenEstimator(view))``, and ``shap.Explainer(view.predict_proba, X)``. Legends of
+    scikit-learn's displays name the class of the classifier; pass ``name=label`` to name the label.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def label_view(estimator: BaseEstimator, label: Hashable) -> LabelView:
     >>> view.target(y[:4]).tolist() == ["up" in row for row in y[:4]]
     True
     >>> from sklearn.metrics import RocCurveDisplay
-    >>> display = RocCurveDisplay.from_estimator(view, X, view.target(y))
+    >>> display = RocCurveDisplay.from_estimator(view, X, view.target(y), name="up")  # the name in the legend
     """
     check_is_fitted(estimator)
     if not hasattr(estimator, "predict_proba"):
