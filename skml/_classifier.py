@@ -125,6 +125,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         "precision>=0.9" and "precision>=0.9 by label" guarantee precision with 95 % confidence, "recall>=0.9"
         guarantees mean recall. `predict` reads this parameter, so ``set_params`` acts on a fitted estimator, see Notes.
         Lesson 3 in ``examples/03_thresholds.py`` compares all of them.
+    tuned_rules : list of str, default=None
+        Named thresholds that `fit` tunes and files keep, in addition to the one in `threshold`, for example
+        ``["f1_micro", "precision>=0.9"]``. After loading, ``set_params(threshold="precision>=0.9")`` chooses one.
     min_labels : int, default=0
         Smallest number of labels per row. If fewer reach their thresholds, those with the largest ``proba - threshold``
         are added.
@@ -217,8 +220,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     rows without the holdout: pass it to the ``adapt`` method of layers such as TextVectorization and Normalization.
 
     **Tuned thresholds.** A named threshold set on a fitted estimator is found at once if the estimator still has its
-    held-out predictions; they are not pickled. A threshold tuned before `partial_fit` or a warm start stays in use,
-    with a warning. "f1_macro" uses the plug-in rule (Lipton et al., 2014) after calibration (Platt, 1999).
+    held-out predictions; they are not pickled, but the thresholds in `tuned_rules` are. A threshold tuned before
+    `partial_fit` or a warm start stays in use, with a warning. "f1_macro" uses the plug-in rule (Lipton et al., 2014)
+    after calibration (Platt, 1999).
 
     **Guarantees** assume that new rows follow the training distribution. They are computed from the held-out
     predictions of single members, but `predict` uses the average of the members, which is more accurate but closer to
@@ -276,6 +280,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         "calibrate": [StrOptions({"auto"}), "boolean"],
         "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
         "classes": ["array-like", set, None],
+        "tuned_rules": ["array-like", None],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "max_labels": [Interval(Integral, 0, None, closed="left"), None],
         "epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -308,6 +313,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         class_weight: str | Mapping[Any, float] | ArrayLike | None = None,
         classes: ArrayLike | None = None,
         threshold: float | str | Mapping[Any, float] | ArrayLike = 0.5,
+        tuned_rules: Sequence[str] | None = None,
         min_labels: int = 0,
         max_labels: int | None = None,
         epochs: int | str = "auto",
@@ -338,6 +344,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         self.class_weight = class_weight
         self.classes = classes
         self.threshold = threshold
+        self.tuned_rules = tuned_rules
         self.min_labels = min_labels
         self.max_labels = max_labels
         self.epochs = epochs

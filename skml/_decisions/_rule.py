@@ -89,18 +89,41 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
     else:
         raise ValueError(
             f"threshold={threshold!r} requires the held-out probabilities of fit, which are neither pickled nor kept "
-            "by partial_fit. Call fit again or set numeric thresholds."
+            "by partial_fit. Tune it on held-out rows by TunedThresholdMultiLabelClassifierCV(clf, "
+            f"scoring={threshold!r}, cv='prefit', refit=False).fit(X, y), or name it in tuned_rules=[...] before the "
+            "fit. Otherwise call fit again or set numeric thresholds."
         )
     return DecisionRule(as_scalar(threshold) if not encoder.is_multilabel else threshold, min_labels, max_labels)
 
 
-def check_can_be_tuned(threshold, has_held_out, tuned):
-    """Raise a ValueError if ``threshold`` cannot be tuned by this fit and was not tuned by a previous one."""
-    if is_rule_name(threshold) and not has_held_out and threshold not in tuned:
+def names_to_tune(threshold, tuned_rules):
+    """Return the names of rules that fit tunes, with the parameter that names them: ``threshold`` comes first."""
+    names = {threshold: "threshold"} if is_rule_name(threshold) else {}
+    return names | {name: "tuned_rules" for name in tuned_rules or () if name not in names}
+
+
+def check_tuned_rules(tuned_rules, encoder):
+    """Raise a ValueError if ``tuned_rules`` contains anything but names of rules, or if y has no threshold."""
+    names = [] if tuned_rules is None else [str(name) for name in tuned_rules]
+    for name in names:
+        check_name("tuned_rules", name, RULE_NAMES)
+    if names and not encoder.threshold_labels:
         raise ValueError(
-            f"threshold={threshold!r} needs held-out predictions, and this fit has none. Call fit (not partial_fit) "
-            "with at least 4 rows per member. With n_members=1 or a custom network, pass X_val and y_val, or use "
-            "early_stopping=True with at least 100 rows. Otherwise set a numeric threshold."
+            "tuned_rules is not supported for multi-class y, where the most probable class is predicted; got "
+            f"tuned_rules={tuned_rules!r}. Leave tuned_rules=None."
+        )
+
+
+def check_can_be_tuned(names, has_held_out, tuned):
+    """Raise a ValueError if one of `names_to_tune` cannot be tuned by this fit and was not tuned by a previous one."""
+    missing = [] if has_held_out else [name for name in names if name not in tuned]
+    if missing:
+        parameter = names[missing[0]]
+        value = missing[0] if parameter == "threshold" else missing
+        raise ValueError(
+            f"{parameter}={value!r} needs held-out predictions, and this fit has none. Call fit (not partial_fit) with "
+            "at least 4 rows per member. With n_members=1 or a custom network, pass X_val and y_val, or use "
+            "early_stopping=True with at least 100 rows. Otherwise set a numeric threshold and tuned_rules=None."
         )
 
 

@@ -6,7 +6,14 @@ import functools
 import numpy as np
 
 from skml._decisions._convex_weights import convex_weights
-from skml._decisions._rule import check_can_be_tuned, check_can_calibrate, decision_rule, is_rule_name
+from skml._decisions._rule import (
+    check_can_be_tuned,
+    check_can_calibrate,
+    check_tuned_rules,
+    decision_rule,
+    is_rule_name,
+    names_to_tune,
+)
 from skml._decisions._search import positive_entries
 from skml._decisions._tuning import TunedThresholds, threshold_of_new_label
 from skml._default_network._auto import (
@@ -78,6 +85,7 @@ def fit_model(
     """
     encoder = encoder_for_fit(y, classes, params["classes"], previous and previous.encoder, is_partial_fit)
     decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
+    check_tuned_rules(params["tuned_rules"], encoder)
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
     architecture = _architecture(params, dataset, settings, previous, is_partial_fit)
@@ -124,7 +132,8 @@ def _check_held_out(params, split, previous):
     network = previous and previous.network
     is_calibrated = isinstance(network, DenseNetwork) and network.calibration.changes
     check_can_calibrate(params["calibrate"], split.has_held_out, is_calibrated)
-    check_can_be_tuned(params["threshold"], split.has_held_out, previous.thresholds.previous() if previous else ())
+    names = names_to_tune(params["threshold"], params["tuned_rules"])
+    check_can_be_tuned(names, split.has_held_out, previous.thresholds.previous() if previous else ())
 
 
 def _warn_if_optimizer_starts_anew(previous):
@@ -155,8 +164,8 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     if fold is not None and encoder.threshold_labels:
         average = open_interval(network.out_of_fold_average(dataset.X, fold))[positive_entries(dataset.Y)]
     thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average)
-    if is_rule_name(params["threshold"]):
-        thresholds[params["threshold"]]  # found now, so that pickles contain it
+    for name in names_to_tune(params["threshold"], params["tuned_rules"]):
+        thresholds[name]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
     oof_proba = encoder.class_columns(proba) if covers_all else None
     return dataclasses.replace(model, network=network, thresholds=thresholds, oof_proba=oof_proba)

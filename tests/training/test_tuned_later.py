@@ -1,10 +1,12 @@
 """Thresholds tuned after fit, from the probabilities that it leaves."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 
+import skml
 from estimators import tiny
 from forms import label_sets_of
 from skml import KerasMultiLabelClassifier
@@ -49,8 +51,62 @@ def test_one_label_can_be_adjusted_without_losing_the_others(clf):
 def test_what_fit_tuned_is_pickled_and_what_it_did_not_tune_says_so(clf):
     loaded = pickle.loads(pickle.dumps(fitted(threshold="f1_macro")))
     np.testing.assert_array_equal(loaded.threshold_, fitted(threshold="f1_macro").threshold_)
-    with pytest.raises(ValueError, match=r"threshold='f1_micro'.*pickled"):
+    prefit = r"TunedThresholdMultiLabelClassifierCV\(clf, scoring='f1_micro', cv='prefit', refit=False\)"
+    with pytest.raises(ValueError, match=rf"threshold='f1_micro'.*pickled.*{prefit}.*tuned_rules"):
         loaded.set_params(threshold="f1_micro").predict(X)
+
+
+RULES = ["f1_micro", "precision >= .2", "recall>=0.7"]
+
+
+def through_skops(clf):
+    io = pytest.importorskip("skops.io")
+    return io.loads(io.dumps(clf), trusted=skml.SKOPS_TRUSTED)
+
+
+@pytest.mark.parametrize("copied", [lambda clf: pickle.loads(pickle.dumps(clf)), through_skops, copy.deepcopy])
+def test_several_rules_are_kept_in_a_file(copied):
+    clf = fitted(threshold="f1_macro", tuned_rules=RULES)
+    loaded = copied(clf)
+    for rule in ["f1_macro", *RULES, "precision>=0.2"]:
+        clf.set_params(threshold=rule)
+        np.testing.assert_array_equal(loaded.set_params(threshold=rule).threshold_, clf.threshold_)
+        assert loaded.predict(X).tolist() == clf.predict(X).tolist()
+    with pytest.raises(ValueError, match=r"threshold='precision>=0\.9' requires"):
+        loaded.set_params(threshold="precision>=0.9").predict(X)
+
+
+def test_a_fit_with_tuned_rules_is_the_same_fit(clf):
+    np.testing.assert_array_equal(fitted(tuned_rules=RULES).predict_proba(X), clf.predict_proba(X))
+    assert fitted(tuned_rules=RULES).threshold_ == 0.5
+
+
+@pytest.mark.parametrize(
+    ("params", "y", "message"),
+    [
+        ({"tuned_rules": "f1_micro"}, SETS, "'tuned_rules' parameter"),
+        ({"tuned_rules": ["f1_micor"]}, SETS, "tuned_rules must be one of.*got 'f1_micor'.*'f1_micro'"),
+        ({"tuned_rules": 3}, SETS, "'tuned_rules' parameter"),
+        ({"tuned_rules": ["f1_micro"]}, Y.sum(axis=1), "tuned_rules is not supported for multi-class y"),
+        (
+            {"tuned_rules": ["f1_micro"], "n_members": 1, "early_stopping": False},
+            SETS,
+            r"tuned_rules=\['f1_micro'\] need",
+        ),
+    ],
+)
+def test_bad_tuned_rules_are_refused(params, y, message):
+    with pytest.raises(ValueError, match=message):
+        fitted(y, **params)
+
+
+def test_tuned_rules_of_a_previous_fit_stay_in_partial_fit():
+    clf = fitted(tuned_rules=["f1_micro"])
+    before = copy.copy(clf).set_params(threshold="f1_micro").threshold_
+    clf.partial_fit(X, SETS)
+    assert clf.set_params(threshold="f1_micro").threshold_ == before
+    with pytest.raises(ValueError, match=r"tuned_rules=\['f1_macro'\] needs"):
+        clf.set_params(threshold=0.5, tuned_rules=["f1_micro", "f1_macro"]).partial_fit(X, SETS)
 
 
 def test_a_threshold_tuned_before_partial_fit_is_said_to_be_stale():
