@@ -19,7 +19,7 @@ from skml._default_network._encoding import KINDS
 from skml._default_network._network import DenseNetwork
 from skml._dependencies import Interval, StrOptions, check_installed
 from skml._inputs import check_X, open_interval
-from skml._keras._environment import check_can_train
+from skml._keras._environment import check_can_train, floatx
 from skml._keras._routed import RoutedParameters
 from skml._state import VersionedState, to_plain
 from skml._targets._encoder import TargetEncoder
@@ -664,7 +664,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """Set the fitted model, and the number and names of the columns of X."""
         previous = vars(self).get("_fitted")
         listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
-        dtype = previous.network.dtype if previous else _floatx()
+        dtype = previous.network.dtype if previous else floatx()
         any_column = self._takes_any_column()
         X = check_X(self, X, dtype=dtype, reset=previous is None, any_column=any_column)
         check_rows(X, y)
@@ -717,10 +717,3 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         tags.input_tags.allow_nan = self._takes_any_column()
         tags.input_tags.three_d_array = tags.input_tags.string = self.model is not None
         return tags
-
-
-def _floatx():
-    """Return the dtype in which Keras trains."""
-    import keras
-
-    return np.dtype(keras.config.floatx())

@@ -1,13 +1,22 @@
 """Checks whether this process can train, and the caches of this package. Imports neither Keras nor TensorFlow."""
 
 import os
-import sys
 from collections.abc import Callable
 
-from skml._dependencies import check_installed
-from skml._keras._private import tensorflow_has_started
+import numpy as np
 
-__all__ = ["check_can_load", "check_can_run", "check_can_train", "check_installed", "clear_caches", "register_cache"]
+from skml._dependencies import check_installed
+from skml._keras._private import keras_setting, tensorflow_has_started
+
+__all__ = [
+    "check_can_load",
+    "check_can_run",
+    "check_can_train",
+    "check_installed",
+    "clear_caches",
+    "floatx",
+    "register_cache",
+]
 
 _TRAINING_PACKAGES = ("tensorflow", "scikeras", "iterative-stratification")
 
@@ -50,7 +59,7 @@ def check_can_run():
     RuntimeError
         If Keras has another backend, or the process was forked from one that had used TensorFlow.
     """
-    name = _backend()
+    name = keras_setting("backend", "tensorflow")
     if name != "tensorflow":
         raise RuntimeError(
             "Training, and prediction with a custom model, require the TensorFlow backend of Keras, but KERAS_BACKEND "
@@ -65,14 +74,9 @@ def check_can_run():
         )
 
 
-def _backend():
-    """Return the name of Keras' backend."""
-    variable = os.environ.get("KERAS_BACKEND")
-    if variable and "keras" not in sys.modules:
-        return variable  # importing Keras would fail if this backend is not installed
-    import keras
-
-    return keras.config.backend()
+def floatx():
+    """Return the dtype in which Keras trains, without importing Keras."""
+    return np.dtype(keras_setting("floatx", "float32"))
 
 
 def register_cache(clear):

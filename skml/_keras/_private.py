@@ -1,12 +1,15 @@
 """Private and undocumented parts of Keras and TensorFlow that this package depends on.
 
 They have no public equivalent. Each function says why it is needed and what breaks it; ``tests/keras/test_private.py``
-fails if one of them changes. This module imports neither Keras nor TensorFlow.
+fails if one of them changes. This module imports neither Keras nor TensorFlow, before a function is called.
 """
 
 import inspect
+import json
+import os
 import re
 import sys
+from pathlib import Path
 
 
 def tensorflow_has_started():
@@ -68,3 +71,25 @@ def attributes_outside_config(optimizer):
     """
     found = {name: value for name, value in vars(optimizer).items() if isinstance(value, set | re.Pattern) and value}
     return {name: set(value) if isinstance(value, set) else value for name, value in found.items()}
+
+
+def keras_setting(name, default):
+    """Return the setting of Keras, "backend" or "floatx", without importing Keras.
+
+    Importing Keras takes seconds and imports its backend. Its file ``keras.json`` and its environment variables
+    KERAS_HOME and KERAS_BACKEND are documented, but no public function reads them without the import. It breaks if
+    Keras reads its settings from other places: an error about X could then come before one about the backend.
+    """
+    if "keras" in sys.modules:
+        import keras  # waits for another thread that is just importing it
+
+        return getattr(keras.config, name)()
+    variable = os.environ.get(f"KERAS_{name.upper()}") if name == "backend" else None
+    if variable:
+        return variable
+    home = Path.home()
+    folder = os.environ.get("KERAS_HOME") or (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"
+    try:
+        return json.loads(Path(folder, "keras.json").expanduser().read_text()).get(name, default)
+    except (OSError, ValueError):
+        return default

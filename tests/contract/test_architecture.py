@@ -22,7 +22,7 @@ FOUNDATION = {"skml._dependencies", "skml._inputs", "skml._typing", "skml._versi
 
 # Rooms that import Keras, and single modules that do so in a function or beside other rooms.
 KNOW_KERAS = {"_keras", "_keras_models", "_training"}
-KNOW_KERAS_TOO = {"skml._classifier", "skml.onnx._custom_graph"}
+KNOW_KERAS_TOO = {"skml.onnx._custom_graph"}
 
 FORM_OF_Y = {"form_", "target_type_"}
 

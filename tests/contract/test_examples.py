@@ -11,7 +11,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LESSONS = sorted(EXAMPLES.glob("[0-9]*.py"))
-OPTIONAL = ("cwe2", "dask", "matplotlib", "onnxruntime", "pandas", "pyarrow", "river", "skops", "threadpoolctl")
+OPTIONAL = "cwe2 dask jinja2 matplotlib onnxruntime pandas pyarrow river skops threadpoolctl".split()
 missing = [package for package in OPTIONAL if not find_spec(package)]
 pytestmark = pytest.mark.skipif(bool(missing), reason=f"needs {missing}: pip install -e '.[examples]'")
 
@@ -49,7 +49,14 @@ def test_the_best_of_both(tmp_path):
 
 @pytest.mark.slow
 def test_tag_weaknesses(tmp_path):
-    assert "Confidentiality" in run(EXAMPLES / "tag_weaknesses.py", tmp_path)
+    printed = run(EXAMPLES / "tag_weaknesses.py", tmp_path)
+    linear, network = (float(re.search(rf"{name} +([\d.]+)", printed)[1]) for name in ("linear model", "network"))
+    mean, error = map(float, re.search(r"mean difference ([+-][\d.]+), standard error ([\d.]+)", printed).groups())
+    assert mean == pytest.approx(network - linear, abs=0.0016)  # of rounded numbers
+    if abs(abs(mean) - 2 * error) > 0.002:
+        assert ("no clear winner" in printed) == (abs(mean) < 2 * error)
+    assert re.search(r"TAG Confidentiality +0\.\d\d of 0\.\d\d +for: \w", printed)
+    assert "Confidentiality" in (tmp_path / "weaknesses_report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

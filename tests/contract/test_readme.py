@@ -1,6 +1,10 @@
 """Run the code of the README, and check the links and script names of all READMEs."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,6 +34,26 @@ def test_the_code_of_the_readme_runs():
     assert names["search"].best_score_ > 0.9
 
 
+FIT = """
+import numpy as np
+from skml import KerasMultiLabelClassifier
+KerasMultiLabelClassifier(epochs=1, n_members=2).fit(np.eye(10), np.eye(10)[:, :2])
+raise SystemExit("a message of the program")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_line_that_hides_the_messages_of_tensorflow_hides_no_others(tmp_path):
+    (line,) = re.findall(r"^(TF_CPP_MIN_LOG_LEVEL=.*)$", README.read_text(), re.MULTILINE)
+    (tmp_path / "script.py").write_text(FIT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = ["bash", "-c", f"{line.replace('python', sys.executable, 1)}; sleep 0.2"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stderr == "a message of the program\n"
+
+
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_of_the_readmes_resolve(readme):
     for link in re.findall(r"\]\(([^)\s]+)\)", readme.read_text()):
@@ -43,7 +67,10 @@ def test_links_of_the_readmes_resolve(readme):
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_scripts_in_the_readmes_exist(readme):
     scripts = {path.name for path in ROOT.glob("examples/**/*.py")}
-    assert set(re.findall(r"(\w+\.py)\b", readme.read_text())) <= scripts | {"loader.py"}  # written by the user
+    assert set(re.findall(r"(\w+\.py)\b", readme.read_text())) <= scripts | {
+        "loader.py",
+        "script.py",
+    }  # written by the user
 
 
 def test_all_lessons_are_in_the_readme():
