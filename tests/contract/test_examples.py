@@ -11,7 +11,18 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LESSONS = sorted(EXAMPLES.glob("[0-9]*.py"))
-OPTIONAL = "cwe2 dask jinja2 matplotlib onnxruntime pandas pyarrow river skops threadpoolctl".split()
+OPTIONAL = [
+    "cwe2",
+    "dask",
+    "jinja2",
+    "matplotlib",
+    "onnxruntime",
+    "pandas",
+    "pyarrow",
+    "river",
+    "skops",
+    "threadpoolctl",
+]
 missing = [package for package in OPTIONAL if not find_spec(package)]
 pytestmark = pytest.mark.skipif(bool(missing), reason=f"needs {missing}: pip install -e '.[examples]'")
 
