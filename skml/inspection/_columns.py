@@ -1,5 +1,7 @@
 """The columns of X as the user knows them: where those come from that the last step of a Pipeline receives."""
 
+from collections import UserList
+
 import numpy as np
 from scipy import sparse
 
@@ -145,6 +147,8 @@ def _sources_of_parts(transformer, n_in):
 
 def _positions(columns, names, n_in):
     """Return the positions of the columns that a part of a ColumnTransformer receives, or None if they are not told."""
+    if isinstance(columns, UserList):  # the columns of a remainder in scikit-learn 1.6, which warns of their use
+        columns = columns.data
     if isinstance(columns, slice):
         numeric = all(bound is None or isinstance(bound, int) for bound in (columns.start, columns.stop))
         return np.arange(n_in)[columns] if numeric else None

@@ -231,7 +231,7 @@ def _row_names(X, row_names):
             f"{index[i]}: " + ", ".join(f"{name} = {_number(values[i], '.4g')}" for name, values in cells.items()),
             _NAME_LENGTH,
         )
-    if sparse.issparse(X) or np.ndim(X[0]) > 0:
+    if sparse.issparse(X) or np.ndim(next(iter(X))) > 0:
         return lambda i: f"row {i}"
     texts = list(X)
     return lambda i: shorten(texts[i], _NAME_LENGTH)

@@ -325,7 +325,9 @@ def test_the_words_of_a_label_go_with_it(words, tmp_path):
 
 def test_rows_are_named_by_text_cells_or_number(words, linear, X, Y, tmp_path):
     clf, texts, y = words
-    assert any(text in Page(report_html(clf, texts, y, tmp_path / "a.html")).text for text in texts)
+    series = pd.Series(texts, index=range(9, 9 + len(texts)))
+    for X_words in (texts, series):
+        assert any(text in Page(report_html(clf, X_words, y, tmp_path / "a.html")).text for text in texts)
     named = report_html(clf, texts, y, tmp_path / "b.html", row_names=[f"ticket {i}" for i in range(len(texts))])
     assert "ticket 0" in Page(named).text  # whose "warm" is wrong
     assert not any(text in Page(named).text for text in texts)

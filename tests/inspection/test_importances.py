@@ -112,6 +112,14 @@ def test_words_have_no_column_of_the_user(table, label_sets):
     assert values == [0.1, 0.2, 0.3, table["income"][0]]
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_the_remainder_of_a_column_transformer_has_its_columns(X):
+    transformer = make_column_transformer((MinMaxScaler(), [1]), remainder="passthrough")
+    pipeline = make_pipeline(transformer, RandomForestClassifier(2)).fit(X, X[:, 0] > 0)
+    _, names, _ = Columns(pipeline, X).groups(np.arange(5), None)
+    assert names == ["x1", "x0", "x2", "x3", "x4"]
+
+
 # The decision
 
 
