@@ -71,7 +71,7 @@ def integrated_gradients(network, row, output):
     """
     row = row if network.shift is None else to_dense(row)
     inputs, bias = _first_layer_inputs(network, row), network.weights[1].astype(np.float64)
-    change = sum(features @ kernel for _, features, kernel in inputs)
+    change = _first_layer_sums(inputs, len(bias))
     odds = _log_odds(network, network.log_proba(row)[0], output)
     baseline_odds = _log_odds(network, network.log_proba_of_first(bias[None].copy())[0], output)
     difference = odds - baseline_odds
@@ -79,9 +79,7 @@ def integrated_gradients(network, row, output):
         points, weights = _quadrature(n_parts)
         # Only the layers after the first are integrated, as the first is linear; the number of columns does not matter.
         gradient = weights @ _gradient(network, np.outer(points, change) + bias, output)
-        values = np.zeros(network.n_features)
-        for columns, features, kernel in inputs:
-            np.add.at(values, columns, features * (kernel @ gradient))
+        values = _by_column(inputs, gradient, network.n_features)
         if abs(values.sum() - difference) <= TOLERANCE * max(1, abs(difference)):
             break
     columns = np.unique(np.concatenate([columns for columns, *_ in inputs]))
@@ -89,21 +87,36 @@ def integrated_gradients(network, row, output):
 
 
 def _first_layer_inputs(network, row):
-    """Return the inputs of the first layer that are not 0: their columns, values and kernels for all members."""
+    """Return the inputs of the first layer that are not 0: their columns, values, kernels and the units of these."""
     change = to_dense(network.scaled(row, np.float64))[0]
     used = np.flatnonzero(change)
     source, kernel = np.arange(len(change)), network.first_kernel()[used].astype(np.float64)
     if network.encoding is not None:
         source = np.concatenate([np.arange(network.n_features), network.encoding.missing])
-    inputs, width = [(source[used], change[used], kernel)], network.widths[0]
+    inputs, width = [(source[used], change[used], kernel, slice(None))], network.widths[0]
     for ramps, kernels in zip(network.ramps, network.weights[2 : network.n_first_weights], strict=True):
         for own, features in enumerate(ramps.features(row)[:, 0]):
             used = np.flatnonzero(features)
-            kernel = np.zeros((len(used), network.n_members * width))
             start = (ramps.first_member + own) * width
-            kernel[:, start : start + width] = kernels[own, used]
-            inputs.append((ramps.columns[own, used], features[used], kernel))
+            kernel = kernels[own, used].astype(np.float64)
+            inputs.append((ramps.columns[own, used], features[used], kernel, slice(start, start + width)))
     return inputs
+
+
+def _first_layer_sums(inputs, n_units):
+    """Return the sums of the first layer without its bias, shape (n_units,)."""
+    sums = np.zeros(n_units)
+    for _, features, kernel, units in inputs:
+        sums[units] += features @ kernel
+    return sums
+
+
+def _by_column(inputs, gradient, n_features):
+    """Return the contribution of each column, given the gradient with respect to the sums of the first layer."""
+    values = np.zeros(n_features)
+    for columns, features, kernel, units in inputs:
+        np.add.at(values, columns, features * (kernel @ gradient[units]))
+    return values
 
 
 def contributions_of_rows(network, X, outputs):
@@ -118,29 +131,19 @@ def contributions_of_rows(network, X, outputs):
 
     Yields
     ------
-    ndarray, or CSR if the network does not shift X, of shape (n_samples, n_features)
+    csr_array of shape (n_samples, n_features)
         As in `integrated_gradients`, with a larger error.
     """
-    if network.shift is not None:
-        X = to_dense(X)
-    change = network.scaled(X, np.float64)
-    points, weights = _quadrature(1)
-    is_sparse = sparse.issparse(change)
-    columns = np.unique(change.indices) if is_sparse else np.flatnonzero(change.any(axis=0))
-    kernel = network.weights[0][columns].astype(np.float64)
-    first = points[:, None, None] * (change[:, columns] @ kernel) + network.weights[1]
-    first = first.reshape(-1, first.shape[-1])
+    X = X if network.shift is None else to_dense(X)
+    inputs = [_first_layer_inputs(network, X[i : i + 1]) for i in range(X.shape[0])]
+    bias, (points, weights) = network.weights[1].astype(np.float64), _quadrature(1)
+    change = np.stack([_first_layer_sums(row, len(bias)) for row in inputs])
+    first = (points[:, None, None] * change + bias).reshape(-1, len(bias))
     for output in outputs:  # an activation may change its input in place, hence the copy
-        gradient = _gradient(network, first.copy(), output).reshape(len(points), X.shape[0], -1)
-        gradient = np.tensordot(weights, gradient, 1) @ kernel.T
-        if is_sparse:
-            values = change.copy()
-            rows = np.repeat(np.arange(X.shape[0]), np.diff(change.indptr))
-            values.data = change.data * gradient[rows, np.searchsorted(columns, change.indices)]
-        else:
-            values = np.zeros(change.shape)
-            values[:, columns] = change[:, columns] * gradient
-        yield values
+        gradient = _gradient(network, first.copy(), output).reshape(len(points), len(inputs), -1)
+        gradient = np.tensordot(weights, gradient, 1)
+        rows = (_by_column(*pair, network.n_features) for pair in zip(inputs, gradient, strict=True))
+        yield sparse.vstack([sparse.csr_array(values[None]) for values in rows], format="csr")
 
 
 def log_odds_of_output(network, row, output):
