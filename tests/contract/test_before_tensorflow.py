@@ -25,7 +25,7 @@ WRONG = {
     "C().fit(sparse.csr_array(nan(X)), Y)": "NaN",
     "C().fit([['a', 'b']] * 40, Y)": "X must hold numbers",
     "C().fit(X[:, :, None, None], Y)": "dim",
-    "C().fit(1e300 * X, Y)": "too large",
+    "C(scale=None).fit(1e300 * X, Y)": "too large",
     "C().fit(X[:9], Y)": "9",
     "C().fit(X, Y + 1)": "0 and 1",
     "C().fit(X, X[:, 0])": "",
