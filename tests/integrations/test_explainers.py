@@ -48,8 +48,8 @@ def test_eli5_finds_the_columns_that_the_labels_depend_on(needs, X, label_sets, 
     assert set(np.argsort(importance.feature_importances_)[-3:]) == {0, 1, 2}
 
 
-def test_dalex_finds_the_column_that_a_label_depends_on(needs, table, label_sets, clf):
-    dalex = needs("dalex")
+def test_dalex_finds_the_column_that_a_label_depends_on(table, label_sets, clf):
+    dalex = pytest.importorskip("dalex", reason="needs dalex: pip install dalex")
     view = label_view(clf, "c")
     explainer = dalex.Explainer(view, table, view.target(label_sets), verbose=False)
     np.testing.assert_allclose(explainer.predict(table), clf.predict_proba(table)[:, 2], atol=1e-6)

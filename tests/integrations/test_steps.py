@@ -46,7 +46,7 @@ def test_feature_engine_prepares_a_table(needs, X, label_sets):
     from feature_engine.encoding import OneHotEncoder
     from feature_engine.imputation import MeanMedianImputer
 
-    table = pd.DataFrame(X, columns=list("pqrst"))
+    table = pd.DataFrame(X.copy(), columns=list("pqrst"))
     table["kind"] = np.where(X[:, 1] > 0.3, "red", "blue")
     table.loc[3, "p"] = np.nan
     steps = MeanMedianImputer(variables=["p"]), OneHotEncoder(variables=["kind"])
