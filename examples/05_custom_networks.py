@@ -55,7 +55,7 @@ for text, labels in zip(X_train[:3], y_train[:3], strict=True):
 #
 # `model` can be a function that returns a Keras model. The estimator passes the arguments that its signature names.
 # `meta` holds the sizes and the output activation that `y` requires. The estimator's parameter `model__units` becomes
-# the argument `units`, and can be part of a grid.
+# the argument `units`, and can be part of a grid. `get_params()` lists it with the default of the signature.
 
 
 # %%

@@ -164,7 +164,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         neither a terminal nor a notebook. For a single progress display of a whole search see Notes.
     **routed
         ``model__x``, ``optimizer__x``, ``loss__x``, ``metrics__x`` and ``callbacks__x`` are passed to the object they
-        name. They are parameters like the others: in `get_params`, `set_params` and grids.
+        name. They are parameters like the others: in `get_params`, `set_params` and grids. ``get_params()`` also lists
+        the defaults of a function that builds the network.
 
     Attributes
     ----------

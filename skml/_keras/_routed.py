@@ -9,11 +9,30 @@ from sklearn.base import BaseEstimator
 
 ROUTES = ("model", "optimizer", "loss", "metrics", "callbacks")
 
+# Arguments of a function that builds the network which are not parameters of the user's.
+_FILLED_AT_FIT = {"meta", "compile_kwargs", "params", "X"}
+
 
 def is_routed(name):
     """Return whether a name is the name of a routed parameter, such as ``model__units``."""
     route, _, rest = name.partition("__")
     return route in ROUTES and bool(rest)
+
+
+def _is_builder(model):
+    """Return whether the parameter ``model`` is a function or class that builds the network, and no network."""
+    return inspect.isclass(model) or (callable(model) and not hasattr(model, "get_weights"))
+
+
+def _builder_defaults(model):
+    """Return the defaults of the arguments of a function that builds the network, as routed parameters."""
+    try:
+        arguments = inspect.signature(model).parameters.values() if _is_builder(model) else ()
+    except (TypeError, ValueError):  # some callables written in C have no signature
+        return {}
+    return {
+        f"model__{a.name}": a.default for a in arguments if a.default is not a.empty and a.name not in _FILLED_AT_FIT
+    }
 
 
 class RoutedParameters(BaseEstimator):
@@ -36,14 +55,17 @@ class RoutedParameters(BaseEstimator):
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the parameters of nested estimators, as in scikit-learn.
+            Whether to include the parameters of nested objects, as in scikit-learn. If ``model`` is a function that
+            builds the network, the defaults of its arguments are included as ``model__x`` until they are set. They are
+            not parameters that were set: `clone` and ``repr`` leave them out.
 
         Returns
         -------
         params : dict
         """
         routed = {name: value for name, value in vars(self).items() if is_routed(name)}
-        return {**super().get_params(deep=deep), **routed}
+        defaults = _builder_defaults(self.model) if deep else {}
+        return {**super().get_params(deep=deep), **defaults, **routed}
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, including routed ones.
@@ -84,7 +106,7 @@ class RoutedParameters(BaseEstimator):
     def _check_routed(self):
         """Check that each routed parameter has a target. A grid over others would compare equal models."""
         has_target = {
-            "model": callable(self.model) and not hasattr(self.model, "get_weights"),
+            "model": _is_builder(self.model),
             "loss": not isinstance(self.loss, str) or self.loss != "auto",
             "metrics": self.metrics is not None,
             "callbacks": self.callbacks is not None,

@@ -1,3 +1,4 @@
+import functools
 import inspect
 import sys
 
@@ -6,9 +7,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from estimators import tiny
-from skml import KerasMultiLabelClassifier
+from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 
 
 def build(meta, units=5):
@@ -30,6 +33,79 @@ def test_routed_parameters_are_parameters_like_others():
     assert (twin.model__units, twin.callbacks__patience) == (7, 2)
     assert not hasattr(clf, "routed")
     assert "model__units=7" in repr(clf)
+
+
+class Net(keras.Model):
+    """A class that builds a network."""
+
+    def __init__(self, meta, units=4):
+        super().__init__()
+        self.hidden = keras.layers.Dense(units, "relu")
+        self.outputs_ = keras.layers.Dense(meta["n_outputs_"], meta["output_activation_"])
+
+    def call(self, x):
+        return self.outputs_(self.hidden(x))
+
+
+class Factory:
+    """An instance that builds a network."""
+
+    def __call__(self, meta, units=5, rate=0.1):
+        return build(meta, units)
+
+
+def routed_of(clf, deep=True):
+    return {name: value for name, value in clf.get_params(deep=deep).items() if name.startswith("model__")}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (build, {"model__units": 5}),
+        (functools.partial(build, units=9), {"model__units": 9}),
+        (Factory(), {"model__units": 5, "model__rate": 0.1}),
+        (Net, {"model__units": 4}),
+        (lambda meta, n, params=None, compile_kwargs=None, X=None, *a, k=None, **others: None, {"model__k": None}),
+        (lambda: None, {}),
+        (None, {}),
+        (dict, {}),
+        (keras.Sequential([keras.layers.Dense(3)]), {}),
+    ],
+    ids=["function", "partial", "instance", "class", "reserved", "no arguments", "default network", "in C", "network"],
+)
+def test_defaults_of_a_builder_are_listed_until_they_are_set(model, expected):
+    clf = KerasMultiLabelClassifier(model)
+    assert routed_of(clf) == expected
+    assert routed_of(clf, deep=False) == {}
+    assert "model__" not in repr(clf)
+    assert routed_of(clone(clf)) == expected
+    assert routed_of(clone(clf), deep=False) == {}
+    for name in expected:
+        assert routed_of(clone(clf).set_params(**{name: 77})) == expected | {name: 77}
+
+
+def test_parameters_that_were_read_can_be_set(X, Y):
+    clf = tiny(build)
+    twin = tiny(build).set_params(**clf.get_params())
+    assert twin.get_params() == clf.get_params()
+    assert KerasMultiLabelClassifier(**clf.get_params()).get_params() == clf.get_params()
+    np.testing.assert_array_equal(clf.fit(X, Y).predict_proba(X), twin.fit(X, Y).predict_proba(X))
+
+
+def test_tools_around_an_estimator_list_the_defaults_of_its_builder(X, Y):
+    pipeline = make_pipeline(StandardScaler(), tiny(build))
+    name = "kerasmultilabelclassifier__model__units"
+    assert pipeline.get_params()[name] == 5
+    search = GridSearchCV(pipeline, {name: [2, 7]}, cv=2, scoring="f1_micro").fit(X, Y)
+    assert search.best_estimator_[-1].to_keras().layers[0].units == search.best_params_[name]
+    tuner = TunedThresholdMultiLabelClassifierCV(tiny(build))
+    assert tuner.get_params()["estimator__model__units"] == 5
+    assert tuner.set_params(estimator__model__units=6).estimator.get_params()["model__units"] == 6
+
+
+@pytest.mark.filterwarnings("ignore:The fitted estimator can predict, but it cannot be saved")  # without a get_config
+def test_parameters_reach_the_class_that_builds_a_network(X, Y):
+    assert fit(X, Y, model=Net, model__units=9).to_keras().hidden.units == 9
 
 
 def test_the_signature_names_every_parameter_and_no_var_keyword():
