@@ -370,7 +370,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         y : label sets, indicator, or a single label per sample, for n_samples samples
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of shape
             (n_samples, n_labels), with NaN for missing labels; or an array-like of shape (n_samples,). Lists of equal
-            length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets.
+            length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets. `skml.read_label_sets`
+            reads columns in other notations, such as "a, b".
         sample_weight : array-like of shape (n_samples,), default=None
             For a given `batch_size` and `epochs`, weight 0 is equivalent to leaving the row out, and weight 2 to
             repeating it. The "auto" values of both depend on the effective number of rows (Kish, 1965), which does not
