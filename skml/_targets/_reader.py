@@ -165,9 +165,10 @@ def _read_texts(texts, sep):
     bare = {i: parse_bare_collection(text, sep) for i, text in texts.items()}
     if all(row is not None for row in bare.values()):
         return bare
+    some_are_parsed = any(row is not None for row in parsed.values())
     for i, text in texts.items():
-        if parsed[i] is None and (looks_written(text) or any(row is not None for row in parsed.values())):
-            others = "" if looks_written(text) else ", as other rows can"
+        if parsed[i] is None and (some_are_parsed or looks_written(text)):
+            others = ", as other rows can" if some_are_parsed else ""
             raise ValueError(
                 f"Row {i} of column is {shortened(text)}, which cannot be read as a collection{others}. Correct the "
                 "text; a sample without labels is '[]'."

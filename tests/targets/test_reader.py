@@ -1,6 +1,7 @@
 """Columns of labels in every notation, each beside the label sets that somebody typed."""
 
 import re
+import time
 import warnings
 
 import numpy as np
@@ -181,6 +182,13 @@ REFUSED = {
 def test_what_cannot_be_read_is_refused_with_its_row_and_a_cure(column, options, message):
     with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
         read_label_sets(column, **options)
+
+
+def test_the_time_grows_with_the_rows_only():
+    column = ["a, b", "b, c", "a"] * 10_000
+    start = time.perf_counter()
+    assert read_label_sets(column)[-3:] == [{"a", "b"}, {"b", "c"}, {"a"}]
+    assert time.perf_counter() - start < 20  # minutes if each row looked at all others
 
 
 def test_code_in_a_cell_is_not_run(tmp_path):
