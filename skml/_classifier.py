@@ -143,11 +143,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Fraction of the training rows in the holdout, stratified by label (Sechidis et al., 2011).
     n_iter_no_change : int, default=10
         Number of epochs without improvement after which training stops.
-    callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
-        Keras callbacks. Each fit uses copies, available as ``callbacks_``. Keras' own callbacks are copied deeply.
-        Other instances are copied shallowly: objects they refer to (a list, an Optuna trial, a logger) are shared by
-        all fits. Pass a class, with arguments as ``callbacks__x``, to start each fit anew. A callback with batch hooks
-        makes training use Keras' slower loop.
+    callbacks : keras.callbacks.Callback, class of one, list of them, or callable, default=None
+        Keras callbacks. Each fit uses copies, available as ``callbacks_``. A callable is called for each fit, with
+        ``callbacks__x`` as its argument ``x``, and returns a callback or a list: use it for callbacks that write files,
+        so that each fit of a search has a path of its own. A class also starts each fit anew. A callback with batch
+        hooks makes training use Keras' slower loop. See Notes for files and for what copies share.
     jit_compile : bool, default=False
         Whether XLA compiles the training step. Compilation takes seconds and pays off after thousands of updates.
     warm_start : bool, default=False
@@ -234,6 +234,12 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     **Searches.** For label sets, pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`. The string
     ``"f1_micro"`` selects scikit-learn's scorer, which does not support label sets and returns NaN.
+
+    **Keras callbacks.** Keras' own callbacks are copied deeply for each fit. Other instances are copied shallowly:
+    objects they refer to (a list, an Optuna trial, a logger) are shared by all fits. The model that a ModelCheckpoint
+    saves is not the fitted estimator: it has the weights of its epoch, and no calibration, which comes after training.
+    With ``calibrate=False`` and the same epoch both predict the same; otherwise probabilities differed by up to 0.13.
+    Use joblib or `to_keras` to store the fitted estimator.
 
     **scikit-learn's callbacks** (1.9 and later) are set by ``set_callbacks``, also on searches and pipelines:
     ``GridSearchCV(clf, grid).set_callbacks(ProgressBar())`` shows candidates, fits and epochs. Each epoch of `fit` is a
