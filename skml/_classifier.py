@@ -366,6 +366,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         *,
         X_val: Matrix | None = None,
         y_val: Target | None = None,
+        **unknown: Any,
     ) -> Self:
         """Train a network on X and y.
 
@@ -384,7 +385,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             change if all weights are multiplied by the same number.
         X_val, y_val : as X and y, default=None
             Validation data for early stopping, in place of folds or a holdout. A Pipeline transforms X_val with
-            ``transform_input=["X_val"]``.
+            ``transform_input=["X_val"]``. Labels of y_val that are not in ``classes_`` are left out of the validation
+            loss, with a warning; so are the rows of single-label y_val that have one.
+        **unknown
+            Not accepted: the error names what to use in place of ``validation_data``, ``epochs`` and so on.
 
         Returns
         -------
@@ -394,11 +398,19 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         ------
         ValueError
             If a parameter, X or y is not as described. The estimator then stays as it was.
+        TypeError
+            If there is no argument of a name.
         """
+        self._refuse_arguments("fit", unknown)
         return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, resumes=self.warm_start)
 
     def partial_fit(
-        self, X: Matrix, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Matrix,
+        y: Target,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **unknown: Any,
     ) -> Self:
         """Train for one epoch on all rows, resuming the training of previous calls.
 
@@ -409,6 +421,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         classes : array-like of shape (n_labels,), default=None
             The labels, like the parameter `classes`. Required in the first call, unless ``y`` is an indicator. In later
             calls None keeps the labels, and others are added or dropped: see the notes of the class.
+        **unknown
+            Not accepted, as in `fit`.
 
         Returns
         -------
@@ -421,6 +435,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         >>> clf.partial_fit(X, [{"cold"}, {"wet"}], classes=["cold", "wet"]).classes_
         array(['cold', 'wet'], dtype=object)
         """
+        self._refuse_arguments("partial_fit", unknown)
         return self._fit(X, y, sample_weight, classes=classes, resumes=True, is_partial_fit=True)
 
     def predict(self, X: Matrix) -> Matrix:
