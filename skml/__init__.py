@@ -9,8 +9,8 @@
 - `skml.inspection`: reports and displays, explanations of a prediction, and a single label as a binary classifier.
 - `skml.onnx`: export of fitted classifiers and Pipelines as ONNX graphs.
 
-All of them accept ``y`` in the same forms. Only the score functions of `skml.metrics` require 0/1 matrices; use its
-scorers for label sets. Importing this package imports neither Keras nor TensorFlow.
+All of them accept ``y`` in the same forms. Only the score functions of `skml.metrics` do not take single labels; use
+its scorers for those. Importing this package imports neither Keras nor TensorFlow.
 
 A pickle or joblib file can run any code when it is loaded, so load only files that you trust. A file of skops cannot:
 it creates only objects of trusted types. ``SKOPS_TRUSTED`` names the types of this package that a Pipeline with the
