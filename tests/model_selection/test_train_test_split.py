@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.model_selection import train_test_split as random_split
@@ -55,6 +54,7 @@ def test_the_sizes_are_those_of_scikit_learn(sizes):
 
 
 def test_other_arrays_are_split_alike():
+    pa = pytest.importorskip("pyarrow")
     X = sparse.csr_array(np.eye(40))
     frame, weight, texts = pd.DataFrame({"x": ROWS}, index=ROWS + 100), list(ROWS), pl.DataFrame({"x": ROWS})
     arrow = pa.table({"x": ROWS})

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 
 import skml
@@ -91,6 +90,7 @@ def test_a_series_keeps_its_index_and_name():
 
 
 def test_columns_of_polars_and_pyarrow_are_read():
+    pa = pytest.importorskip("pyarrow")
     for column in (pl.Series(["a,b", "c"]), pa.array(["a,b", "c"]), pa.chunked_array([["a,b"], ["c"]])):
         assert read_label_sets(column) == [{"a", "b"}, {"c"}]
     for column in (pl.Series([["a", "b"], ["c"]]), pa.array([["a", "b"], ["c"]])):
