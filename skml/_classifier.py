@@ -238,7 +238,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Keras callbacks.** Keras' own callbacks are copied deeply for each fit. Other instances are copied shallowly:
     objects they refer to (a list, an Optuna trial, a logger) are shared by all fits. The model that a ModelCheckpoint
     saves is not the fitted estimator: it has the weights of its epoch, and no calibration, which comes after training.
-    With ``calibrate=False`` and the same epoch both predict the same; otherwise probabilities differed by up to 0.13.
+    With ``calibrate=False`` and the same epoch both predict the same; otherwise probabilities differed by up to 0.12.
     Use joblib or `to_keras` to store the fitted estimator.
 
     **scikit-learn's callbacks** (1.9 and later) are set by ``set_callbacks``, also on searches and pipelines:
