@@ -237,9 +237,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     **Keras callbacks.** Keras' own callbacks are copied deeply for each fit. Other instances are copied shallowly:
     objects they refer to (a list, an Optuna trial, a logger) are shared by all fits. The model that a ModelCheckpoint
-    saves is not the fitted estimator: it has the weights of its epoch, and no calibration, which comes after training.
-    With ``calibrate=False`` and the same epoch both predict the same; otherwise probabilities differed by up to 0.12.
-    Use joblib or `to_keras` to store the fitted estimator.
+    saves is not the fitted estimator: it has the weights of its epoch, and neither calibration nor ``input_weights_``,
+    which come after training. Only with ``calibrate=False``, ``inputs="plain"`` and the same epoch do both predict the
+    same; otherwise probabilities differed by up to 0.12. Use joblib or `to_keras` to store the fitted estimator.
 
     **scikit-learn's callbacks** (1.9 and later) are set by ``set_callbacks``, also on searches and pipelines:
     ``GridSearchCV(clf, grid).set_callbacks(ProgressBar())`` shows candidates, fits and epochs. Each epoch of `fit` is a
@@ -401,16 +401,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         TypeError
             If there is no argument of a name.
         """
-        self._refuse_arguments("fit", unknown)
+        self._refuse_arguments(unknown)
         return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, resumes=self.warm_start)
 
     def partial_fit(
-        self,
-        X: Matrix,
-        y: Target,
-        classes: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        **unknown: Any,
+        self, X: Matrix, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Train for one epoch on all rows, resuming the training of previous calls.
 
@@ -421,8 +416,6 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         classes : array-like of shape (n_labels,), default=None
             The labels, like the parameter `classes`. Required in the first call, unless ``y`` is an indicator. In later
             calls None keeps the labels, and others are added or dropped: see the notes of the class.
-        **unknown
-            Not accepted, as in `fit`.
 
         Returns
         -------
@@ -435,7 +428,6 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         >>> clf.partial_fit(X, [{"cold"}, {"wet"}], classes=["cold", "wet"]).classes_
         array(['cold', 'wet'], dtype=object)
         """
-        self._refuse_arguments("partial_fit", unknown)
         return self._fit(X, y, sample_weight, classes=classes, resumes=True, is_partial_fit=True)
 
     def predict(self, X: Matrix) -> Matrix:

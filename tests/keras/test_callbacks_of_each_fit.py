@@ -84,7 +84,7 @@ def test_other_answers_are_refused_and_the_fitted_estimator_stays(function, rout
 
 def test_a_checkpoint_has_no_calibration(X, Y, tmp_path):
     path = tmp_path / "model.keras"
-    clf = tiny(callbacks=keras.callbacks.ModelCheckpoint(path), n_members=4, early_stopping=False)
+    clf = tiny(callbacks=keras.callbacks.ModelCheckpoint(path), n_members=4, inputs="plain", early_stopping=False)
     differences = {}
     for calibrate in (False, True):
         clf.set_params(calibrate=calibrate).fit(X, Y)
