@@ -35,6 +35,13 @@ for form, y in forms.items():
     predicted = " ".join(repr(clf.fit(X, y).predict(X[:2])).split())
     print(f"{form:18s} -> {predicted[:100]}")
 
+# %% A column of a file often has labels in another notation. `read_label_sets` reads joined strings, lists written as
+# text, dicts, rows of 0 and 1, and long tables with a line for each pair of a sample and a label.
+from skml import read_label_sets
+
+print(read_label_sets(pd.Series(["beach, sea", "", "city"])).tolist(), read_label_sets(["['beach' 'sea']", "[]"]))
+print(read_label_sets(["beach", "sea", "city"], ids=[1, 1, 3], rows=[1, 2, 3]))
+
 # %% Run a small search for each combination of form, scorer and splitter. A scikit-learn scorer that does not support
 # a form warns and returns NaN. (`cross_val_score` supports the same combinations, except sparse y.)
 from sklearn.model_selection import GridSearchCV, KFold

@@ -108,6 +108,26 @@ scores["texts"] = result["test_score"].mean()
 reader.fit(X_train, y_train)
 
 # %% [markdown]
+# ## One folder for each fit
+#
+# Callbacks such as `CSVLogger`, `TensorBoard` and `ModelCheckpoint` write to a path, and all fits of a search would
+# write to the same one. A function as `callbacks` is called for each fit, and can make a new folder each time.
+
+
+# %%
+def logging(folder):
+    new = tempfile.mkdtemp(prefix="fit-", dir=folder)
+    return [keras.callbacks.CSVLogger(Path(new, "epochs.csv"))]
+
+
+with tempfile.TemporaryDirectory() as folder:
+    logged = KerasMultiLabelClassifier(counting, callbacks=logging, callbacks__folder=folder, epochs=5, random_state=0)
+    pipeline = make_pipeline(TfidfVectorizer(max_features=50), logged)
+    cross_validate(pipeline, X_train, y_train, scoring=scorer, cv=cv)
+    for path in Path(folder).glob("fit-*/epochs.csv"):
+        print(path.parent.name, "loss of each epoch:", *pd.read_csv(path)["loss"].round(3))
+
+# %% [markdown]
 # ## A custom layer with weights
 #
 # The network `attending` ends in a `LabelAttention` layer, which computes one weighted mean of the words for each label

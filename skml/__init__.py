@@ -3,13 +3,14 @@
 - `skml.KerasMultiLabelClassifier` trains a Keras network on label sets, indicators or single-label targets, and
   predicts in the same form. `skml.TunedThresholdMultiLabelClassifierCV` tunes the thresholds of any classifier.
   `skml.AveragedMultiLabelClassifier` averages the probabilities of several classifiers.
+- `skml.read_label_sets` reads a column of labels in other notations, such as "a, b" or "['a' 'b']", as label sets.
 - `skml.metrics`: scores and scorers.
 - `skml.model_selection`: stratified splits, and out-of-fold probabilities.
 - `skml.inspection`: reports and displays, explanations of a prediction, and a single label as a binary classifier.
 - `skml.onnx`: export of fitted classifiers and Pipelines as ONNX graphs.
 
-All of them accept ``y`` in the same forms. Only the score functions of `skml.metrics` require 0/1 matrices; use its
-scorers for label sets. Importing this package imports neither Keras nor TensorFlow.
+All of them accept ``y`` in the same forms. Only the score functions of `skml.metrics` do not take single labels; use
+its scorers for those. Importing this package imports neither Keras nor TensorFlow.
 
 A pickle or joblib file can run any code when it is loaded, so load only files that you trust. A file of skops cannot:
 it creates only objects of trusted types. ``SKOPS_TRUSTED`` names the types of this package that a Pipeline with the
@@ -25,6 +26,7 @@ Custom networks, losses and callbacks consist of code, which loading runs. Their
 from skml._averaged import AveragedMultiLabelClassifier
 from skml._classifier import KerasMultiLabelClassifier
 from skml._keras._environment import clear_caches
+from skml._targets._reader import read_label_sets
 from skml._tuned_threshold import TunedThresholdMultiLabelClassifierCV
 from skml._version import __version__ as __version__
 
@@ -34,6 +36,7 @@ __all__ = [
     "KerasMultiLabelClassifier",
     "TunedThresholdMultiLabelClassifierCV",
     "clear_cache",
+    "read_label_sets",
 ]
 
 # Their states are plain values.

@@ -146,11 +146,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Fraction of the training rows in the holdout, stratified by label (Sechidis et al., 2011).
     n_iter_no_change : int, default=10
         Number of epochs without improvement after which training stops.
-    callbacks : keras.callbacks.Callback, class of one, or list of them, default=None
-        Keras callbacks. Each fit uses copies, available as ``callbacks_``. Keras' own callbacks are copied deeply.
-        Other instances are copied shallowly: objects they refer to (a list, an Optuna trial, a logger) are shared by
-        all fits. Pass a class, with arguments as ``callbacks__x``, to start each fit anew. A callback with batch hooks
-        makes training use Keras' slower loop.
+    callbacks : keras.callbacks.Callback, class of one, list of them, or callable, default=None
+        Keras callbacks. Each fit uses copies, available as ``callbacks_``. A callable is called for each fit, with
+        ``callbacks__x`` as its argument ``x``, and returns a callback or a list: use it for callbacks that write files,
+        so that each fit of a search has a path of its own. A class also starts each fit anew. A callback with batch
+        hooks makes training use Keras' slower loop. See Notes for files and for what copies share.
     jit_compile : bool, default=False
         Whether XLA compiles the training step. Compilation takes seconds and pays off after thousands of updates.
     warm_start : bool, default=False
@@ -239,6 +239,12 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     **Searches.** For label sets, pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`. The string
     ``"f1_micro"`` selects scikit-learn's scorer, which does not support label sets and returns NaN.
+
+    **Keras callbacks.** Keras' own callbacks are copied deeply for each fit. Other instances are copied shallowly:
+    objects they refer to (a list, an Optuna trial, a logger) are shared by all fits. The model that a ModelCheckpoint
+    saves is not the fitted estimator: it has the weights of its epoch, and neither calibration nor ``input_weights_``,
+    which come after training. Only with ``calibrate=False``, ``inputs="plain"`` and the same epoch do both predict the
+    same; otherwise probabilities differed by up to 0.12. Use joblib or `to_keras` to store the fitted estimator.
 
     **scikit-learn's callbacks** (1.9 and later) are set by ``set_callbacks``, also on searches and pipelines:
     ``GridSearchCV(clf, grid).set_callbacks(ProgressBar())`` shows candidates, fits and epochs. Each epoch of `fit` is a
@@ -368,6 +374,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         *,
         X_val: Matrix | None = None,
         y_val: Target | None = None,
+        **unknown: Any,
     ) -> Self:
         """Train a network on X and y.
 
@@ -378,14 +385,18 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         y : label sets, indicator, or a single label per sample, for n_samples samples
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of shape
             (n_samples, n_labels), with NaN for missing labels; or an array-like of shape (n_samples,). Lists of equal
-            length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets.
+            length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets. `skml.read_label_sets`
+            reads columns in other notations, such as "a, b".
         sample_weight : array-like of shape (n_samples,), default=None
             For a given `batch_size` and `epochs`, weight 0 is equivalent to leaving the row out, and weight 2 to
             repeating it. The "auto" values of both depend on the effective number of rows (Kish, 1965), which does not
             change if all weights are multiplied by the same number.
         X_val, y_val : as X and y, default=None
             Validation data for early stopping, in place of folds or a holdout. A Pipeline transforms X_val with
-            ``transform_input=["X_val"]``.
+            ``transform_input=["X_val"]``. Labels of y_val that are not in ``classes_`` are left out of the validation
+            loss, with a warning; so are the rows of single-label y_val that have one.
+        **unknown
+            Not accepted: the error names what to use in place of ``validation_data``, ``epochs`` and so on.
 
         Returns
         -------
@@ -395,7 +406,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         ------
         ValueError
             If a parameter, X or y is not as described. The estimator then stays as it was.
+        TypeError
+            If there is no argument of a name.
         """
+        self._refuse_arguments(unknown)
         return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, resumes=self.warm_start)
 
     def partial_fit(

@@ -132,6 +132,23 @@ class RoutedParameters(BaseEstimator):
                     f"model__{name}={value!r}."
                 )
 
+    def _refuse_arguments(self, unknown):
+        """Raise a TypeError for keyword arguments that `fit` does not have, which names what to use instead."""
+        for name, value in unknown.items():
+            if name in ("validation_data", "eval_set"):
+                remedy = "Pass validation data as X_val and y_val: fit(X, y, X_val=..., y_val=...)."
+            elif name == "validation_split":
+                remedy = "Set the parameter validation_fraction of the estimator."
+            elif name in self._get_param_names() or is_routed(name):
+                given = repr(value) if isinstance(value, str | int | float | None) else "..."
+                remedy = f"It is a parameter of the estimator: set_params({name}={given}).fit(X, y)."
+            else:
+                names = [p for p in inspect.signature(self.fit).parameters if p != "unknown"]
+                near = difflib.get_close_matches(name, [*names, *self._get_param_names()], n=1)
+                remedy = f"Did you mean {near[0]!r}? " if near else ""
+                remedy += f"Its arguments are {', '.join(names)}."
+            raise TypeError(f"{type(self).__name__}.fit() has no argument {name!r}. {remedy}")
+
     def _nearest(self, name):
         """Return the end of an error message that suggests the most similar name."""
         route, _, rest = name.partition("__")

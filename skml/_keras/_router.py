@@ -144,23 +144,49 @@ class Router(BaseWrapper):
             ) from None
 
     def callbacks(self):
-        """Return new callbacks for one fit.
+        """Return new callbacks for one fit. A function as ``callbacks`` is called with the routed arguments.
 
         Raises
         ------
         TypeError
-            If ``callbacks`` contains anything but Keras callbacks.
+            If ``callbacks`` contains anything but Keras callbacks, or a function returns anything else.
         """
         given = self._params["callbacks"]
+        if _is_function(given):
+            return self._called_callbacks(given)
         for part in given if isinstance(given, list) else [given]:
             if isinstance(part, str):
                 raise TypeError(
                     f"callbacks must contain classes or instances, not names; got {part!r}. Pass "
                     f"keras.callbacks.{part}."
                 )
+            if _is_function(part):
+                raise TypeError(
+                    f"callbacks is a list with the function {_name(part)}. Pass one function that returns all of them."
+                )
         self._initialize_callbacks()
         callbacks = self._fit_callbacks
         return [item for part in callbacks for item in (part if isinstance(part, list) else [part])]
+
+    def _called_callbacks(self, function):
+        prefix = "callbacks__"
+        arguments = {key.removeprefix(prefix): v for key, v in self._params.items() if key.startswith(prefix)}
+        try:
+            inspect.signature(function).bind(**arguments)
+        except TypeError as error:
+            raise TypeError(
+                f"callbacks={_name(function)} cannot be called with the arguments {sorted(arguments)}: {error}. Each "
+                "argument without a default must be set as a parameter, callbacks__<argument>, and no other."
+            ) from None
+        made = function(**arguments)
+        callbacks = list(made) if isinstance(made, list | tuple) else [made]
+        wrong = [item for item in callbacks if not isinstance(item, keras.callbacks.Callback)]
+        if wrong:
+            raise TypeError(
+                f"callbacks={_name(function)} must return a Keras callback or a list of them, such as "
+                f"[keras.callbacks.CSVLogger(path)]; it returned {made!r}."
+            )
+        return callbacks
 
     def _route_learning_rate(self):
         if self._params["learning_rate"] is not None and "optimizer__learning_rate" in self._params:
@@ -200,6 +226,11 @@ def _metrics_of_classes(given, made):
     """Return the metrics that were passed as classes."""
     pairs = zip(given, made, strict=True) if isinstance(given, list | tuple) else [(given, made[0])]
     return [metric for kind, metric in pairs if inspect.isclass(kind)]
+
+
+def _is_function(value):
+    """Return whether a value is to be called for each fit, and is neither a callback nor a class of one."""
+    return callable(value) and not inspect.isclass(value) and not isinstance(value, keras.callbacks.Callback)
 
 
 def _is_ours(value):

@@ -15,8 +15,8 @@ from skml._targets._forms import (
     label_rows,
     rows_as_array,
     single_labels,
-    warn_about_joined_labels,
 )
+from skml._targets._joined import warn_about_joined_labels, warn_about_lookalikes
 from skml._targets._labels import (
     as_classes,
     as_labels,
@@ -325,7 +325,10 @@ class TargetEncoder(BaseEstimator):
 
     def _fit_single(self, y, labels):
         values = single_labels(y)
-        warn_about_joined_labels(values)
+        texts = np.unique(values).tolist() if values.dtype.kind in "OUS" else []
+        warn_about_joined_labels(texts)
+        if labels is None:
+            warn_about_lookalikes(texts, are_sets=False)
         self.dtype_ = values.dtype
         self.classes_ = np.unique(values if labels is None else labels_like(values, sorted_labels(labels)))
         self._labels = as_labels(self.classes_)
@@ -339,6 +342,7 @@ class TargetEncoder(BaseEstimator):
     def _fit_collections(self, y, labels):
         if labels is None:
             labels = sorted_labels({label for row in label_rows(y) for label in row})
+            warn_about_lookalikes(labels, are_sets=True)
         self._set_classes(labels)
 
     def _set_classes(self, labels):

@@ -1,6 +1,5 @@
 """Detect the form of ``y`` and read its items."""
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence, Set, ValuesView
 from numbers import Integral, Number
 
@@ -9,9 +8,9 @@ from scipy import sparse
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from skml._targets._joined import call_for_joined_labels
 from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
 from skml._targets._rows import are_indicator_rows, as_items, refuse_binary_rows
-from skml._targets._warnings import warn_once
 
 FORMS = """y must have one of these forms:
   - multi-label, label sets: a list, Series or 1-D object array with one collection of labels per sample,
@@ -118,10 +117,12 @@ def check_no_missing_items(items):
     """Raise a ValueError if an item of ``y`` is None, NaN, NaT or pd.NA."""
     row = next((i for i, item in enumerate(items) if is_missing(item)), None)
     if row is not None:
+        call = call_for_joined_labels(items)
         raise ValueError(
-            f"y has the missing value {items[row]!r} as an item, first in row {row}. For multi-label y, write a sample "
-            "without labels as an empty collection, such as (). For single-label y, remove the rows without a label "
-            "from X and y."
+            f"y has the missing value {items[row]!r} as an item, first in row {row}. "
+            + ("" if call is None else f"If the strings are label sets, pass {call[:-1]}, missing='empty'). ")
+            + "For multi-label y, write a sample without labels as an empty collection, such as (). For single-label "
+            "y, remove the rows without a label from X and y."
         )
 
 
@@ -195,40 +196,6 @@ def _check_integers(items, dtype):
             "labels of single-label y must have an integer dtype. Pass np.asarray(y, dtype=np.int64), or strings if "
             "the labels do not all fit into int64 or uint64."
         )
-
-
-def warn_about_joined_labels(values):
-    """Warn if string labels look like label sets.
-
-    They do if all are written as Python collections, if most contain a separator (",", ";" or "|"), or if one consists
-    of other labels joined by it.
-    """
-    labels = (
-        [value for value in np.unique(values).tolist() if isinstance(value, str)] if values.dtype.kind in "OUS" else []
-    )
-    if labels and all(map(_is_written_collection, labels)):
-        _warn_about_label_sets(max(labels, key=len), "ast.literal_eval(row)")
-        return
-    for separator in ",;|":
-        joined = [label for label in labels if separator in label]
-        are_joined_labels = any(set(map(str.strip, label.split(separator))) <= set(labels) for label in joined)
-        if are_joined_labels or 2 * len(joined) > len(labels):
-            _warn_about_label_sets(joined[0], f"row.split({separator!r})")
-
-
-def _is_written_collection(text):
-    """Return whether a string is the Python literal of a list, tuple or set, as pandas writes them to CSV files."""
-    try:
-        return text == "set()" or isinstance(ast.literal_eval(text), list | tuple | set)
-    except (SyntaxError, ValueError):
-        return False
-
-
-def _warn_about_label_sets(label, expression):
-    warn_once(
-        f"y holds strings such as {label!r}. Each string is read as one label. If the strings are label sets, pass "
-        f"[{expression} for row in y]."
-    )
 
 
 def label_rows(y):

@@ -158,11 +158,12 @@ def format_values(values, limit=10):
 
 def format_some(labels, n_all, limit=3):
     """Return labels as text for a warning: all if they are few, otherwise their number and the first ones."""
-    first = ", ".join(map(_shortened, labels[:limit]))
+    first = ", ".join(map(shortened, labels[:limit]))
     return first if len(labels) <= limit else f"{len(labels)} of {n_all} labels, such as {first}"
 
 
-def _shortened(label, width=40):
+def shortened(label, width=40):
+    """Return the repr of a label, at most `width` characters of it."""
     text = repr(label)
     return text if len(text) <= width else text[: width - 3] + "..."
 

@@ -122,11 +122,17 @@ def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
 
 
 def _read_validation(X, y, encoder, dataset, class_weight):
-    Y = encoder.transform(y)
+    Y, unknown = encoder.transform_known(y)
     check_consistent_length(X, Y)
     if has_missing(Y):  # both must have the dtype that holds NaN
         dataset = dataclasses.replace(dataset, Y=dataset.Y.astype(Y.dtype))
     observed = without_missing_rows(np.ones(X.shape[0]), Y)
+    if unknown:
+        _warn_of_unknown_labels(unknown, Y.shape[0], encoder.classes_)
+        if not encoder.is_multilabel:  # such a row belongs to none of the classes
+            observed[list(unknown)] = 0
+            if not observed.any():
+                raise ValueError("y_val has no row with a class of y. Pass validation data with the classes of y.")
     loss_weight = None if dataset.loss_weight is None else class_weight.times(observed, Y)
     given = Dataset(_like(X, dataset.X), _like(Y, dataset.Y), loss_weight)
     return dataset, ValidationData(given, [np.flatnonzero(observed).astype(np.int32)])
@@ -137,6 +143,15 @@ def _like(array, model):
     if sparse.issparse(model):
         return sparse.csr_array(array).astype(model.dtype)
     return to_dense(array).astype(model.dtype, copy=False)
+
+
+def _warn_of_unknown_labels(unknown, n_rows, classes):
+    labels = list(dict.fromkeys(label for row in unknown.values() for label in row))
+    warn_once(
+        "y_val contains labels that are not in y; the validation loss leaves them out: "
+        f"{format_some(labels, len(classes) + len(labels))}, in {len(unknown)} of {n_rows} rows. If only the training "
+        "rows lack them, pass classes=[...] to the estimator."
+    )
 
 
 def _warn_of_missing_labels(Y, classes):

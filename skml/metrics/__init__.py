@@ -1,7 +1,7 @@
 """Multi-label scores that support missing labels, and scorers that accept ``y`` in every form.
 
-The score functions take 0/1 matrices, in which NaN marks a missing label. Without missing labels they return the same
-values as scikit-learn's functions. The scorers are for ``scoring=`` and take ``y`` in every form that
+The score functions take label sets, and 0/1 matrices, in which NaN marks a missing label. Without missing labels they
+return the same values as scikit-learn's functions. The scorers are for ``scoring=`` and take ``y`` in every form that
 `KerasMultiLabelClassifier` takes, including problems with exactly two labels.
 """
 

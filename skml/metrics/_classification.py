@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn import metrics
 
 from skml._typing import Matrix
-from skml.metrics._matrices import as_csr, check_same_shape, row_weights, undefined_score, weighted_mean
+from skml.metrics._matrices import row_weights, truth_and_decisions, undefined_score, weighted_mean
 
 
 def precision_score(
@@ -20,14 +20,15 @@ def precision_score(
     average: str | None = "macro",
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
+    labels: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the precision over the observed entries: the fraction of predicted labels that are true.
 
     Parameters
     ----------
-    Y_true : array-like, sparse matrix or DataFrame of 0, 1 and NaN, shape (n_samples, n_labels)
+    Y_true : array-like, sparse matrix or DataFrame of 0, 1 and NaN, shape (n_samples, n_labels), or label sets
         True labels. NaN is a missing label and is ignored. Rows and labels without an observed entry are left out.
-    Y_pred : array-like or sparse matrix of 0 and 1, shape (n_samples, n_labels)
+    Y_pred : array-like or sparse matrix of 0 and 1, shape (n_samples, n_labels), or label sets
         Predicted labels.
     average : {"micro", "macro", "weighted", "samples"} or None, default="macro"
         How to average, as in scikit-learn. None returns one score per label, NaN for a label without an
@@ -36,6 +37,10 @@ def precision_score(
         Weights of the samples. None gives each sample the weight 1.
     zero_division : "warn", 0.0, 1.0 or nan, default="warn"
         Value of a score whose denominator is 0. "warn" uses 0.0 and warns. nan leaves the score out of the average.
+    labels : sequence of length n_labels, default=None
+        The labels of the columns, such as ``clf.classes_``. None takes the columns of a DataFrame, or all labels of two
+        collections of label sets; it is required for label sets and an array. A label of a set that it lacks is scored
+        as a column of its own, with a warning.
 
     Returns
     -------
@@ -47,8 +52,10 @@ def precision_score(
     >>> from skml.metrics import precision_score
     >>> precision_score([[1, 0], [0, float("nan")], [1, 1]], [[1, 1], [1, 1], [0, 1]])
     0.5
+    >>> precision_score([{"a"}, {"b"}], [("a", "b"), ()], average="micro")
+    0.5
     """
-    return _average_score(metrics.precision_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    return _average_score(metrics.precision_score, Y_true, Y_pred, average, sample_weight, zero_division, labels)
 
 
 def recall_score(
@@ -58,12 +65,13 @@ def recall_score(
     average: str | None = "macro",
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
+    labels: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the recall over the observed entries: the fraction of true labels that are predicted.
 
     The parameters and the return value are the same as in `precision_score`.
     """
-    return _average_score(metrics.recall_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    return _average_score(metrics.recall_score, Y_true, Y_pred, average, sample_weight, zero_division, labels)
 
 
 def f1_score(
@@ -73,12 +81,13 @@ def f1_score(
     average: str | None = "macro",
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
+    labels: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the F1 score over the observed entries: the harmonic mean of precision and recall.
 
     The parameters and the return value are the same as in `precision_score`.
     """
-    return _average_score(metrics.f1_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    return _average_score(metrics.f1_score, Y_true, Y_pred, average, sample_weight, zero_division, labels)
 
 
 def jaccard_score(
@@ -88,6 +97,7 @@ def jaccard_score(
     average: str | None = "macro",
     sample_weight: ArrayLike | None = None,
     zero_division: str | float = "warn",
+    labels: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the Jaccard score over the observed entries: the intersection over the union of true and predicted labels.
 
@@ -104,45 +114,49 @@ def jaccard_score(
             "jaccard_score does not accept zero_division=nan. Pass zero_division=0.0 or 1.0, or use f1_score, which "
             "accepts nan."
         )
-    return _average_score(metrics.jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division)
+    return _average_score(metrics.jaccard_score, Y_true, Y_pred, average, sample_weight, zero_division, labels)
 
 
-def accuracy_score(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
+def accuracy_score(
+    Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> float:
     """Return the subset accuracy: the fraction of samples whose observed entries are all predicted correctly.
 
     Parameters
     ----------
-    Y_true, Y_pred, sample_weight : as in `precision_score`
+    Y_true, Y_pred, sample_weight, labels : as in `precision_score`
 
     Returns
     -------
     score : float
         NaN, with a warning, if no entry is observed.
     """
-    Y, D, _, weight = _observed_decisions(Y_true, Y_pred, sample_weight)
+    Y, D, _, weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
     return weighted_mean(_n_wrong(Y, D) == 0, weight)
 
 
-def hamming_loss(Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None) -> float:
+def hamming_loss(
+    Y_true: Matrix, Y_pred: Matrix, *, sample_weight: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> float:
     """Return the Hamming loss: the fraction of the observed entries that are predicted incorrectly.
 
     Parameters
     ----------
-    Y_true, Y_pred, sample_weight : as in `precision_score`
+    Y_true, Y_pred, sample_weight, labels : as in `precision_score`
 
     Returns
     -------
     loss : float
         NaN, with a warning, if no entry is observed.
     """
-    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight)
+    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
     n_observed = Y.shape[1] - missing.sum(axis=1)
     return weighted_mean(_n_wrong(Y, D) / n_observed, weight * n_observed)
 
 
-def _average_score(score_func, Y_true, Y_pred, average, sample_weight, zero_division):
+def _average_score(score_func, Y_true, Y_pred, average, sample_weight, zero_division, labels):
     """Compute one of scikit-learn's scores over the observed entries."""
-    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight)
+    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
     (labels,) = np.nonzero(missing.sum(axis=0) < missing.shape[0])
     label_scores = np.full(Y.shape[1], np.nan)
     if not labels.size:
@@ -156,14 +170,13 @@ def _average_score(score_func, Y_true, Y_pred, average, sample_weight, zero_divi
     return label_scores
 
 
-def _observed_decisions(Y_true, Y_pred, sample_weight):
+def _observed_decisions(Y_true, Y_pred, sample_weight, labels):
     """Return the true labels, the decisions and the missing labels as CSR, and the weights.
 
     Rows without an observed entry and rows of weight 0 are left out. A missing label is 0 in both the true labels and
     the decisions, which makes it a true negative: precision, recall, F1 and Jaccard do not count true negatives.
     """
-    Y, D = as_csr(Y_true), as_csr(Y_pred)
-    check_same_shape(Y, D)
+    Y, D = truth_and_decisions(Y_true, Y_pred, labels)
     if np.isnan(D.data).any():
         raise ValueError(
             "Y_pred contains NaN or masked entries, but every entry of Y_pred must be 0 or 1. Only Y_true may have "

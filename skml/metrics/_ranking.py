@@ -28,7 +28,7 @@ def roc_auc_score(
     *,
     average: str | None = "macro",
     sample_weight: ArrayLike | None = None,
-    classes: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the area under the ROC curve, computed for each label over its observed entries.
 
@@ -42,8 +42,10 @@ def roc_auc_score(
         whose observed entries are all 0 or all 1 are skipped, and a warning lists them. "micro" pools all observed
         entries into one problem. "samples" is the mean over the rows that have both 0 and 1. None returns one score
         per label.
-    classes : sequence of length n_labels, default=None
-        Names of the labels for the warning. None uses the column numbers.
+    labels : sequence of length n_labels, default=None
+        The labels of the columns of `scores`, such as ``clf.classes_``. Required if `Y_true` holds label sets; for a
+        label of `Y_true` that it lacks, a column of the lowest score is added, with a warning. Warnings name labels by
+        it; None uses the column numbers.
 
     Returns
     -------
@@ -59,8 +61,8 @@ def roc_auc_score(
     array([0.5, 0. ])
     """
     if average == "samples":
-        return _mean_over_rows(_area_of_rows, Y_true, scores, sample_weight)
-    return _average_label_scores(metrics.roc_auc_score, Y_true, scores, average, sample_weight, classes)
+        return _mean_over_rows(_area_of_rows, Y_true, scores, sample_weight, labels)
+    return _average_label_scores(metrics.roc_auc_score, Y_true, scores, average, sample_weight, labels)
 
 
 def average_precision_score(
@@ -69,25 +71,25 @@ def average_precision_score(
     *,
     average: str | None = "macro",
     sample_weight: ArrayLike | None = None,
-    classes: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the average precision, computed for each label over its observed entries.
 
     The parameters and the return value are the same as in `roc_auc_score`.
     """
     if average == "samples":
-        return _mean_over_rows(_average_precision_of_rows, Y_true, scores, sample_weight)
-    return _average_label_scores(metrics.average_precision_score, Y_true, scores, average, sample_weight, classes)
+        return _mean_over_rows(_average_precision_of_rows, Y_true, scores, sample_weight, labels)
+    return _average_label_scores(metrics.average_precision_score, Y_true, scores, average, sample_weight, labels)
 
 
 def label_ranking_average_precision_score(
-    Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None
+    Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None, labels: ArrayLike | None = None
 ) -> float:
     """Return the label ranking average precision over the observed entries.
 
     Parameters
     ----------
-    Y_true, scores, sample_weight : as in `roc_auc_score`
+    Y_true, scores, sample_weight, labels : as in `roc_auc_score`
 
     Returns
     -------
@@ -101,17 +103,19 @@ def label_ranking_average_precision_score(
         n_positive = positive.sum(axis=1)
         return np.where(n_positive > 0, np.where(positive, precision, 0).sum(axis=1) / n_positive, 1.0)
 
-    return _mean_over_rows(score_rows, Y_true, scores, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels)
 
 
-def coverage_error(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+def coverage_error(
+    Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> float:
     """Return the coverage error: the number of top-ranked labels needed to include all true labels of a row.
 
     Only labels observed in the row are ranked.
 
     Parameters
     ----------
-    Y_true, scores, sample_weight : as in `roc_auc_score`
+    Y_true, scores, sample_weight, labels : as in `roc_auc_score`
 
     Returns
     -------
@@ -122,17 +126,19 @@ def coverage_error(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLik
     def score_rows(positive, observed, scores):
         return np.where(positive, _n_at_least(scores, observed), 0).max(axis=1)
 
-    return _mean_over_rows(score_rows, Y_true, scores, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels)
 
 
-def label_ranking_loss(Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+def label_ranking_loss(
+    Y_true: Matrix, scores: ArrayLike, *, sample_weight: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> float:
     """Return the ranking loss: the fraction of a row's pairs of a true and a false label that are ordered incorrectly.
 
     Only labels observed in the row form pairs. A pair with equal scores counts as ordered incorrectly.
 
     Parameters
     ----------
-    Y_true, scores, sample_weight : as in `roc_auc_score`
+    Y_true, scores, sample_weight, labels : as in `roc_auc_score`
 
     Returns
     -------
@@ -146,15 +152,17 @@ def label_ranking_loss(Y_true: Matrix, scores: ArrayLike, *, sample_weight: Arra
         n_positive = positive.sum(axis=1)
         return wrong / np.maximum(n_positive * (observed.sum(axis=1) - n_positive), 1)
 
-    return _mean_over_rows(score_rows, Y_true, scores, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels)
 
 
-def log_loss(Y_true: Matrix, proba: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+def log_loss(
+    Y_true: Matrix, proba: ArrayLike, *, sample_weight: ArrayLike | None = None, labels: ArrayLike | None = None
+) -> float:
     """Return the binary cross-entropy, averaged over the observed entries of each row and then over the rows.
 
     Parameters
     ----------
-    Y_true, sample_weight : as in `precision_score`
+    Y_true, sample_weight, labels : as in `roc_auc_score`
     proba : array-like of shape (n_samples, n_labels)
         Probabilities. They are clipped by the machine epsilon of float64, as in scikit-learn.
 
@@ -169,15 +177,22 @@ def log_loss(Y_true: Matrix, proba: ArrayLike, *, sample_weight: ArrayLike | Non
         loss = -np.where(positive, np.log(proba), np.log1p(-proba))
         return np.where(observed, loss, 0).sum(axis=1) / observed.sum(axis=1)
 
-    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
 
-def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
+def precision_at_k(
+    Y_true: Matrix,
+    proba: ArrayLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+) -> float:
     """Return the precision at k: the fraction of true labels among a row's k most probable observed labels.
 
     Parameters
     ----------
-    Y_true, sample_weight : as in `precision_score`
+    Y_true, sample_weight, labels : as in `roc_auc_score`
     proba : array-like of shape (n_samples, n_labels)
         Probabilities or other scores. Where equal values leave the ranking open, the score is the mean over all
         rankings, as in scikit-learn's `ndcg_score`.
@@ -200,15 +215,22 @@ def precision_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weigh
     def score_rows(positive, observed, proba):
         return _gain(positive, proba, np.ones(k)) / np.minimum(observed.sum(axis=1), k)
 
-    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
 
-def recall_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
+def recall_at_k(
+    Y_true: Matrix,
+    proba: ArrayLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+) -> float:
     """Return the recall at k: the fraction of a row's true labels that are among its k most probable observed labels.
 
     Parameters
     ----------
-    Y_true, proba, k, sample_weight : as in `precision_at_k`
+    Y_true, proba, k, sample_weight, labels : as in `precision_at_k`
 
     Returns
     -------
@@ -220,15 +242,22 @@ def recall_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: 
     def score_rows(positive, observed, proba):
         return _gain(positive, proba, np.ones(k)) / positive.sum(axis=1)
 
-    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
 
-def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: ArrayLike | None = None) -> float:
+def ndcg_at_k(
+    Y_true: Matrix,
+    proba: ArrayLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+) -> float:
     """Return the normalised discounted cumulative gain of the k most probable observed labels of a row.
 
     Parameters
     ----------
-    Y_true, proba, k, sample_weight : as in `precision_at_k`
+    Y_true, proba, k, sample_weight, labels : as in `precision_at_k`
 
     Returns
     -------
@@ -243,14 +272,14 @@ def ndcg_at_k(Y_true: Matrix, proba: ArrayLike, k: int = 5, *, sample_weight: Ar
         ideal = np.append(0, np.cumsum(discount))[np.minimum(positive.sum(axis=1), len(discount))]
         return _gain(positive, proba, discount) / ideal
 
-    return _mean_over_rows(score_rows, Y_true, proba, sample_weight)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
 
-def _average_label_scores(score_func, Y_true, scores, average, sample_weight, classes):
+def _average_label_scores(score_func, Y_true, scores, average, sample_weight, labels):
     """Compute a binary score for each label or for all observed entries, and average it as requested."""
     if average not in ("macro", "micro", "weighted", None):
         raise ValueError(f"average must be 'macro', 'micro', 'weighted', 'samples' or None; got {average!r}.")
-    Y, scores, weight = check_truth_and_scores(Y_true, scores, sample_weight)
+    Y, scores, weight, names = check_truth_and_scores(Y_true, scores, sample_weight, labels)
     if average == "micro":
         weights = np.broadcast_to(weight[:, None], Y.shape)
         pooled = _score_observed(score_func, Y.toarray().ravel(), scores.ravel(), weights.ravel())
@@ -266,7 +295,7 @@ def _average_label_scores(score_func, Y_true, scores, average, sample_weight, cl
         return label_scores
     skipped = np.flatnonzero(np.isnan(label_scores))
     if skipped.size:
-        names = [j if classes is None else classes[j] for j in skipped.tolist()]
+        names = [names[j] for j in skipped.tolist()]
         warn_once(
             f"{score_func.__name__} skips labels whose observed entries are not both 0 and 1: "
             f"{format_some(names, len(label_scores))}.",
@@ -288,12 +317,12 @@ def _score_observed(score_func, entries, scores, weight):
     return score_func(entries, scores[observed], sample_weight=weight[observed])
 
 
-def _mean_over_rows(score_rows, Y_true, scores, sample_weight):
+def _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels):
     """Return the weighted mean of ``score_rows(positive, observed, scores)`` over the rows, without NaN.
 
     `score_rows` is called for blocks of rows. The scores of missing labels are -inf.
     """
-    Y, scores, weight = check_truth_and_scores(Y_true, scores, sample_weight)
+    Y, scores, weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
     values = np.empty(Y.shape[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         for rows in row_blocks(*Y.shape):

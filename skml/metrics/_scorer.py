@@ -196,6 +196,8 @@ class _Scorer(_BaseScorer):
         names = inspect.signature(self._score_func).parameters
         if "classes" in names:
             kwargs.setdefault("classes", classes)
+        if self._score_func in _AREAS.values():  # warnings name the labels
+            kwargs.setdefault("labels", classes)
         if sample_weight is not None and "sample_weight" not in names:
             raise ValueError(
                 f"{self!r} does not accept sample_weight: its score function has no parameter of this name. Add the "

@@ -123,7 +123,7 @@ def truth_and_responses(estimator, X, y, *wanted):
         "estimator."
     )
     Y = _hstack(Y, _indicator_of(unknown, new, Y.shape[0]))
-    return Y, [_append_lowest(response, len(new)) for response in responses], classes + new
+    return Y, [append_lowest(response, len(new)) for response in responses], classes + new
 
 
 def read_target(y, classes=None):
@@ -241,7 +241,7 @@ def _indicator_of(unknown, labels, n_samples):
     return sparse.csr_array((np.ones(len(entries), np.uint8), (rows, columns)), shape=(n_samples, len(labels)))
 
 
-def _append_lowest(responses, n_new):
+def append_lowest(responses, n_new):
     """Append columns of the decision 0, or of the lowest score, or of the score 0 if that is lower."""
     if sparse.issparse(responses):
         return _hstack(responses, sparse.csr_array((responses.shape[0], n_new), dtype=responses.dtype))

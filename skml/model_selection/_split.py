@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import ValuesView
 from numbers import Integral, Real
+from typing import Any
 
+import numpy as np
 from sklearn.model_selection import (
     BaseCrossValidator,
     BaseShuffleSplit,
@@ -13,8 +16,10 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
     check_cv,
 )
+from sklearn.utils import check_random_state, indexable
 
-from skml._typing import RandomState
+from skml._dependencies import _num_samples, _safe_indexing
+from skml._typing import Matrix, RandomState, Target
 from skml.model_selection._stratification import stratified_splits
 
 
@@ -111,6 +116,85 @@ class MultiLabelStratifiedShuffleSplit(BaseShuffleSplit):
         yield from stratified_splits(
             y, params, "MultilabelStratifiedShuffleSplit", StratifiedShuffleSplit, ShuffleSplit
         )
+
+
+def train_test_split(
+    X: Matrix,
+    y: Target,
+    *arrays: Any,
+    test_size: float | int | None = None,
+    train_size: float | int | None = None,
+    random_state: RandomState = None,
+) -> list:
+    """Split data into training and test rows, stratified by label, for ``y`` in every form.
+
+    Each label occurs about equally often, relative to the number of rows, in both parts. Single-label y is split by
+    scikit-learn's `StratifiedShuffleSplit`.
+
+    Parameters
+    ----------
+    X : array-like, DataFrame, sparse matrix or list of n_samples items
+        Any input.
+    y : label sets, indicator or single-label target with n_samples rows
+        As in `KerasMultiLabelClassifier.fit`. The rows are stratified by its labels.
+    *arrays : array-like, DataFrame, sparse matrix or list of n_samples items
+        Further data to split, such as sample weights.
+    test_size, train_size : float, int or None, default=None
+        Fraction (float) or number (int) of rows in each part, which may differ from it by a few rows for multi-label
+        ``y``. None means the rest, and a quarter of the rows for the test part if both are None.
+    random_state : int, RandomState instance or None, default=None
+        Controls the split. An int gives the same split in each call.
+
+    Returns
+    -------
+    splitting : list of length 2 * (2 + len(arrays))
+        ``X_train, X_test, y_train, y_test`` and the parts of the other arrays, each in the container that was passed;
+        sparse matrices become CSR.
+
+    Raises
+    ------
+    ValueError
+        If the arrays have different numbers of rows, a part would be empty, or ``y`` has none of the supported forms.
+
+    See Also
+    --------
+    MultiLabelStratifiedShuffleSplit : The same split as a splitter.
+
+    Examples
+    --------
+    >>> from skml.model_selection import train_test_split
+    >>> X, y = [[0], [1], [2], [3]], [{"a"}, {"a", "b"}, {"a"}, {"a", "b"}]
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
+    >>> [sorted(labels) for labels in sorted(y_test, key=len)]
+    [['a'], ['a', 'b']]
+    """
+    data = indexable(*(list(values) if isinstance(values, ValuesView) else values for values in (X, y, *arrays)))
+    n_samples, random_state = _num_samples(X), check_random_state(random_state)
+    # scikit-learn's splitter computes the sizes, and refuses wrong ones.
+    test_size = 0.25 if test_size is None and train_size is None else test_size
+    sizes = ShuffleSplit(1, test_size=test_size, train_size=train_size, random_state=0)
+    ((train, test),) = sizes.split(np.zeros(n_samples))
+    n_left = n_samples - len(train) - len(test)
+    rows = np.arange(n_samples)
+    if n_left:
+        rows = _stratified(data[1], rows, n_left, random_state)[0]
+    parts = _stratified(data[1], rows, len(test), random_state)
+    return [_rows_of(values, part) for values in data for part in parts]
+
+
+def _stratified(y, rows, test_size, random_state):
+    """Return some rows of ``y`` as training and test rows, in random order."""
+    params = {"n_splits": 1, "test_size": test_size, "random_state": random_state}
+    names = "MultilabelStratifiedShuffleSplit", StratifiedShuffleSplit, ShuffleSplit
+    ((train, test),) = stratified_splits(_rows_of(y, rows), params, *names)
+    return rows[train], rows[test]
+
+
+def _rows_of(values, rows):
+    """Return some rows of data, in its container."""
+    if isinstance(values, tuple):
+        return tuple(values[i] for i in rows)
+    return values.take(rows) if hasattr(values, "to_pylist") else _safe_indexing(values, rows)
 
 
 def resolve_cv(cv, random_state=None):

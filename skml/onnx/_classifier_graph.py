@@ -73,11 +73,11 @@ class ClassifierGraph:
 
     @property
     def output_types(self):
-        """Dtypes and shapes of the outputs ``probabilities`` and ``labels``."""
+        """Dtypes and shapes of the outputs ``labels`` and ``probabilities``."""
         shape = [None, len(self.encoder.classes_)]
         if self.classes is None:
-            return (self.dtype, shape), (np.dtype(np.int64), shape)
-        return (self.dtype, shape), (self.classes.dtype, [None])
+            return (np.dtype(np.int64), shape), (self.dtype, shape)
+        return (self.classes.dtype, [None]), (self.dtype, shape)
 
     @property
     def classes(self):
@@ -121,7 +121,7 @@ class ClassifierGraph:
 
         Returns
         -------
-        probabilities, labels : str
+        labels, probabilities : str
             Names of the outputs.
         """
         if self.custom_graph is None:
@@ -133,7 +133,7 @@ class ClassifierGraph:
         if self.encoder.n_outputs < len(self.encoder.classes_):
             proba = graph.add("Concat", graph.add("Sub", np.array(1, self.dtype), outputs), outputs, axis=1)
             proba = _clip_to_open_interval(graph, proba, self.dtype)
-        return proba, self._add_decisions(graph, outputs)
+        return self._add_decisions(graph, outputs), proba
 
     def _add_decisions(self, graph, outputs):
         """Add the output ``labels`` to a graph and return its name."""

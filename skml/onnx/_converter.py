@@ -10,7 +10,7 @@ def register_converter() -> None:
     """Register the classifiers of this package with skl2onnx.
 
     ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` can then export them, also as the last step of a Pipeline.
-    `to_onnx` calls this function itself. The outputs are ``probabilities`` and ``labels``. They are always tensors: the
+    `to_onnx` calls this function itself. The outputs are ``labels`` and ``probabilities``. They are always tensors: the
     option ``zipmap`` has no effect.
 
     Raises
@@ -56,7 +56,7 @@ def _parse(scope, model, inputs, custom_parsers=None):
     type_names = {"float32": "FloatTensorType", "float64": "DoubleTensorType", "object": "StringTensorType"}
     operator = scope.declare_local_operator(f"skml{type(model).__name__}", model)
     operator.inputs.extend(inputs)
-    for name, (dtype, shape) in zip(("probabilities", "labels"), classifier.output_types, strict=True):
+    for name, (dtype, shape) in zip(("labels", "probabilities"), classifier.output_types, strict=True):
         tensor_type = getattr(types, type_names.get(dtype.name, "Int64TensorType"))
         operator.outputs.append(scope.declare_local_variable(name, tensor_type(shape)))
     return list(operator.outputs)

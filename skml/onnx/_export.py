@@ -61,14 +61,14 @@ def to_onnx(
         since that is the name of an output. Texts are strings of shape (n_samples, 1). Without `X`, the input is
         float32 of shape (n_samples, n_features), or float64 if a column is so far from 0 that float32 would lose its
         differences. Pass sparse rows as dense ones.
-        The outputs are
+        The outputs are, in the order of skl2onnx,
 
-        - ``probabilities`` of shape (n_samples, n_labels), equal to `predict_proba` up to about 1e-6. Matrix products
-          are computed in float32, or in float64 if the network is float64;
         - ``labels`` of shape (n_samples, n_labels), int64: 1 for a predicted label, otherwise 0. The thresholds,
           `min_labels` and `max_labels` are those at the time of the export. For single-label y, the shape is
           (n_samples,), and the values are the labels if these are strings, or integers that int64 holds, otherwise
-          their positions in ``classes_``.
+          their positions in ``classes_``;
+        - ``probabilities`` of shape (n_samples, n_labels), equal to `predict_proba` up to about 1e-6. Matrix products
+          are computed in float32, or in float64 if the network is float64.
 
         The ``metadata_props`` contain ``inputs`` (the names), ``labels``, ``thresholds``, ``min_labels`` and
         ``max_labels`` as JSON. A graph does not check its input: a row with NaN, which `predict` refuses, may have any
@@ -106,7 +106,7 @@ def to_onnx(
     >>> import onnxruntime, skml.onnx  # doctest: +SKIP
     >>> model = skml.onnx.to_onnx(clf)  # doctest: +SKIP
     >>> session = onnxruntime.InferenceSession(model.SerializeToString())  # doctest: +SKIP
-    >>> proba, labels = session.run(None, {"X": X.astype("float32")})  # doctest: +SKIP
+    >>> labels, proba = session.run(None, {"X": X.astype("float32")})  # doctest: +SKIP
     """
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
@@ -147,14 +147,14 @@ def _as_graph_input(X):
 def _model(classifier, feeds):
     helper = import_package("onnx").helper
     graph = Graph()
-    for name, value in zip(("probabilities", "labels"), classifier.add_to(graph, "X"), strict=True):
+    for name, value in zip(("labels", "probabilities"), classifier.add_to(graph, "X"), strict=True):
         graph.rename(value, name)
-    proba, labels = classifier.output_types
+    labels, proba = classifier.output_types
     graph_proto = helper.make_graph(
         graph.nodes,
         "skml",
         [_value_info("X", *classifier.input_type(feeds))],
-        [_value_info("probabilities", *proba), _value_info("labels", *labels)],
+        [_value_info("labels", *labels), _value_info("probabilities", *proba)],
         graph.constants,
     )
     versions = [helper.make_opsetid("", OPSET)]
@@ -193,7 +193,7 @@ def _warn_if_different(model, classifier, estimator, X, feeds):
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), session_options, providers=["CPUExecutionProvider"]
         )
-        graph_proba, graph_labels = _graph_outputs(session, model, feeds)
+        graph_labels, graph_proba = _graph_outputs(session, model, feeds)
     except Exception as error:  # onnxruntime's errors have no common base class
         warnings.warn(f"onnxruntime cannot run the exported graph here: {error} {_HINT}", stacklevel=3)
         return
@@ -222,7 +222,7 @@ def _differences_of_made_texts(session, model, estimator, X):
     """Return how many texts made of X have other probabilities, which they are, and the differences."""
     found = {}
     for what, rows in made_rows(estimator, X):
-        graph_proba, _ = _graph_outputs(session, model, _graph_inputs(rows, by_column=hasattr(rows, "columns")))
+        _, graph_proba = _graph_outputs(session, model, _graph_inputs(rows, by_column=hasattr(rows, "columns")))
         difference = np.abs(graph_proba - estimator.predict_proba(rows)).max(axis=1)
         if (difference > _TOLERANCE).any():
             found[what] = difference
@@ -231,7 +231,7 @@ def _differences_of_made_texts(session, model, estimator, X):
 
 
 def _graph_outputs(session, model, feeds):
-    """Return the probabilities and labels that onnxruntime computes; inputs are matched by their position."""
+    """Return the labels and probabilities that onnxruntime computes; inputs are matched by their position."""
     dtype_of = import_package("onnx").helper.tensor_dtype_to_np_dtype
     inputs = {
         value.name: rows.astype(dtype_of(value.type.tensor_type.elem_type))

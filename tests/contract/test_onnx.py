@@ -51,13 +51,13 @@ def feeds_of(model, X):
 
 def outputs_of(model, X):
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    assert [output.name for output in session.get_outputs()] == ["probabilities", "labels"]
+    assert [output.name for output in session.get_outputs()] == ["labels", "probabilities"]
     return session.run(None, feeds_of(model, X))
 
 
 def assert_same(estimator, X, model=None, tolerance=1e-6, predicted_from=None):
     model = skml.onnx.to_onnx(estimator) if model is None else model
-    proba, labels = outputs_of(model, X)
+    labels, proba = outputs_of(model, X)
     X = X if predicted_from is None else predicted_from
     expected = estimator.predict(X)
     assert proba.dtype == estimator.predict_proba(X).dtype
@@ -135,7 +135,7 @@ def test_sparse_rows_are_passed_as_dense_ones(n_members, X32, Y):
 
 def test_large_values_stay_inside_the_open_interval(X32, Y):
     clf = tiny(scale=None, activation="linear", n_members=1).fit(X32, Y)
-    proba, _ = outputs_of(assert_same(clf, 1e4 * X32, tolerance=1e-3), 1e4 * X32)
+    _, proba = outputs_of(assert_same(clf, 1e4 * X32, tolerance=1e-3), 1e4 * X32)
     assert 0 < proba.min() < 1e-30
     assert proba.max() == np.nextafter(np.float32(1), np.float32(0))
 
@@ -162,7 +162,7 @@ def test_a_network_in_float64_is_a_graph_in_float64(activation, small, X):
 )
 def test_every_rule(rule, fitted, X32):
     clf = pickle.loads(pickle.dumps(fitted)).set_params(**rule)
-    _, labels = outputs_of(skml.onnx.to_onnx(clf), X32)
+    labels, _ = outputs_of(skml.onnx.to_onnx(clf), X32)
     np.testing.assert_array_equal(labels, clf.decision_rule().decide(clf.predict_proba(X32)))
 
 
@@ -210,7 +210,7 @@ def test_a_pipeline_of_texts(vectorizer, recwarn):
     pipeline = make_pipeline(vectorizer, tiny()).fit(texts, y)
     model = skml.onnx.to_onnx(pipeline, texts)
     assert not [w for w in recwarn if "exported graph" in str(w.message)]
-    proba, labels = outputs_of(model, np.array(texts, dtype=object))
+    labels, proba = outputs_of(model, np.array(texts, dtype=object))
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(labels, pipeline[-1].decision_rule().decide(pipeline.predict_proba(texts)))
     assert json.loads({item.key: item.value for item in model.metadata_props}["labels"]) == ["cat", "dog", "école"]
@@ -245,7 +245,7 @@ def test_options_of_vectorizers_are_exported(vectorizer, recwarn):
     pipeline = make_pipeline(vectorizer, tiny(n_members=1, epochs=1, scale=None)).fit(texts, y)
     model = skml.onnx.to_onnx(pipeline, ["cat dog"])
     assert not [w for w in recwarn if "exported graph" in str(w.message)]
-    proba, _ = outputs_of(model, np.array(texts, dtype=object))
+    _, proba = outputs_of(model, np.array(texts, dtype=object))
     np.testing.assert_allclose(proba, pipeline.predict_proba(texts), rtol=0, atol=1e-6)
 
 
@@ -351,7 +351,7 @@ def test_a_column_without_a_name_is_refused(X, Y):
 def test_integers_beyond_int64_are_positions(n_classes, X, X32, Y):
     classes = np.array([2**63 + 5, 2**63 + 7, 3], dtype=np.uint64)[:n_classes]
     clf = tiny().fit(X, classes[Y.argmax(axis=1) % n_classes])
-    _, labels = outputs_of(to_onnx_without_warning(clf, X32), X32)
+    labels, _ = outputs_of(to_onnx_without_warning(clf, X32), X32)
     np.testing.assert_array_equal(clf.classes_[labels], clf.predict(X32))
 
 
@@ -515,3 +515,11 @@ def test_an_export_changes_nothing(X, X32, Y):
     skml.onnx.to_onnx(clf, X32)
     assert pickle.dumps(clf) == before
     np.testing.assert_array_equal(clf.predict_proba(X), proba)
+
+
+def test_the_outputs_have_the_order_of_skl2onnx(X, X32, Y):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    theirs = skl2onnx.to_onnx(LogisticRegression().fit(X, Y[:, 0]), X32[:1], options={"zipmap": False})
+    assert [output.name for output in theirs.graph.output] == ["label", "probabilities"]
+    ours = skml.onnx.to_onnx(tiny(epochs=1).fit(X, Y))
+    assert [output.name for output in ours.graph.output] == ["labels", "probabilities"]

@@ -194,7 +194,7 @@ def test_labels_with_one_class_are_skipped_and_listed():
     for score_func in (metrics.roc_auc_score, metrics.average_precision_score):
         kept = score_func(Y[:, [0, 2, 4]], scores[:, [0, 2, 4]])
         with pytest.warns(UndefinedMetricWarning, match=r"skips .*: 'b', 'd'\.") as caught:
-            assert score_func(truth, scores, classes=list("abcde")) == pytest.approx(kept)
+            assert score_func(truth, scores, labels=list("abcde")) == pytest.approx(kept)
         assert len(caught) == 1
         assert np.isnan(score_func(truth, scores, average=None)).tolist() == [False, True, False, True, False]
 
@@ -453,6 +453,6 @@ def test_cross_validation_with_missing_labels(X, Y):
     assert results["test_neg_log_loss"][0] == pytest.approx(-metrics.log_loss(truth[:40], proba))
 
 
-def test_functions_refuse_label_sets():
-    with pytest.raises(ValueError, match=r"matrices of 0, 1 and NaN.*get_scorer.*target_encoder_\.transform"):
-        metrics.f1_score([{"a"}, {"b"}], [("a",), ("b",)], average="micro")
+def test_functions_refuse_single_labels():
+    with pytest.raises(ValueError, match=r"matrices of 0, 1 and NaN.*get_scorer.*sklearn\.metrics"):
+        metrics.f1_score(["a", "b"], ["a", "b"], average="micro")
