@@ -629,6 +629,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         check_is_fitted(self)
         return self._fitted.thresholds.Y
 
+    def oof_proba_for(self, scoring: str | Callable) -> np.ndarray:
+        """Return ``oof_proba_`` as a threshold for `scoring` is tuned on it; for the other modules of skml."""
+        self.oof_proba_  # noqa: B018 - raises the AttributeError if it is gone
+        return self._fitted.encoder.class_columns(self._fitted.thresholds.proba_for(scoring))
+
     def trained_network(self) -> Network:
         """Return the trained network; for the other modules of skml."""
         check_is_fitted(self)

@@ -73,11 +73,8 @@ class TunedThresholds:
     def __getitem__(self, name):
         name = _canonical(name)
         if name not in self._found:
-            Y, proba, sample_weight = self._entries
-            if name.startswith("recall") and self._average is not None:
-                proba = proba.copy()
-                proba[positive_entries(Y)] = self._average
-            rule = tune(Y, proba, name, sample_weight=sample_weight).rule
+            Y, _, sample_weight = self._entries
+            rule = tune(Y, self.proba_for(name), name, sample_weight=sample_weight).rule
             self._max_labels[name] = rule.max_labels
             self._found[name] = rule.threshold
         return self._found[name]
@@ -86,6 +83,16 @@ class TunedThresholds:
         """Return the greatest number of labels per row of a rule, tuned with its threshold; None means no limit."""
         self[name]
         return self._max_labels.get(_canonical(name))
+
+    def proba_for(self, name):
+        """Return the probabilities that a rule is tuned on: for a guarantee of recall, those of the average."""
+        Y, proba, _ = self._entries
+        guarantee = parse_guarantee(name) if isinstance(name, str) else None
+        if self._average is None or guarantee is None or guarantee.measure != "recall":
+            return proba
+        proba = proba.copy()
+        proba[positive_entries(Y)] = self._average
+        return proba
 
     @property
     def Y(self):

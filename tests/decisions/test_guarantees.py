@@ -607,6 +607,19 @@ def test_guarantees_can_be_tuned_for_any_classifier(estimator, name):
         assert np.all(np.isfinite(tuned.best_threshold_))
 
 
+@pytest.mark.parametrize("form", [SETS, sparse.csr_array(TRUTH), np.where(TRUTH[:, 0], "yes", "no")], ids="abc")
+def test_out_of_fold_the_tuner_guarantees_the_recall_of_the_average_as_the_classifier_does(form):
+    clf = tiny(n_members=4, epochs=30)
+    tuned = TunedThresholdMultiLabelClassifierCV(clf, scoring=" recall >= 0.9", cv="oof").fit(X, form)
+    own = copy.copy(clf).fit(X, form).set_params(threshold="recall>=0.9").threshold_
+    Y = tuned.estimator_.oof_target()
+    of_members = tuned.estimator_.oof_proba_[:, -Y.shape[1] :]
+    assert tuned.best_threshold_ == pytest.approx(own)
+    assert tuned.best_threshold_ != guaranteed_threshold(Y, of_members, "recall>=0.9")
+    tuned.set_params(scoring="f1_micro").fit(X, form)
+    assert tuned.best_threshold_ == pytest.approx(tune(Y, of_members, "f1_micro").rule.threshold)
+
+
 def test_with_scores_a_label_that_is_never_predicted_has_an_infinite_threshold():
     tuned = TunedThresholdMultiLabelClassifierCV(SVM, scoring="precision>=0.999 by label", random_state=0)
     with pytest.warns(UserWarning, match=r"'precision>=0\.999 by label'.* 3 of 3 labels"):
