@@ -217,6 +217,19 @@ def test_a_label_without_an_observed_entry_is_never_predicted(form, make_Y, data
     np.testing.assert_array_equal(threshold, [*expected, NEVER])
 
 
+@pytest.mark.parametrize("make_Y", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("form", ["precision>=0.8", "recall>=0.8"])
+def test_labels_without_an_observed_entry_make_no_row_look_heavier(form, make_Y):
+    proba = np.linspace(0.8, 0.99, 30)[:, None]  # 14 right rows with one label prove a precision of 0.8, not with ten
+    Y = np.ones((30, 1), np.float32)
+    expected = tune(Y, proba, form).rule
+    wide = make_Y(np.hstack([np.full((30, 9), np.nan, np.float32), Y])), np.hstack([np.full((30, 9), 0.999), proba])
+    rule = tune(*wide, form).rule
+    np.testing.assert_array_equal(rule.threshold, [NEVER] * 9 + [expected.threshold])
+    assert rule.max_labels == expected.max_labels
+    assert expected.threshold < 0.99
+
+
 def test_equal_probabilities_are_never_separated():
     Y, proba = draw(np.random.default_rng(0), 800, 1)
     proba = np.round(proba, 1)
