@@ -228,12 +228,13 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     **Guarantees** assume that new rows follow the training distribution. They are computed from the held-out
     predictions of single members, but `predict` uses the average of the members, which is more accurate but closer to
     0.5. For recall, the average for a held-out row is estimated from the prediction of its held-out member and from how
-    much the other members differ. `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself
-    on separate rows. A precision guarantee over all labels also limits the number of predicted labels per row to the
-    largest number for a held-out row, since rare rows with many wrong labels could break it; ``threshold_`` does not
-    contain this limit. If no threshold guarantees a precision, no label is predicted (threshold 2), with a warning. A
-    label without an observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and
-    `max_labels` cannot be combined with any guarantee.
+    much the other members differ, which is more if they have not learned from the row (quantile mapping; Panofsky and
+    Brier, 1968). `TunedThresholdMultiLabelClassifierCV` with ``cv="prefit"`` tunes the average itself on separate rows.
+    A precision guarantee over all labels also limits the number of predicted labels per row to the largest number for a
+    held-out row, since rare rows with many wrong labels could break it; ``threshold_`` does not contain this limit. If
+    no threshold guarantees a precision, no label is predicted (threshold 2), with a warning. A label without an
+    observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and `max_labels`
+    cannot be combined with any guarantee.
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 
@@ -252,8 +253,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     **Changing labels.** When training is resumed, `classes` may add and drop labels of multi-label ``y``, as long as
     some stay. Those keep their weights and optimizer state, a new label starts at its base rate, and a dropped one is
-    forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, or 2 (never) under a
-    guarantee, until `fit` tunes it. This requires the default network.
+    forgotten. Columns follow the order of `classes`. The threshold of a new label is 0.5, that of all labels with
+    "f1_micro", or 2 (never) under a guarantee, until `fit` tunes it. This requires the default network.
 
     **Files.** joblib stores a fitted estimator. The state of the optimizer, which is needed to resume training, is
     stored only with ``warm_start=True`` or after `partial_fit`. skops also stores an estimator with the default
@@ -650,6 +651,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """Return the 0/1 matrix of the rows that ``oof_proba_`` predicts; for the other modules of skml."""
         check_is_fitted(self)
         return self._fitted.thresholds.Y
+
+    def oof_proba_for(self, scoring: str | Callable) -> np.ndarray:
+        """Return ``oof_proba_`` as a threshold for `scoring` is tuned on it; for the other modules of skml."""
+        self.oof_proba_  # noqa: B018 - raises the AttributeError if it is gone
+        return self._fitted.encoder.class_columns(self._fitted.thresholds.proba_for(scoring))
 
     def trained_network(self) -> Network:
         """Return the trained network; for the other modules of skml."""

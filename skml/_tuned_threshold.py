@@ -136,6 +136,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     itself. This second assumption holds for a float `cv` with ``refit=False``, and for "prefit" with held-out rows.
     With folds, ``estimator_`` is trained on more rows than the estimators of the folds, and the guarantee usually
     holds, too (for the general result see Barber et al., 2021).
+    With "oof", a guarantee of recall is tuned on the estimated average of the members, as in
+    `KerasMultiLabelClassifier`.
 
     With "by label", the confidence of 95 % holds for each label separately. The bound on precision is exact (Clopper
     and Pearson, 1934) for one label and equal weights. The labels of a row are not independent; with several labels,
@@ -420,6 +422,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 f"out-of-fold probabilities belong to {len(proba)} other rows than the {Y.shape[0]} rows of y: a "
                 "preceding step changes rows, like a sampler, or it is frozen and was fitted to other rows. Use cv=5."
             )
+        if hasattr(last, "oof_proba_for"):  # the average of the members decides, not each member
+            proba = last.oof_proba_for(self.scoring)
         return estimator, slice(None), label_columns(proba, last, encoder)
 
     def __sklearn_tags__(self):

@@ -73,11 +73,8 @@ class TunedThresholds:
     def __getitem__(self, name):
         name = _canonical(name)
         if name not in self._found:
-            Y, proba, sample_weight = self._entries
-            if name.startswith("recall") and self._average is not None:
-                proba = proba.copy()
-                proba[positive_entries(Y)] = self._average
-            rule = tune(Y, proba, name, sample_weight=sample_weight).rule
+            Y, _, sample_weight = self._entries
+            rule = tune(Y, self.proba_for(name), name, sample_weight=sample_weight).rule
             self._max_labels[name] = rule.max_labels
             self._found[name] = rule.threshold
         return self._found[name]
@@ -86,6 +83,16 @@ class TunedThresholds:
         """Return the greatest number of labels per row of a rule, tuned with its threshold; None means no limit."""
         self[name]
         return self._max_labels.get(_canonical(name))
+
+    def proba_for(self, name):
+        """Return the probabilities that a rule is tuned on: for a guarantee of recall, those of the average."""
+        Y, proba, _ = self._entries
+        guarantee = parse_guarantee(name) if isinstance(name, str) else None
+        if self._average is None or guarantee is None or guarantee.measure != "recall":
+            return proba
+        proba = proba.copy()
+        proba[positive_entries(Y)] = self._average
+        return proba
 
     @property
     def Y(self):
@@ -330,13 +337,24 @@ def _guarantee_rule(guarantee):
 def _guaranteed(entries, guarantee):
     """Return the rule of a guarantee and a warning or None; a label without an observed entry has `NEVER`."""
     find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
+    is_observed = _is_observed(entries.Y)
+    covered = np.ones_like(is_observed) if guarantee.by_label or not is_observed.any() else is_observed
+    if not covered.all():  # the others are never predicted, so that a row cannot get them
+        entries = entries_of(entries.Y[:, covered], entries.proba[:, covered], entries.weight)
     found, message = find(entries, guarantee)
     rule = _as_rule(found)
-    if has_missing(entries.Y):
-        is_observed = column_sums(missing_entries(entries.Y)) < entries.Y.shape[0]
-        if not is_observed.all():
-            rule = dataclasses.replace(rule, threshold=np.where(is_observed, rule.threshold, NEVER))
+    if not is_observed.all():
+        threshold = np.full(len(is_observed), NEVER)
+        threshold[covered] = rule.threshold
+        rule = dataclasses.replace(rule, threshold=np.where(is_observed, threshold, NEVER))
     return rule, message
+
+
+def _is_observed(Y):
+    """Return for each label whether it has an observed entry."""
+    if not has_missing(Y):
+        return np.ones(Y.shape[1], dtype=bool)
+    return column_sums(missing_entries(Y)) < Y.shape[0]
 
 
 def guaranteed_rule(Y, proba, guarantee, sample_weight=None):

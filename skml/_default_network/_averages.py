@@ -3,16 +3,28 @@
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
+# Distributions of log-odds are compared at so many quantiles, or at fewer if there are fewer entries for each.
+_MAX_QUANTILES, _ENTRIES_PER_QUANTILE = 21, 20
 
-def around_member(logits, j):
-    """Return the logits of members, the others moved so that their mean is that of member j."""
-    if len(logits) <= 2:  # one other member deviates from nothing
-        return np.stack([logits[j]] * len(logits))
-    others = np.arange(len(logits)) != j
-    deviations = logits - logits[others].mean(axis=0)
-    deviations[j] = 0
-    # Member j is taken for the mean: the squares of the others have to make up for its own.
-    return logits[j] + np.sqrt((len(logits) - 1) / (len(logits) - 2)) * deviations
+
+def around_known(logits, known):
+    """Return log-odds of shape (n_members, n_entries), the others moved around that of the known member of each entry.
+
+    The others differ less than if they had not learned from the row. They would differ more if learning had done no
+    more than change the distribution of log-odds: then their quantiles could be mapped to those of the known ones
+    (Panofsky and Brier, 1968). The mean of the two is taken.
+    """
+    n_members, n_entries = logits.shape
+    if n_members <= 2 or not n_entries:  # one other member deviates from nothing
+        return np.broadcast_to(logits[known, np.arange(n_entries)], logits.shape)
+    is_known = np.arange(n_members) == known[:, None]
+    own, others = logits.T[is_known], logits.T[~is_known].reshape(n_entries, -1)
+    at = np.linspace(0, 1, np.clip(n_entries // _ENTRIES_PER_QUANTILE, 2, _MAX_QUANTILES))
+    others = (others + np.interp(others, np.quantile(others, at), np.quantile(own, at))) / 2
+    # The known one is taken for the mean: the squares of the others have to make up for its own.
+    spread = np.sqrt((n_members - 1) / (n_members - 2)) * (others - others.mean(axis=1, keepdims=True))
+    # The first column stands for the known member: the order of members with equal weights does not matter.
+    return np.column_stack([own, own[:, None] + spread]).T
 
 
 def mean_of_members(values, weights):

@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from skml._decisions._calibration import NOT_CALIBRATED, Calibration, calibration_of
 from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._averages import (
-    around_member,
+    around_known,
     log_odds_of_mean,
     log_of_mean,
     log_proba_of_logits,
@@ -206,18 +206,34 @@ class DenseNetwork:
                 proba[rows[block]] = part
         return proba
 
-    def out_of_fold_average(self, X, fold):
-        """Return what the average of all members would be for each row, had none of them learned from it.
+    def out_of_fold_average(self, X, fold, entries):
+        """Return what the average of all members would be for some entries, had no member learned from their rows.
 
-        The log-odds of the member of its fold are known, and stand for the mean of all. Those of the others are spread
-        as they are around their own mean: what a row has taught them moves them together, and hardly moves them apart.
+        The log-odds of the member of the row's fold, one of each kind, are known, and stand for the mean of its kind.
+        Those of the others are spread around it as around their own mean, but further: what a row has taught them moves
+        them together.
+
+        Parameters
+        ----------
+        X : ndarray or CSR of shape (n_samples, n_features)
+        fold : ndarray of int, shape (n_samples,)
+            The fold of each row; -1 if no member learns from it.
+        entries : tuple of ndarray of int, each of shape (n_entries,)
+            Rows, in ascending order, and columns of entries with the same label, as learning moves those alike.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_entries,)
         """
-        proba = np.empty((X.shape[0], self.widths[-1]), dtype=self.dtype)
-        for j in np.unique(fold):
-            rows = np.flatnonzero(fold == j)
-            for block, part in self._blocks(X, lambda logits, j=j: self._proba(self._around_fold(logits, j)), rows):
-                proba[rows[block]] = part
-        return proba
+        rows, columns = entries
+        logits = np.empty((self.n_members, 1, len(rows)), dtype=self.dtype)
+        for block, part in self._blocks(X, lambda logits: logits):
+            some = slice(*np.searchsorted(rows, [block.start, block.stop]))
+            logits[:, 0, some] = part[:, rows[some] - block.start, columns[some]]
+        is_known = fold[rows] >= 0
+        for of_kind in np.split(logits[:, 0], self.n_kinds):  # views
+            of_kind[:, is_known] = around_known(of_kind[:, is_known], fold[rows[is_known]])
+        return replace(self, calibration=self.calibration.with_labels(columns))._proba(logits)[0]
 
     def members_of_fold(self, j):
         """Return the members that are not trained on fold j: one of each kind."""
@@ -298,13 +314,6 @@ class DenseNetwork:
         if self.n_members > 1:
             sums = sums.reshape(len(sums), self.n_members, -1).swapaxes(0, 1)
         return self._log_proba(self._after_first(sums, others))
-
-    def _around_fold(self, logits, j):
-        """Return the logits of all members, as `_around_member` does for each kind."""
-        if j < 0:
-            return logits
-        by_kind = np.split(logits, self.n_kinds)
-        return np.concatenate([around_member(of_kind, j) for of_kind in by_kind])
 
     def _joined(self, X, combine):
         blocks = self._blocks(X, combine)

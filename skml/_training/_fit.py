@@ -162,7 +162,7 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     proba.flags.writeable = False  # the user sees this array, and later thresholds are found from it
     average = None
     if fold is not None and encoder.threshold_labels:
-        average = open_interval(network.out_of_fold_average(dataset.X, fold))[positive_entries(dataset.Y)]
+        average = open_interval(network.out_of_fold_average(dataset.X, fold, positive_entries(dataset.Y)))
     thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average)
     for name in names_to_tune(params["threshold"], params["tuned_rules"]):
         thresholds[name]  # found now, so that pickles contain it

@@ -18,7 +18,7 @@ from skml._typing import Matrix
 from skml.model_selection._delegation import last_step
 from skml.onnx._classifier_graph import ClassifierGraph
 from skml.onnx._converter import register_converter
-from skml.onnx._graph import OPSET, Graph, import_package, rename_inputs
+from skml.onnx._graph import OPSET, Graph, cast_joined, import_package, rename_inputs
 from skml.onnx._texts import made_rows, mend_sublinear_tf, text_options
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ def _pipeline_model(pipeline, feeds, options):
     options = text_options(pipeline, options or {})
     model = skl2onnx.to_onnx(pipeline, initial_types=initial_types, target_opset=OPSET, options=options)
     mend_sublinear_tf(model)
+    cast_joined(model)
     rename_inputs(model.graph, list(feeds))  # skl2onnx turns them into identifiers, in their order
     return model
 

@@ -93,3 +93,23 @@ def rename_inputs(graph, names):
 
 def _unused_name(name, used):
     return next(f"{name}_{i}" for i in range(len(used) + 1) if f"{name}_{i}" not in used)
+
+
+def cast_joined(model):
+    """Cast the inputs of each Concat of an ``onnx.ModelProto`` to one type, which skl2onnx sometimes forgets."""
+    onnx, nodes = import_package("onnx"), model.graph.node
+    for node in [node for node in nodes if node.op_type == "Concat"]:
+        graph = onnx.shape_inference.infer_shapes(model).graph  # anew, as a Concat of two types has no type
+        types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info)}
+        types |= {constant.name: constant.data_type for constant in graph.initializer}
+        if len({types.get(name) for name in node.input} - {None}) < 2:
+            continue
+        names = [f"{node.output[0]}_part_{i}" for i in range(len(node.input))]
+        casts = [
+            onnx.helper.make_node("Cast", [given], [name], name=name, to=onnx.TensorProto.DOUBLE)
+            for given, name in zip(node.input, names, strict=True)
+        ]
+        position = list(nodes).index(node)
+        for cast in reversed(casts):
+            nodes.insert(position, cast)
+        node.input[:] = names

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import polars as pl
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -37,6 +38,20 @@ class Case(NamedTuple):
 
     def __repr__(self):
         return f"<{self.name}: {type(self.given).__name__}>"
+
+
+def run(check, *cases, n, fuzz):
+    """Try a check on n draws: the same ones in each run, or with `fuzz` others."""
+    few = settings(
+        max_examples=n,
+        derandomize=not fuzz,
+        print_blob=fuzz,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
+    few(given(*cases)(check))()
 
 
 # Arrays, as anyone may hold them

@@ -5,12 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 from scipy import sparse
 
 import strategies
 from skml import KerasMultiLabelClassifier
 from skml._targets._encoder import TargetEncoder
+from strategies import run
 
 XS = {"dense": strategies.dense_X(), "sparse": strategies.sparse_X()}
 YS = {
@@ -31,20 +31,6 @@ def cheap(classes=None):
 def plainly(Y):
     """Return an indicator that is one of any width, and one label per row as it is."""
     return sparse.csr_array(Y) if Y.ndim == 2 and Y.shape[1] == 1 else Y
-
-
-def run(check, *cases, n, fuzz):
-    """Try a check on n draws: the same ones in each run, or with `fuzz` others."""
-    few = settings(
-        max_examples=n,
-        derandomize=not fuzz,
-        print_blob=fuzz,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-    )
-    few(given(*cases)(check))()
 
 
 def check_same(X, y):

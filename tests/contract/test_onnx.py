@@ -314,6 +314,16 @@ def test_a_pipeline_of_columns():
     assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X), tolerance=1e-5)
 
 
+@pytest.mark.parametrize("dtypes", [("int64", "float64"), ("bool", "float64"), ("float32", "float64")], ids="-".join)
+def test_columns_of_different_types_are_joined(dtypes, X, Y):
+    pytest.importorskip("skl2onnx")
+    numbers = {name: (X[:, j] > 0).astype(dtype) for j, (name, dtype) in enumerate(zip("ab", dtypes, strict=True))}
+    frame = pd.DataFrame({**numbers, "colour": np.where(X[:, 2] > 0, "red", "green").astype(object)})
+    columns = make_column_transformer((OneHotEncoder(), [2]), (StandardScaler(), [0, 1]))
+    pipeline = make_pipeline(columns, tiny(epochs=1)).fit(frame, Y)
+    assert_same(pipeline, frame, to_onnx_without_warning(pipeline, frame))
+
+
 def to_onnx_without_warning(*args):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*exported graph", UserWarning)

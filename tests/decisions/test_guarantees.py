@@ -217,6 +217,19 @@ def test_a_label_without_an_observed_entry_is_never_predicted(form, make_Y, data
     np.testing.assert_array_equal(threshold, [*expected, NEVER])
 
 
+@pytest.mark.parametrize("make_Y", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("form", ["precision>=0.8", "recall>=0.8"])
+def test_labels_without_an_observed_entry_make_no_row_look_heavier(form, make_Y):
+    proba = np.linspace(0.8, 0.99, 30)[:, None]  # 14 right rows with one label prove a precision of 0.8, not with ten
+    Y = np.ones((30, 1), np.float32)
+    expected = tune(Y, proba, form).rule
+    wide = make_Y(np.hstack([np.full((30, 9), np.nan, np.float32), Y])), np.hstack([np.full((30, 9), 0.999), proba])
+    rule = tune(*wide, form).rule
+    np.testing.assert_array_equal(rule.threshold, [NEVER] * 9 + [expected.threshold])
+    assert rule.max_labels == expected.max_labels
+    assert expected.threshold < 0.99
+
+
 def test_equal_probabilities_are_never_separated():
     Y, proba = draw(np.random.default_rng(0), 800, 1)
     proba = np.round(proba, 1)
@@ -605,6 +618,19 @@ def test_guarantees_can_be_tuned_for_any_classifier(estimator, name):
         tuned.fit(X, SETS)
         assert tuned.best_score_ >= parse_guarantee(name).level
         assert np.all(np.isfinite(tuned.best_threshold_))
+
+
+@pytest.mark.parametrize("form", [SETS, sparse.csr_array(TRUTH), np.where(TRUTH[:, 0], "yes", "no")], ids="abc")
+def test_out_of_fold_the_tuner_guarantees_the_recall_of_the_average_as_the_classifier_does(form):
+    clf = tiny(n_members=4, epochs=30)
+    tuned = TunedThresholdMultiLabelClassifierCV(clf, scoring=" recall >= 0.9", cv="oof").fit(X, form)
+    own = copy.copy(clf).fit(X, form).set_params(threshold="recall>=0.9").threshold_
+    Y = tuned.estimator_.oof_target()
+    of_members = tuned.estimator_.oof_proba_[:, -Y.shape[1] :]
+    assert tuned.best_threshold_ == pytest.approx(own)
+    assert tuned.best_threshold_ != guaranteed_threshold(Y, of_members, "recall>=0.9")
+    tuned.set_params(scoring="f1_micro").fit(X, form)
+    assert tuned.best_threshold_ == pytest.approx(tune(Y, of_members, "f1_micro").rule.threshold)
 
 
 def test_with_scores_a_label_that_is_never_predicted_has_an_infinite_threshold():

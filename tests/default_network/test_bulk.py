@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.special import expit
+from scipy.special import expit, logit
 
 import custom
 from estimators import tiny
@@ -118,18 +118,37 @@ def test_each_row_is_predicted_by_the_member_of_its_fold(container):
 @CONTAINERS
 @pytest.mark.usefixtures("_several_blocks")
 def test_the_average_that_no_member_learned_is_that_of_its_member_and_how_the_others_differ(container):
-    network, X = network_of(n_members=4), container(rows_of(900))
+    network, X = network_of(n_members=4, calibration=Calibration(1.5, np.linspace(-1, 1, 5))), container(rows_of(900))
     fold = np.random.RandomState(2).randint(-1, 4, 900)
-    logits = np.array([by_hundreds(network.take([j]).log_proba, X) for j in range(4)])
-    expected = by_hundreds(network.proba, X)
-    for i in np.flatnonzero(fold >= 0):
-        others = np.delete(logits[:, i], fold[i], axis=0)
-        moved = logits[fold[i], i] + np.sqrt(3 / 2) * (others - others.mean(axis=0))
-        expected[i] = (expit(moved).sum(axis=0) + expit(logits[fold[i], i])) / 4
-    np.testing.assert_allclose(network.out_of_fold_average(X, fold), expected, atol=1e-6)
+    rows, columns = np.nonzero(np.random.RandomState(3).rand(900, 5) < 0.3)
+    plain = network_of(n_members=4)
+    logits = np.array([by_hundreds(plain.take([j]).log_proba, X) for j in range(4)])[:, rows, columns].astype(float)
+    held_out, own = fold[rows], np.empty(len(rows))
+    for i, j in enumerate(held_out):
+        own[i] = logits[j, i]
+    others = [np.delete(logits[:, i], j) for i, j in enumerate(held_out) if j >= 0]
+    points = [np.quantile(values, np.arange(21) / 20) for values in (others, own[held_out >= 0])]
+    expected = expit(logits).mean(axis=0)
+    for i in np.flatnonzero(held_out >= 0):
+        learned = np.delete(logits[:, i], held_out[i])
+        between = 0.5 * learned + 0.5 * np.interp(learned, *points)
+        moved = own[i] + np.sqrt(3 / 2) * (between - between.mean())
+        expected[i] = (expit(moved).sum() + expit(own[i])) / 4
+    expected = expit(1.5 * logit(expected) + np.linspace(-1, 1, 5)[columns])
+    np.testing.assert_allclose(network.out_of_fold_average(X, fold, (rows, columns)), expected, atol=1e-6)
     two = network_of(n_members=2)
     fold = np.arange(900) % 2
-    np.testing.assert_allclose(two.out_of_fold_average(X, fold), two.out_of_fold_proba(X, fold), atol=1e-6)
+    of_members = two.out_of_fold_proba(X, fold)[rows, columns]
+    np.testing.assert_allclose(two.out_of_fold_average(X, fold, (rows, columns)), of_members, atol=1e-6)
+
+
+def test_the_average_that_no_member_learned_needs_no_entry_and_gets_by_with_one():
+    network, X, none = network_of(n_members=4), rows_of(5), np.empty(0, dtype=int)
+    assert network.out_of_fold_average(X, np.arange(5) % 4, (none, none)).shape == (0,)
+    one = network.out_of_fold_average(X, np.arange(5) % 4, (np.array([1]), np.array([0])))
+    own, *others = (network.take([j]).log_proba(X)[1, 0] for j in (1, 0, 2, 3))
+    moved = own + np.sqrt(3 / 2) * (others - np.mean(others)) / 2  # halfway to the only known value
+    np.testing.assert_allclose(one, expit([own, *moved]).mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("model", [None, custom.network], ids=["default", "custom"])
