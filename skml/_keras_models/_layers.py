@@ -169,7 +169,7 @@ class EncodedDense(keras.layers.Layer):
         self.kernel = self.add_weight(shape=(n_columns, width), initializer="zeros", name="kernel")
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
         self.ramp_kernels = [
-            self.add_weight(shape=(n_members, n_ramps, self.units), initializer="zeros", name=f"ramps_{k}")
+            self.add_weight(shape=(n_members, n_ramps, self.units), initializer="zeros", name=f"ramp_kernel_{k}")
             for k, (n_members, _, n_ramps) in enumerate(ramps)
         ]
         self.factor = self.add_weight(
