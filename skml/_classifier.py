@@ -653,8 +653,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         return self._fitted.thresholds.Y
 
     def oof_proba_for(self, scoring: str | Callable) -> np.ndarray:
-        """Return ``oof_proba_`` as a threshold for `scoring` is tuned on it; for the other modules of skml."""
-        self.oof_proba_  # noqa: B018 - raises the AttributeError if it is gone
+        """Return ``oof_proba_``, which must exist, as `scoring` is tuned on it; for the other modules of skml."""
         return self._fitted.encoder.class_columns(self._fitted.thresholds.proba_for(scoring))
 
     def trained_network(self) -> Network:

@@ -67,7 +67,7 @@ def fits(draw, forms=tuple(TARGETS)):
         "epochs": 4,
         "random_state": 0,
         "learning_rate": draw(st.sampled_from([0.003, 0.03])),
-        "n_members": draw(st.sampled_from([4, 4, 2, 1])),
+        "n_members": draw(st.sampled_from([3, 3, 1])),
         "loss": draw(st.sampled_from(["auto", "focal"])),
         "calibrate": draw(st.sampled_from(["auto", True, True, False])),
         "threshold": draw(st.sampled_from(THRESHOLDS)),

@@ -369,7 +369,7 @@ def check_displays(kind, labels, missing):
 # For each check what it draws, how many draws the default run makes, and the share of ``--cases``.
 MULTILABEL = ("indicator", "csr", "frame", "sets", "partly known")
 CHECKS = {
-    "resumed": (check_resumed, (scenarios.fits(), scenarios.resumed()), 4, 0.05),
+    "resumed": (check_resumed, (scenarios.fits(), scenarios.resumed()), 2, 0.03),
     "reloaded": (
         check_reloaded,
         (
@@ -380,7 +380,7 @@ CHECKS = {
             st.sampled_from(["partial_fit", "warm start"]),
         ),
         2,
-        0.03,
+        0.02,
     ),
     "names": (
         check_names,
@@ -402,8 +402,8 @@ CHECKS = {
             st.lists(st.integers(0, 2), min_size=1, max_size=2, unique=True),  # fit refuses y without any entry
             ROUTES,
         ),
-        3,
-        0.04,
+        2,
+        0.02,
     ),
     "shared": (
         check_shared,
@@ -412,8 +412,8 @@ CHECKS = {
             st.lists(st.sampled_from(scenarios.THRESHOLDS[1:]), min_size=1, max_size=3),
             st.sampled_from(["oof_proba_", "X", "y", "weight"]),
         ),
-        3,
-        0.04,
+        2,
+        0.03,
     ),
     "export": (check_export, (scenarios.frames(), st.booleans()), 3, 0.06),
     "displays": (

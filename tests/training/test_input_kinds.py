@@ -53,6 +53,17 @@ def test_out_of_fold_probabilities_are_those_of_members_that_did_not_see_the_row
     np.testing.assert_allclose(by_kind.mean(axis=0), clf.predict_proba(X), atol=1e-6)
 
 
+def test_the_average_that_no_member_learned_is_that_of_its_kinds(table):
+    X, Y = table
+    clf = tiny(epochs=20, learning_rate=0.01, calibrate=False, n_members=4).fit(X, Y)
+    network, entries, fold = clf.trained_network(), np.nonzero(Y), np.random.RandomState(0).randint(-1, 4, N)
+    assert network.n_kinds > 1
+    kinds = [network.take(network.members_of_kind(k)) for k in range(network.n_kinds)]
+    expected = [kind.out_of_fold_average(X, fold, entries) for kind in kinds]
+    expected = np.average(expected, axis=0, weights=list(clf.input_weights_.values()))
+    np.testing.assert_allclose(network.out_of_fold_average(X, fold, entries), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("params", "n_members", "n_first_kinds"),
     [
