@@ -19,6 +19,7 @@ from skml._default_network._auto import (
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 from skml._targets._encoder import encoder_for_fit
+from skml._targets._groups import group_codes
 from skml._targets._labels import format_some
 from skml._targets._warnings import warn_once
 from skml._training._config import training_config
@@ -42,6 +43,7 @@ def fit_model(
     previous=None,
     *,
     seeds,
+    groups=None,
     classes=None,
     is_partial_fit=False,
     epoch_listener=None,
@@ -60,6 +62,8 @@ def fit_model(
     previous : FittedModel, default=None
         The model whose training is resumed.
     seeds : Seeds
+    groups : array-like of shape (n_samples,), default=None
+        The group of each row.
     classes : array-like of shape (n_labels,), default=None
         Argument of ``partial_fit``.
     is_partial_fit : bool, default=False
@@ -79,6 +83,7 @@ def fit_model(
     encoder = encoder_for_fit(y, classes, params["classes"], previous and previous.encoder, is_partial_fit)
     decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
+    dataset = dataclasses.replace(dataset, group=group_codes(groups, dataset.n_samples))
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
     architecture = _architecture(params, dataset, settings, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0
@@ -125,6 +130,12 @@ def _check_held_out(params, split, previous):
     is_calibrated = isinstance(network, DenseNetwork) and network.calibration.changes
     check_can_calibrate(params["calibrate"], split.has_held_out, is_calibrated)
     check_can_be_tuned(params["threshold"], split.has_held_out, previous.thresholds.previous() if previous else ())
+    is_of_user = split.fold is None and split.held_out is not None and split.held_out.dataset is not split.dataset
+    if is_of_user and split.dataset.group is not None:
+        warn_once(
+            "groups have no effect: a single network stops early and is tuned on X_val, whose groups are not known. A "
+            "guarantee counts its rows, and may fail if these are similar. Leave out X_val, or use n_members=5."
+        )
 
 
 def _warn_if_optimizer_starts_anew(previous):
@@ -154,7 +165,7 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     average = None
     if fold is not None and encoder.threshold_labels:
         average = open_interval(network.out_of_fold_average(dataset.X, fold))[positive_entries(dataset.Y)]
-    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average)
+    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average, dataset.group)
     if is_rule_name(params["threshold"]):
         thresholds[params["threshold"]]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
