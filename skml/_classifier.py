@@ -236,6 +236,13 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     observed entry is never predicted. `min_labels` cannot be combined with a precision guarantee, and `max_labels`
     cannot be combined with any guarantee.
 
+    **Groups.** Rows of one patient, document or site resemble each other. A member that was trained on some of them
+    predicts the others too well, and thresholds tuned on such predictions fail for new patients. Pass `groups` to `fit`
+    then. A guarantee holds for the rows of new groups, unless they are larger than the largest group of the fit. A
+    smaller group counts less, in proportion to its size. "precision>=0.9" needs at least 29 groups of equal size with
+    correct predictions, and usually some hundreds. "recall>=0.9" needs 9. The groups of ``X_val`` are not known, so its
+    rows count. In a search, ``set_fit_request(groups=True)`` passes groups on, if metadata routing is enabled.
+
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 
     **Searches.** For label sets, pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`. The string
@@ -373,6 +380,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         y: Target,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_val: Matrix | None = None,
         y_val: Target | None = None,
         **unknown: Any,
@@ -392,6 +400,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             For a given `batch_size` and `epochs`, weight 0 is equivalent to leaving the row out, and weight 2 to
             repeating it. The "auto" values of both depend on the effective number of rows (Kish, 1965), which does not
             change if all weights are multiplied by the same number.
+        groups : array-like of shape (n_samples,), default=None
+            The group of each row, such as the patient of a record: numbers, strings or other hashable values. Folds and
+            holdout keep groups together, so that early stopping, ``oof_proba_``, calibration and thresholds are honest
+            for new groups, and guarantees count groups instead of rows. There must be a group for each member.
         X_val, y_val : as X and y, default=None
             Validation data for early stopping, in place of folds or a holdout. A Pipeline transforms X_val with
             ``transform_input=["X_val"]``. Labels of y_val that are not in ``classes_`` are left out of the validation
@@ -406,17 +418,19 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described. The estimator then stays as it was.
+            If a parameter, X, y or groups are not as described. The estimator then stays as it was.
         TypeError
             If there is no argument of a name.
         """
         self._refuse_arguments(unknown)
-        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, resumes=self.warm_start)
+        return self._fit(X, y, sample_weight, groups=groups, X_val=X_val, y_val=y_val, resumes=self.warm_start)
 
     def partial_fit(
         self, X: Matrix, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Train for one epoch on all rows, resuming the training of previous calls.
+
+        It holds no rows out, and therefore has no `groups`.
 
         Parameters
         ----------
@@ -667,7 +681,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             check_is_fitted(self)
         return check_X(self, X, dtype=self._fitted.network.dtype, any_column=self._takes_any_column())
 
-    def _fit(self, X, y, sample_weight, *, resumes, classes=None, X_val=None, y_val=None, is_partial_fit=False):
+    def _fit(self, X, y, sample_weight, *, resumes, is_partial_fit=False, **given):
         self._validate_params()
         self._check_routed()
         self._check_default_network(_PARAMETERS_OF_DEFAULT_NETWORK)
@@ -675,12 +689,12 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         fitted = copy.copy(self)  # a refused or interrupted fit leaves this estimator as it was
         if not resumes:
             vars(fitted).pop("_fitted", None)
-        fitted._train(X, y, sample_weight, X_val, y_val, classes, is_partial_fit)
+        fitted._train(X, y, sample_weight, is_partial_fit, **given)
         self.__dict__ = fitted.__dict__
         return self
 
     @with_callbacks
-    def _train(self, X, y, sample_weight, X_val, y_val, classes, is_partial_fit):
+    def _train(self, X, y, sample_weight, is_partial_fit, classes=None, groups=None, X_val=None, y_val=None):
         """Set the fitted model, and the number and names of the columns of X."""
         previous = vars(self).get("_fitted")
         listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
@@ -697,6 +711,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             (check_X(self, X_val, dtype=dtype, any_column=any_column), y_val) if has_validation else None,
             previous,
             seeds=previous.training.seeds if previous else self._new_seeds(),
+            groups=groups,
             classes=classes,
             is_partial_fit=is_partial_fit,
             epoch_listener=listener,

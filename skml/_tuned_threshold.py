@@ -11,16 +11,25 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import Bunch, get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, as_scalar
 from skml._decisions._scale import scale_of
 from skml._decisions._tuning import RULES, check_rule, score, tune
-from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
+from skml._dependencies import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    _fit_context,
+    _num_samples,
+    _safe_indexing,
+)
 from skml._state import VersionedState
+from skml._targets._groups import group_codes
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
@@ -32,7 +41,13 @@ from skml.model_selection._delegation import (
     response_method,
 )
 from skml.model_selection._split import resolve_cv
-from skml.model_selection._validation import fit_clone, predict_columns, predict_out_of_fold
+from skml.model_selection._validation import (
+    fit_clone,
+    predict_columns,
+    predict_out_of_fold,
+    routed_params,
+    router_of,
+)
 
 
 def _gives_probabilities(self):
@@ -77,10 +92,11 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         ``y``, and to name the columns of a "prefit" estimator that was fitted to an indicator. None uses the parameter
         `classes` of a `KerasMultiLabelClassifier`, or the labels of ``y``.
     cv : int, float, splitter, iterable of splits, "prefit" or "oof", default=None
-        An int is the number of folds of `MultiLabelStratifiedKFold`; None means 5. A float is the fraction of rows of a
-        single stratified holdout. "prefit" tunes a fitted estimator on the X and y passed to `fit`, which should be
-        held-out rows, and requires ``refit=False``. "oof" fits the estimator once and uses its ``oof_proba_``, which
-        a `KerasMultiLabelClassifier` with ``n_members`` above 1 or an `AveragedMultiLabelClassifier` provides.
+        An int is the number of folds of `MultiLabelStratifiedKFold`, or of `MultiLabelStratifiedGroupKFold` if `fit`
+        gets groups; None means 5. A float is the fraction of rows of a single stratified holdout. "prefit" tunes a
+        fitted estimator on the X and y passed to `fit`, which should be held-out rows, and requires ``refit=False``.
+        "oof" fits the estimator once and uses its ``oof_proba_``, which a `KerasMultiLabelClassifier` with
+        ``n_members`` above 1 or an `AveragedMultiLabelClassifier` provides.
     refit : bool, default=True
         Whether to fit the estimator to all rows after tuning. False keeps the estimator that was fitted to the training
         rows, and requires a `cv` with a single split.
@@ -145,7 +161,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     wrong ones cluster in rows. Rows with many predicted labels or large weights may be too rare to be in the data: one
     such row, with all its predicted labels wrong, is added to the estimate. It has the largest weight in the tuning
     data, and `best_max_labels_` predicted labels. A guarantee of recall assumes that a new row may have the largest
-    weight (Tibshirani et al., 2019).
+    weight (Tibshirani et al., 2019). With groups, the same holds for groups instead of rows: the weight of a group is
+    that of all its rows, and a guarantee holds for the rows of new groups. Korn and Graubard define the effective
+    number for such clusters.
 
     Scores of `decision_function` are treated as log-odds up to a constant factor, for calibration and for shrinkage.
 
@@ -201,7 +219,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         self.store_cv_results = store_cv_results
 
     @_fit_context(prefer_skip_nested_validation=False)  # the estimator validates its own parameters
-    def fit(self, X: Matrix, y: Target, **params: Any) -> Self:
+    def fit(self, X: Matrix, y: Target, *, groups: ArrayLike | None = None, **params: Any) -> Self:
         """Tune the thresholds and fit the estimator.
 
         Parameters
@@ -211,6 +229,11 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         y : label collections, indicator or binary target with n_samples rows
             As in `KerasMultiLabelClassifier.fit`, but single-label ``y`` must be binary. Its threshold is that of the
             second class.
+        groups : array-like of shape (n_samples,), default=None
+            The group of each row, such as a patient, for `cv`: unless it is a splitter of another kind, the rows of a
+            group are in the same fold. Guarantees count groups instead of rows, and hold for the rows of new groups.
+            With ``cv="oof"``, the estimator's `fit` receives them; otherwise it does if metadata routing is enabled and
+            the estimator requests them.
         **params : dict
             Parameters of the estimator's `fit`, split like X in each fold. ``sample_weight`` (or
             ``step__sample_weight``) also weights the rows in tuning. With metadata routing enabled, the parameters are
@@ -223,22 +246,24 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         Raises
         ------
         ValueError
-            If a parameter, X or y is invalid.
+            If a parameter, X, y or groups are invalid.
         """
         check_rule(self.scoring, self.shrinkage)
         X, y = indexable(X, y)
+        group = group_codes(groups, _num_samples(X))
         is_fitted = isinstance(self.cv, str) and self.cv == "prefit"
         encoder = encoder_for(self.estimator, y, self.classes, is_fitted)
         self._check_target(encoder)
         Y = encoder.transform(y)
-        routed = self._routed(params)
+        routed = routed_params(self.get_metadata_routing(), params, groups)
         method = response_method(self.estimator)
-        estimator, rows, responses = self._fit_and_respond(X, y, encoder, routed, method)
+        estimator, rows, responses = self._fit_and_respond(X, y, encoder, routed, method, groups)
         responses = encoder.output_columns(responses)
         scale = scale_of(responses, are_probabilities=method == "predict_proba")
         tuning = Y[rows], scale.proba(responses)
         weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
-        rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight)
+        group = None if group is None else group[rows]
+        rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight, group)
         if self.store_cv_results:
             scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.candidates]
             self.cv_results_ = {"thresholds": scale.candidates, "scores": np.array(scores)}
@@ -347,9 +372,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         -------
         routing : MetadataRouter
         """
-        router = MetadataRouter(owner=self)
-        router.add(estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit"))
-        return router.add(splitter=self.cv, method_mapping=MethodMapping().add(callee="split", caller="fit"))
+        return router_of(self, self.estimator, self.cv)
 
     def _check_target(self, encoder):
         if hasattr(self.scoring, "set_score_request"):
@@ -365,11 +388,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         if not encoder.is_multilabel and isinstance(self.scoring, str) and self.scoring == "top_k":
             raise ValueError("scoring='top_k' is not supported for binary y. Use another scoring, such as 'f1_macro'.")
 
-    def _routed(self, params):
-        if get_config()["enable_metadata_routing"]:
-            return process_routing(self, "fit", **params)
-        return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
-
     def decision_rule(self) -> DecisionRule:
         """Return the rule by which `predict` turns scores into labels; for the other modules of skml."""
         check_is_fitted(self)
@@ -379,12 +397,15 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         """Call a method of the fitted estimator and return its output with one column for each of ``classes_``."""
         return predict_columns(self.estimator_, X, self.target_encoder_, method)
 
-    def _fit_and_respond(self, X, y, encoder, routed, method):
+    def _fit_and_respond(self, X, y, encoder, routed, method, groups):
         """Return the fitted estimator, the rows to tune on, and the responses of the method for these rows."""
         params = routed.estimator.fit
         if isinstance(self.cv, str):
-            return self._prefit(X, encoder, method) if self.cv == "prefit" else self._with_oof(X, y, encoder, params)
-        splits = list(resolve_cv(self.cv, self.random_state).split(X, y, **routed.splitter.split))
+            if self.cv == "prefit":
+                return self._prefit(X, encoder, method)
+            return self._with_oof(X, y, encoder, _with_groups(self.estimator, params, groups))
+        splitter = resolve_cv(self.cv, self.random_state, by_group=groups is not None)
+        splits = list(splitter.split(X, y, **routed.splitter.split))
         if self.refit:
             rows, responses = predict_out_of_fold(self.estimator, X, y, encoder, splits, params, self.n_jobs, method)
             return fit_clone(self.estimator, X, y, encoder, params), rows, responses
@@ -434,6 +455,28 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
+
+
+def _with_groups(estimator, params, groups):
+    """Return the fit parameters with the groups, which the last step needs for its own folds."""
+    if groups is None:
+        return params
+    if not get_config()["enable_metadata_routing"]:
+        return {**params, _name_in_last_step(estimator, "groups"): groups}
+    if "groups" not in params:
+        raise ValueError(
+            "cv='oof' uses the folds of the estimator, which does not request groups. Call "
+            f"set_fit_request(groups=True) on {type(last_step(estimator)).__name__}, or use cv=5."
+        )
+    return params
+
+
+def _name_in_last_step(estimator, name):
+    """Return the name by which a Pipeline passes a fit parameter to its last step."""
+    while hasattr(estimator, "steps"):
+        step, estimator = estimator.steps[-1]
+        name = f"{step}__{name}"
+    return name
 
 
 def _sample_weight(estimator, params, rows):

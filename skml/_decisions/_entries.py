@@ -1,5 +1,6 @@
 """Iterate over the entries from which thresholds are found, in blocks of limited memory."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +14,30 @@ _ENTRY_BYTES = 80
 
 
 class Entries(NamedTuple):
-    """The rows with a positive weight: label matrix `Y` (dense or CSR), probabilities and row weights."""
+    """The rows with a positive weight: label matrix `Y` (dense or CSR), probabilities, row weights and groups.
+
+    `group` holds the number of the group of each row. None means that the rows are independent.
+    """
 
     Y: np.ndarray | sparse.csr_array
     proba: np.ndarray
     weight: np.ndarray
+    group: np.ndarray | None = None
+
+    def unit_weights(self, weight=None):
+        """Return the weight of each independent unit: of each group, or of each row if there are no groups.
+
+        `weight` holds other weights of the rows than their own.
+        """
+        weight = self.weight if weight is None else weight
+        return weight if self.group is None else np.bincount(self.group, weight)
+
+    def sorted_by_group(self):
+        """Return the same entries with the rows of each group together."""
+        if self.group is None:
+            return self
+        order = np.argsort(self.group, kind="stable")
+        return Entries(self.Y[order], self.proba[order], self.weight[order], self.group[order])
 
     def by_rows(self, width=0):
         """Yield blocks of rows.
@@ -62,8 +82,15 @@ class Entries(NamedTuple):
             p = np.take_along_axis(p, order, axis=1)
             yield labels, p, np.where(p >= 0, self.weight[order], 0.0), np.take_along_axis(Y == 1, order, axis=1)
 
+    def groups_by_labels(self):
+        """Yield the groups of the entries as `by_labels` yields the entries, or None for each block of labels."""
+        if self.group is None:
+            yield from itertools.repeat(None)
+        for _, _, group, _ in self._replace(weight=self.group, group=None).by_labels():
+            yield group.astype(np.intp)
 
-def entries_of(Y, proba, sample_weight):
+
+def entries_of(Y, proba, sample_weight, group=None):
     """Validate probabilities and weights, and return the `Entries` of all rows with a positive weight."""
     proba = np.asarray(proba)
     if proba.shape != Y.shape:
@@ -71,10 +98,12 @@ def entries_of(Y, proba, sample_weight):
     if np.isnan(proba).any():
         raise ValueError("proba contains NaN. It must hold a probability in [0, 1] for each entry of Y.")
     if sample_weight is None:
-        return Entries(Y, proba, np.ones(len(proba)))
+        return Entries(Y, proba, np.ones(len(proba)), group)
     weight = check_sample_weight(sample_weight, proba)
     kept = weight > 0
-    return Entries(Y, proba, weight) if kept.all() else Entries(Y[kept], proba[kept], weight[kept])
+    if kept.all():
+        return Entries(Y, proba, weight, group)
+    return Entries(Y[kept], proba[kept], weight[kept], None if group is None else group[kept])
 
 
 def as_probabilities(p):

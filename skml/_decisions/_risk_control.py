@@ -32,35 +32,36 @@ class PredictionCounts(NamedTuple):
     """Sums over the predicted labels at each threshold of a grid, in descending order, each of shape (n_thresholds,).
 
     In the comments, w is the weight of a row, k the number of labels predicted for it, e the number of those that are
-    wrong, and p the probabilities of the predicted labels. No row, in the data or new, may add more than `heaviest` to
-    `predictions`.
+    wrong, and p the probabilities of the predicted labels. A *unit* is what is independent of the rest: a row, or a
+    group of rows. W, K and E are the sums of w, w k and w e over a unit. No unit, in the data or new, may add more than
+    `heaviest` to `predictions`.
     """
 
     predictions: np.ndarray  # w k
     wrong: np.ndarray  # w e
     expected_right: np.ndarray  # w sum(p)
     squared_weights: np.ndarray  # w^2 k
-    squared_predictions: np.ndarray  # (w k)^2
-    predictions_times_wrong: np.ndarray  # w^2 k e
-    squared_wrong: np.ndarray  # (w e)^2
-    heaviest: np.ndarray  # max(w) max(k)
+    squared_predictions: np.ndarray  # K^2
+    predictions_times_wrong: np.ndarray  # K E
+    squared_wrong: np.ndarray  # E^2
+    heaviest: np.ndarray  # max(W) max(k)
 
-    def effective_rows(self):
-        """Return the number of rows of the greatest possible weight that have as many predictions.
+    def effective_units(self):
+        """Return the number of units of the greatest possible weight that have as many predictions.
 
-        It is the effective number of predictions if the predictions for a row are all right or all wrong.
+        It is the effective number of predictions if the predictions for a unit are all right or all wrong.
         """
         return self.predictions / self.heaviest
 
     def independent_predictions(self):
-        """Return the effective number of predictions if the predictions for a row are independent."""
+        """Return the effective number of predictions if all of them are independent."""
         return self.predictions**2 / self.squared_weights
 
     def effective_predictions(self):
         """Return the number of independent predictions that carry the same information (Korn and Graubard, 1998).
 
         For this number, the binomial variance equals the variance of the fraction of wrong predictions, a ratio of two
-        sums over rows. One row is added to these: the heaviest, with all its predictions wrong. A few such rows can
+        sums over units. One unit is added to these: the heaviest, with all its predictions wrong. A few such units can
         determine the precision, although most samples contain none. The number is at most `independent_predictions`.
         """
         predictions, wrong = self.predictions + self.heaviest, self.wrong + self.heaviest
@@ -68,7 +69,7 @@ class PredictionCounts(NamedTuple):
         spread = self.squared_wrong - 2 * share * self.predictions_times_wrong + share**2 * self.squared_predictions
         spread = spread + ((1 - share) * self.heaviest) ** 2
         variance = share * (1 - share) * predictions * self.predictions
-        number = np.divide(variance, spread, out=self.effective_rows(), where=self.wrong < self.predictions)
+        number = np.divide(variance, spread, out=self.effective_units(), where=self.wrong < self.predictions)
         return np.minimum(number, self.independent_predictions())
 
     def p_values(self, level):
@@ -103,23 +104,23 @@ class PredictionCounts(NamedTuple):
 
         One sequence starts near the highest threshold and one where the tests have the greatest power if the
         probabilities are true. One starts between them, for overconfident probabilities. If no threshold has enough
-        rows, there is none.
+        units, there is none.
         """
-        shares, rows = np.zeros(len(self.predictions)), self.effective_rows()
-        (possible,) = np.nonzero(rows >= rows_needed(level))
+        shares, units = np.zeros(len(self.predictions)), self.effective_units()
+        (possible,) = np.nonzero(units >= units_needed(level))
         if not possible.size:
             return shares
         margin = (self.expected_right / self.predictions - level) * np.sqrt(self.independent_predictions())
-        (spare,) = np.nonzero(rows >= _SPARE_FACTOR * rows_needed(level, _RISK / _N_STARTS))
+        (spare,) = np.nonzero(units >= _SPARE_FACTOR * units_needed(level, _RISK / _N_STARTS))
         top = (spare if spare.size else possible)[0]
         surest = max(top, possible[margin[possible].argmax()])
-        for wanted in np.geomspace(rows[top], max(rows[top], rows[surest]), _N_STARTS):
-            shares[np.argmax(rows >= wanted * (1 - 1e-9))] += _RISK / _N_STARTS
+        for wanted in np.geomspace(units[top], max(units[top], units[surest]), _N_STARTS):
+            shares[np.argmax(units >= wanted * (1 - 1e-9))] += _RISK / _N_STARTS
         return shares
 
 
-def rows_needed(level, risk=_RISK):
-    """Return the least number of rows that can prove a precision, which suffices if all predictions are right."""
+def units_needed(level, risk=_RISK):
+    """Return the least number of units that can prove a precision, which suffices if all predictions are right."""
     return np.ceil(np.log(risk) / np.log(level))
 
 
@@ -140,15 +141,21 @@ def common_threshold_for_precision(entries, guarantee):
         return DecisionRule(float(grid[lowest]), max_labels=most if most < entries.proba.shape[1] else None), None
     return NEVER, (
         f"No threshold guarantees {str(guarantee)!r} with {CONFIDENCE:.0%} confidence. "
-        f"{_reason(grid, counts, guarantee)} No label is predicted. Fit on more rows or lower the target level."
+        f"{_reason(grid, counts, guarantee, _unit(entries))} No label is predicted. Fit on more {_unit(entries)} or "
+        "lower the target level."
     )
 
 
-def _reason(grid, counts, guarantee):
+def _unit(entries):
+    """Return the name of what is independent in the data."""
+    return "rows" if entries.group is None else "groups"
+
+
+def _reason(grid, counts, guarantee, unit):
     """Return a sentence that explains why no threshold gives a guarantee."""
-    n_rows, needed = counts.effective_rows().max(initial=0), rows_needed(guarantee.level)
-    if n_rows < needed:
-        return f"It needs at least {needed:.0f} rows with correct predictions; the data have {n_rows:.0f} (effective)."
+    found, needed = counts.effective_units().max(initial=0), units_needed(guarantee.level)
+    if found < needed:
+        return f"It needs at least {needed:.0f} {unit} with correct predictions; the data have {found:.0f} (effective)."
     bounds = counts.lower_bounds()
     return f"The highest level within reach is about {bounds.max():.3f}, with threshold={grid[bounds.argmax()]:.4g}."
 
@@ -157,8 +164,9 @@ def _grid(entries, level):
     """Return common thresholds in descending order, chosen by the number of predictions, regardless of the labels."""
     log_odds, _, observed, _ = binned_log_odds(entries)
     predictions = observed[::-1].cumsum()
-    row_weight = (entries.weight**2).sum() / entries.weight.sum()  # the weight of an effective row
-    wanted = _grid_sizes(level, predictions[-1] / row_weight) * row_weight
+    weights = entries.unit_weights()
+    unit_weight = (weights**2).sum() / weights.sum()  # of an effective unit
+    wanted = _grid_sizes(level, predictions[-1] / unit_weight) * unit_weight
     bins = np.unique(np.searchsorted(predictions, wanted).clip(max=len(observed) - 1))
     half_bin = (log_odds[1] - log_odds[0]) / 2
     return np.append(expit(log_odds[::-1][bins] - half_bin), 0.0)
@@ -169,22 +177,60 @@ def _grid_sizes(level, most):
 
     It starts just below the least number that can prove the level.
     """
-    first = rows_needed(level) / _GRID_RATIO
+    first = units_needed(level) / _GRID_RATIO
     return first * _GRID_RATIO ** np.arange(max(1, np.ceil(np.log(max(most / first, 1)) / np.log(_GRID_RATIO)) + 1))
 
 
 def _count_predictions(entries, grid):
     """Return the `PredictionCounts` of common thresholds in descending order, and the most predictions for a row."""
+    entries = entries.sorted_by_group()
     ascending, width = grid[::-1], len(grid) + 1
-    totals, most = np.zeros((7, len(grid))), np.zeros(len(grid))
+    totals, most, products = np.zeros((4, len(grid))), np.zeros(len(grid)), _UnitProducts(entries.group)
     for truth, observed, p, weight in entries.by_rows(width):
         at = np.searchsorted(ascending, p, side="right") + width * np.arange(len(p))[:, None]
         amounts = (observed, observed & ~truth, observed * p, np.ones_like(observed))
         k, e, expected_right, predicted = (_cumulative_by_row(at, amount, len(p), width) for amount in amounts)
-        totals[:3] += [weight @ amount for amount in (k, e, expected_right)]
-        totals[3:] += [weight**2 @ amount for amount in (k, k**2, k * e, e**2)]
+        totals += [weight @ k, weight @ e, weight @ expected_right, weight**2 @ k]
+        products.add(weight[:, None] * k, weight[:, None] * e)
         most = np.maximum(most, predicted.max(axis=0))
-    return PredictionCounts(*totals, heaviest=entries.weight.max() * most), most
+    return PredictionCounts(*totals, *products.total, heaviest=entries.unit_weights().max() * most), most
+
+
+class _UnitProducts:
+    """Sum the products of the sums over units, block by block of rows: K^2, K E and E^2 of `PredictionCounts`.
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (n_samples,), or None
+        The group of each row, with the rows of a group together. None if each row is a unit.
+    """
+
+    def __init__(self, group):
+        self.total = 0.0
+        self._group, self._n_rows, self._last = group, 0, None
+
+    def add(self, k, e):
+        """Add a block of the next rows: their predictions and their wrong ones, each of shape (n_rows, n_columns)."""
+        if self._group is not None:
+            k, e = self._by_group(k, e)
+        self.total = self.total + _products(k, e)
+
+    def _by_group(self, k, e):
+        group = self._group[self._n_rows : self._n_rows + len(k)]
+        self._n_rows += len(k)
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        k, e = np.add.reduceat(k, starts), np.add.reduceat(e, starts)
+        if self._last is not None and self._last[0] == group[0]:  # the first group began in the block before
+            _, last_k, last_e = self._last
+            self.total = self.total - _products(last_k, last_e)
+            k[:1] += last_k
+            e[:1] += last_e
+        self._last = group[-1], k[-1:], e[-1:]
+        return k, e
+
+
+def _products(k, e):
+    return np.array([(k * k).sum(axis=0), (k * e).sum(axis=0), (e * e).sum(axis=0)])
 
 
 def _cumulative_by_row(at, amount, n_rows, width):
@@ -195,25 +241,27 @@ def _cumulative_by_row(at, amount, n_rows, width):
 
 def label_thresholds_for_precision(entries, guarantee):
     """Return the lowest threshold per label that guarantees precision, or `NEVER`, and a warning message or None."""
-    thresholds = np.full(entries.proba.shape[1], NEVER)
-    for labels, p, weight, truth in entries.by_labels():
-        rows = zip(p, weight, truth, strict=True)
-        thresholds[labels] = [_label_threshold(*row, guarantee.level, entries.weight.max()) for row in rows]
+    thresholds, unit = np.full(entries.proba.shape[1], NEVER), _unit(entries)
+    heaviest = entries.unit_weights().max()
+    for (labels, p, weight, truth), group in zip(entries.by_labels(), entries.groups_by_labels(), strict=False):
+        by_label = zip(p, weight, truth, [None] * len(p) if group is None else group, strict=True)
+        thresholds[labels] = [_label_threshold(*label, guarantee.level, heaviest) for label in by_label]
     n_never = int((thresholds == NEVER).sum())
     if not n_never:
         return thresholds, None
     return thresholds, (
         f"No threshold guarantees {str(guarantee)!r} with {CONFIDENCE:.0%} confidence for {n_never} of "
         f"{len(thresholds)} labels. These labels are never predicted (threshold {NEVER:.0f}). Each of them needs at "
-        f"least {rows_needed(guarantee.level):.0f} rows for which it is predicted correctly. Fit on more rows, lower "
-        f"the target level, or use {str(guarantee._replace(by_label=False))!r}, one guarantee for all labels together."
+        f"least {units_needed(guarantee.level):.0f} {unit} for which it is predicted correctly. Fit on more {unit}, "
+        f"lower the target level, or use {str(guarantee._replace(by_label=False))!r}, one guarantee for all labels "
+        "together."
     )
 
 
-def _label_threshold(p, weight, truth, level, heaviest):
+def _label_threshold(p, weight, truth, group, level, heaviest):
     """Return the threshold of one label, given its entries as `Entries.by_labels` yields them.
 
-    `heaviest` is the greatest weight of all rows.
+    `heaviest` is the greatest weight of all units.
     """
     n_observed = np.count_nonzero(p >= 0)
     p = np.append(p[:n_observed], -1.0)
@@ -223,10 +271,25 @@ def _label_threshold(p, weight, truth, level, heaviest):
     numbers = _grid_sizes(level, n_observed).clip(max=n_observed)
     ends = ends[np.unique(np.searchsorted(ends, np.ceil(numbers) - 1))]
     w, e = weight[:n_observed], weight[:n_observed] * ~truth[:n_observed]
-    sums = [np.cumsum(amount)[ends] for amount in (w, e, w * p[:-1], w**2, e**2)]
-    counts = PredictionCounts(*sums[:4], sums[3], sums[4], sums[4], np.full(len(ends), heaviest))
+    # The sums of the entry's group over the entries before it, by which its weight increases products of sums.
+    k_before, e_before = (_sums_before(amount, group) for amount in (w, e))
+    products = (w * (2 * k_before + w), w * (e_before + e) + e * k_before, e * (2 * e_before + e))
+    sums = [np.cumsum(amount)[ends] for amount in (w, e, w * p[:-1], w**2, *products)]
+    counts = PredictionCounts(*sums, np.full(len(ends), heaviest))
     lowest = counts.lowest_guaranteed(level)
     return NEVER if lowest is None else midpoint(max(p[ends[lowest] + 1], 0.0), p[ends[lowest]])
+
+
+def _sums_before(amount, group):
+    """Return, for each entry, the sum of an amount over the entries of its group before it; 0 if `group` is None."""
+    if group is None:
+        return 0.0
+    order = np.argsort(group[: len(amount)], kind="stable")
+    ordered, sums = amount[order], np.empty(len(amount))
+    before = np.cumsum(ordered) - ordered
+    is_first = np.diff(group[order], prepend=-1) != 0
+    sums[order] = before - before[is_first][np.cumsum(is_first) - 1]
+    return sums
 
 
 # Tolerance for rounding errors of sums.
@@ -237,17 +300,20 @@ def common_threshold_for_recall(entries, guarantee):
     """Return the highest common threshold that guarantees the mean recall of rows, and a warning message or None.
 
     The loss of a row is the fraction of its true labels that are not predicted. Rows without a true label are left out,
-    and the guarantee does not cover them. If there are too few rows to prove the level, the threshold is 0.
+    and the guarantee does not cover them. If there are too few units to prove the level, the threshold is 0.
+
+    With groups, the loss of a group is the sum of ``weight * (loss - risk)`` over its rows, which is at most the
+    greatest weight of a group times the target level. Controlled at 0, it controls the mean loss of the rows.
     """
     rows, columns = positive_entries(entries.Y)
     n_true = np.bincount(rows, minlength=len(entries.weight))
     weight = np.where(n_true > 0, entries.weight, 0.0)
-    n = weight.sum() / weight.max() if rows.size else 0.0  # a new row may have the greatest weight
+    n = weight.sum() / entries.unit_weights(weight).max() if rows.size else 0.0  # a new one may have the most weight
     if 1 / (n + 1) > 1 - guarantee.level + _TOLERANCE:
         return 0.0, (
             f"{str(guarantee)!r} needs at least {np.ceil(guarantee.level / (1 - guarantee.level) - _TOLERANCE):.0f} "
-            f"rows with a true label, and the data have {n:.0f} (effective). The threshold is 0, which predicts every "
-            "label for every row. Fit on more rows or lower the target level."
+            f"{_unit(entries)} with a true label, and the data have {n:.0f} (effective). The threshold is 0, which "
+            f"predicts every label for every row. Fit on more {_unit(entries)} or lower the target level."
         )
     values, at = np.unique(as_probabilities(entries.proba[rows, columns]), return_inverse=True)
     missed = np.bincount(at, (weight / np.maximum(n_true, 1))[rows])

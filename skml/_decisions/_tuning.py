@@ -59,11 +59,14 @@ class TunedThresholds:
     average : ndarray of shape (n_positive_entries,), default=None
         Probabilities of the positive entries, row by row, from which a guarantee of recall is tuned. They are given if
         `proba` contains predictions of single members, but the average of the members decides.
+    group : default=None
+        As in `tune`. Not pickled either.
     """
 
-    def __init__(self, Y=None, proba=None, sample_weight=None, average=None):
+    def __init__(self, Y=None, proba=None, sample_weight=None, average=None, group=None):
         self._entries = None if Y is None else (Y, proba, sample_weight)
         self._average = average
+        self._group = group
         self._found = {}
         self._max_labels = {}  # of the rules that have one
 
@@ -74,7 +77,7 @@ class TunedThresholds:
         name = _canonical(name)
         if name not in self._found:
             Y, _, sample_weight = self._entries
-            rule = tune(Y, self.proba_for(name), name, sample_weight=sample_weight).rule
+            rule = tune(Y, self.proba_for(name), name, sample_weight=sample_weight, group=self._group).rule
             self._max_labels[name] = rule.max_labels
             self._found[name] = rule.threshold
         return self._found[name]
@@ -119,7 +122,7 @@ class TunedThresholds:
 
     def __getstate__(self):
         found = {"_found": dict(self._found), "_max_labels": dict(self._max_labels)}  # copies: threads may add to them
-        return {"_entries": None, "_average": None, **found}
+        return {"_entries": None, "_average": None, "_group": None, **found}
 
 
 def threshold_of_new_label(name):
@@ -191,7 +194,7 @@ _GUARANTEES = {
 }
 
 
-def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
+def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None, group=None):
     """Find the thresholds that maximize a score on held-out probabilities.
 
     The classifier must not be trained on the rows of `Y`. A threshold is the midpoint of two neighboring probabilities,
@@ -227,6 +230,9 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
         thresholds that are optimal if they are true, which also works for labels without positives.
     sample_weight : ndarray of shape (n_samples,), default=None
         Row weights.
+    group : ndarray of int, shape (n_samples,), default=None
+        The number of the group of each row, from 0. Rows of different groups are independent; guarantees then hold for
+        the rows of new groups. None means that all rows are independent.
 
     Returns
     -------
@@ -269,6 +275,12 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     holds on average over random draws of the rows, for new rows from the same distribution. With weights, n is
     the sum of the weights divided by the greatest, since a new row may have that weight (Tibshirani et al., 2019).
 
+    With groups, the group takes the place of the row. Sums over rows become sums over groups, and the weight of a group
+    is the weight of all its rows. The effective number of predictions is thus that of a cluster sample, for which Korn
+    and Graubard (1998) define it. For recall, the loss of a group is the sum over its rows of the weighted fraction of
+    missed labels minus the allowed fraction. Conformal risk control takes any bounded loss that falls with the
+    threshold, so that n becomes the weight of all groups divided by that of the heaviest.
+
     SCut does not predict a label without positives if possible: its threshold is above every probability, but at most
     1. The threshold of a label without an observed entry is 0.5.
 
@@ -280,7 +292,7 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None):
     Tuned(rule=DecisionRule(threshold=array([0.3 , 0.35]), min_labels=0, max_labels=None), score=1.0)
     """
     check_rule(scoring, shrinkage)
-    how, entries = _tuning_rule(scoring), entries_of(Y, proba, sample_weight)
+    how, entries = _tuning_rule(scoring), entries_of(Y, proba, sample_weight, group)
     rule = _as_rule(how.find(entries, shrinkage))
     return Tuned(rule, how.score(entries, rule))
 
@@ -357,14 +369,14 @@ def _is_observed(Y):
     return column_sums(missing_entries(Y)) < Y.shape[0]
 
 
-def guaranteed_rule(Y, proba, guarantee, sample_weight=None):
+def guaranteed_rule(Y, proba, guarantee, sample_weight=None, group=None):
     """Return the rule that `tune` finds for a guarantee, without a warning if there is none."""
-    return _guaranteed(entries_of(Y, proba, sample_weight), parse_guarantee(guarantee))[0]
+    return _guaranteed(entries_of(Y, proba, sample_weight, group), parse_guarantee(guarantee))[0]
 
 
-def guaranteed_threshold(Y, proba, guarantee, sample_weight=None):
+def guaranteed_threshold(Y, proba, guarantee, sample_weight=None, group=None):
     """Return the threshold of `guaranteed_rule`."""
-    return guaranteed_rule(Y, proba, guarantee, sample_weight).threshold
+    return guaranteed_rule(Y, proba, guarantee, sample_weight, group).threshold
 
 
 def _as_rule(found):

@@ -29,6 +29,8 @@ class Dataset:
         Weights for tuning thresholds: those of the user, and 0 for rows without an observed label.
     positive_weight : ndarray of shape (n_outputs,), or None
         Weight in the loss of the positive entries of each label.
+    group : ndarray of int, shape (n_samples,), or None
+        The group of each row. Folds and holdouts keep groups together.
     """
 
     X: InputMatrix
@@ -36,6 +38,7 @@ class Dataset:
     loss_weight: np.ndarray | None = None
     sample_weight: np.ndarray | None = None
     positive_weight: np.ndarray | None = None
+    group: np.ndarray | None = None
 
     @property
     def has_missing(self):
@@ -62,7 +65,8 @@ class Dataset:
     def take(self, rows):
         """Return a dataset of some of the rows."""
         by_row = (self.X, self.Y, self.loss_weight, self.sample_weight)
-        return Dataset(*(None if part is None else part[rows] for part in by_row), self.positive_weight)
+        taken = (None if part is None else part[rows] for part in by_row)
+        return Dataset(*taken, self.positive_weight, None if self.group is None else self.group[rows])
 
     def with_loss_weight(self, loss_weight):
         """Return the same rows with other weights in the loss."""

@@ -26,6 +26,7 @@ from skml._default_network._auto import (
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
 from skml._targets._encoder import encoder_for_fit
+from skml._targets._groups import group_codes
 from skml._targets._labels import format_some
 from skml._targets._warnings import warn_once
 from skml._training._config import training_config
@@ -49,6 +50,7 @@ def fit_model(
     previous=None,
     *,
     seeds,
+    groups=None,
     classes=None,
     is_partial_fit=False,
     epoch_listener=None,
@@ -67,6 +69,8 @@ def fit_model(
     previous : FittedModel, default=None
         The model whose training is resumed.
     seeds : Seeds
+    groups : array-like of shape (n_samples,), default=None
+        The group of each row.
     classes : array-like of shape (n_labels,), default=None
         Argument of ``partial_fit``.
     is_partial_fit : bool, default=False
@@ -87,6 +91,7 @@ def fit_model(
     decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
     check_tuned_rules(params["tuned_rules"], encoder)
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
+    dataset = dataclasses.replace(dataset, group=group_codes(groups, dataset.n_samples))
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
     architecture = _architecture(params, dataset, settings, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0
@@ -134,6 +139,12 @@ def _check_held_out(params, split, previous):
     check_can_calibrate(params["calibrate"], split.has_held_out, is_calibrated)
     names = names_to_tune(params["threshold"], params["tuned_rules"])
     check_can_be_tuned(names, split.has_held_out, previous.thresholds.previous() if previous else ())
+    is_of_user = split.fold is None and split.held_out is not None and split.held_out.dataset is not split.dataset
+    if is_of_user and split.dataset.group is not None:
+        warn_once(
+            "groups have no effect: a single network stops early and is tuned on X_val, whose groups are not known. A "
+            "guarantee counts its rows, and may fail if these are similar. Leave out X_val, or use n_members=5."
+        )
 
 
 def _warn_if_optimizer_starts_anew(previous):
@@ -163,7 +174,7 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     average = None
     if fold is not None and encoder.threshold_labels:
         average = open_interval(network.out_of_fold_average(dataset.X, fold, positive_entries(dataset.Y)))
-    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average)
+    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average, dataset.group)
     for name in names_to_tune(params["threshold"], params["tuned_rules"]):
         thresholds[name]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples

@@ -92,10 +92,10 @@ def split_dataset(dataset, validation, params, architecture, random_state, *, re
     rows = rows if loss_weight is None else rows[loss_weight > 0]
     stops_early = params["early_stopping"]
     n_members, n_folds = architecture.n_members, architecture.n_folds
-    fold = folds(rows, dataset.Y, 1 if resumes else n_folds, random_state)
+    fold = folds(rows, dataset.Y, 1 if resumes else n_folds, random_state, dataset.group)
     if fold is None:
         if validation is None and stops_early and not is_partial_fit:
-            rows, held_out = holdout(rows, dataset.Y, params["validation_fraction"], random_state)
+            rows, held_out = holdout(rows, dataset.Y, params["validation_fraction"], random_state, dataset.group)
             validation = None if held_out is None else ValidationData(dataset, [held_out])
         return Split(dataset, rows, held_out=validation, validation=validation if stops_early else None)
     if validation is not None:

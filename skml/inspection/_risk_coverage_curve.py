@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from skml._decisions._entries import entries_of
 from skml._decisions._tuning import guaranteed_rule
+from skml._targets._groups import group_codes
 from skml._typing import Matrix, Target
 from skml.inspection._drawing import add_legend, new_axes, panel_axes
 from skml.inspection._report import check_probabilities
@@ -88,6 +89,7 @@ class RiskCoverageCurveDisplay:
         levels: Sequence[float] = _TARGET_LEVELS,
         by_label: bool = False,
         sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         ax: Axes | ArrayLike | None = None,
     ) -> RiskCoverageCurveDisplay:
         """Find the thresholds on the out-of-fold probabilities of a fitted estimator, and apply them to test rows.
@@ -97,7 +99,7 @@ class RiskCoverageCurveDisplay:
         estimator : fitted `KerasMultiLabelClassifier` with ``oof_proba_``, also inside a Pipeline or search
         X, y : test rows and their target
         y_fit : target that the estimator was fitted to
-        levels, by_label, sample_weight, ax : as in `from_predictions`
+        levels, by_label, sample_weight, groups, ax : as in `from_predictions`
 
         Returns
         -------
@@ -129,7 +131,7 @@ class RiskCoverageCurveDisplay:
                 rows_of = "the data that the estimator was fitted to" if rows is Y_fit else "X"
                 raise ValueError(f"{y_name} must have {n} rows, like {rows_of}; got {rows.shape[0]}.")
         data = {"out of fold": (Y_fit, proba), "test": (Y, proba_test)}
-        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
+        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight, groups)).plot(ax=ax)
 
     @classmethod
     def from_predictions(
@@ -143,6 +145,7 @@ class RiskCoverageCurveDisplay:
         levels: Sequence[float] = _TARGET_LEVELS,
         by_label: bool = False,
         sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
         ax: Axes | ArrayLike | None = None,
     ) -> RiskCoverageCurveDisplay:
         """Find the thresholds on given probabilities, and apply them to the probabilities of test rows.
@@ -163,6 +166,8 @@ class RiskCoverageCurveDisplay:
             micro-averaged precision.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows of `y`. Test rows have equal weights.
+        groups : array-like of shape (n_samples,), default=None
+            The group of each row of `y`. Guarantees count groups instead of rows, as those of a fit with groups do.
         ax : array-like of two matplotlib Axes, default=None
             As in `plot`.
 
@@ -174,7 +179,7 @@ class RiskCoverageCurveDisplay:
         data = {"out of fold": (Y, proba)}
         if y_test is not None:
             data["test"] = check_probabilities(y_test, proba_test, 0.5, labels)[:2]
-        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight)).plot(ax=ax)
+        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight, groups)).plot(ax=ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> RiskCoverageCurveDisplay:
         """Draw the coverage and the reached precision against the target level.
@@ -207,7 +212,7 @@ class RiskCoverageCurveDisplay:
         return self
 
 
-def _risk_coverage_curves(data, levels, by_label, sample_weight):
+def _risk_coverage_curves(data, levels, by_label, sample_weight, groups):
     """Return the curves of all data, with thresholds found on the out-of-fold data, and the levels as an array."""
     levels = np.asarray(levels, dtype=np.float64)
     if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
@@ -215,7 +220,8 @@ def _risk_coverage_curves(data, levels, by_label, sample_weight):
             f"levels must be a list of numbers in (0, 1), such as [0.8, 0.9, 0.95]; got {levels.tolist()!r}."
         )
     guarantees = [f"precision>={level}" + " by label" * by_label for level in levels.tolist()]
-    rules = [guaranteed_rule(*data["out of fold"], guarantee, sample_weight) for guarantee in guarantees]
+    group = group_codes(groups, len(data["out of fold"][1]))
+    rules = [guaranteed_rule(*data["out of fold"], guarantee, sample_weight, group) for guarantee in guarantees]
     weights = {"out of fold": sample_weight}
     return {name: _coverage_and_precision(*pair, rules, weights.get(name)) for name, pair in data.items()}, levels
 

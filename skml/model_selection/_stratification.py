@@ -1,10 +1,13 @@
 """Iterative stratification of rows by their labels (Sechidis et al., 2011), or random splits where that is too slow."""
 
 import numpy as np
+from scipy import sparse
 
 from skml._keras._environment import check_installed
+from skml._targets._groups import count_of_values
 from skml._targets._matrix import column_sums, to_dense
 from skml._targets._strata import strata_of
+from skml.model_selection._groups import parts_of_groups
 
 # Minimum number of rows of a holdout. Fewer rows are more useful as training data.
 _MIN_HOLDOUT = 10
@@ -22,7 +25,7 @@ _FIT_SECONDS = 0.5
 _SEARCH_SECONDS = 4
 
 
-def folds(rows, Y, n_members, random_state):
+def folds(rows, Y, n_members, random_state, group=None):
     """Assign each row to a fold, stratified as in `holdout`. The member with this number is not trained on the row.
 
     Parameters
@@ -32,6 +35,8 @@ def folds(rows, Y, n_members, random_state):
     Y : ndarray or csr_array of shape (n_samples, n_outputs)
     n_members : int
     random_state : numpy.random.RandomState
+    group : ndarray of int, shape (n_samples,), default=None
+        The group of each row. The rows of a group are in the same fold.
 
     Returns
     -------
@@ -41,7 +46,9 @@ def folds(rows, Y, n_members, random_state):
     if n_members == 1 or len(rows) < _MIN_FOLD * n_members:
         return None
     fold = np.full(Y.shape[0], -1)
-    if _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
+    if group is not None:
+        fold[rows] = _folds_of_groups(rows, Y, n_members, random_state, group)
+    elif _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
         splitter = _splitter("MultilabelStratifiedKFold", n_splits=n_members, shuffle=True, random_state=random_state)
         for j, (_, test) in enumerate(splitter.split(rows, _strata(Y[rows]))):
             fold[rows[test]] = j
@@ -50,7 +57,18 @@ def folds(rows, Y, n_members, random_state):
     return fold
 
 
-def holdout(rows, Y, fraction, random_state):
+def _folds_of_groups(rows, Y, n_members, random_state, group):
+    n_groups = len(np.unique(group[rows]))
+    if n_groups < n_members:
+        fewer = f"Pass n_members={n_groups}, or divide" if n_groups > 1 else "Divide"
+        raise ValueError(
+            f"groups has {count_of_values(n_groups)}, too few for the folds of n_members={n_members} members, each of "
+            f"which needs at least one group. {fewer} the rows into more groups."
+        )
+    return parts_of_groups(Y[rows], group[rows], [1 / n_members] * n_members, random_state, _FIT_SECONDS)
+
+
+def holdout(rows, Y, fraction, random_state, group=None):
     """Split rows into training rows and a holdout.
 
     The holdout is stratified by label (Sechidis et al., 2011), or random if Y is large. The training rows keep at least
@@ -63,19 +81,39 @@ def holdout(rows, Y, fraction, random_state):
     fraction : float
         Fraction of the rows to hold out.
     random_state : numpy.random.RandomState
+    group : ndarray of int, shape (n_samples,), default=None
+        The group of each row. A group is held out as a whole.
 
     Returns
     -------
     rows, held_out : ndarray of int32
-        `held_out` is None if it would have fewer than 10 rows.
+        `held_out` is None if it would have fewer than 10 rows, or if all its groups are needed in training.
     """
     n_held_out = int(len(rows) * fraction)
     if n_held_out < _MIN_HOLDOUT or n_held_out == len(rows):
         return rows, None
     is_held_out = np.zeros(Y.shape[0], dtype=bool)
-    is_held_out[_draw_holdout(rows, Y, n_held_out, random_state)] = True
-    is_held_out[_needed_in_training(rows, Y, is_held_out)] = False
+    if group is not None and len(np.unique(group[rows])) == 1:
+        raise ValueError(
+            "groups has a single value, and the holdout of early stopping needs at least one group beside those to "
+            "train on. Divide the rows into more groups, pass X_val and y_val, or set early_stopping=False."
+        )
+    if group is None:
+        is_held_out[_draw_holdout(rows, Y, n_held_out, random_state)] = True
+        is_held_out[_needed_in_training(rows, Y, is_held_out)] = False
+    else:
+        is_held_out[rows[held_out_groups(Y[rows], group[rows], n_held_out / len(rows), random_state)]] = True
+        is_held_out[np.isin(group, group[_needed_in_training(rows, Y, is_held_out)])] = False
+        if not is_held_out.any():
+            return rows, None
     return rows[~is_held_out[rows]], rows[is_held_out[rows]]
+
+
+def held_out_groups(Y, group, fraction, random_state, seconds=_FIT_SECONDS):
+    """Return the rows of the groups to hold out: about a fraction of all rows, but at least the smallest group."""
+    numbers, sizes = np.unique(group, return_counts=True)
+    is_held_out = parts_of_groups(Y, group, [1 - fraction, fraction], random_state, seconds) == 1
+    return np.flatnonzero(is_held_out if is_held_out.any() else group == numbers[sizes.argmin()])
 
 
 def _draw_holdout(rows, Y, n_held_out, random_state):
@@ -112,6 +150,25 @@ def _needed_in_training(rows, Y, is_held_out):
     (labels,) = np.nonzero((column_sums(training == 1) == 0) & (column_sums(Y[held_out] == 1) > 0))
     columns = Y[held_out][:, labels] == 1
     return held_out[np.unique(columns.argmax(axis=0))] if labels.size else held_out[:0]
+
+
+def stratified_group_folds(y, group, n_splits, random_state):
+    """Return the fold of each row of a target of any form; the rows of a group are in the same fold."""
+    return parts_of_groups(_entries_of(y), group, [1 / n_splits] * n_splits, random_state, _SEARCH_SECONDS)
+
+
+def stratified_group_holdout(y, group, fraction, random_state):
+    """Return the test rows of a target of any form, about a fraction of all rows: whole groups."""
+    return held_out_groups(_entries_of(y), group, fraction, random_state, _SEARCH_SECONDS)
+
+
+def _entries_of(y):
+    """Return a matrix with a column for each label or class of ``y``."""
+    classes, Y = strata_of(y)
+    if classes is None:
+        return Y
+    n_samples = len(classes)
+    return sparse.csr_array((np.ones(n_samples), (np.arange(n_samples), classes)))
 
 
 def stratified_splits(y, params, by_label, by_class, at_random):

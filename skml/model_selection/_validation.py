@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import indexable
+from sklearn.utils import Bunch, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from skml._dependencies import _check_method_params, _num_samples, _safe_indexing
+from skml._targets._groups import group_codes
 from skml._typing import Matrix, RandomState, Target
 from skml.model_selection._delegation import (
     accepting_any_target,
@@ -20,7 +23,7 @@ from skml.model_selection._delegation import (
     target_for_fit,
     target_for_folds,
 )
-from skml.model_selection._split import resolve_cv
+from skml.model_selection._split import MultiLabelStratifiedGroupKFold, resolve_cv
 
 # Validation data are passed to each fold as a whole, even if they happen to have as many rows as X.
 _VALIDATION_DATA = ("X_val", "y_val")
@@ -31,6 +34,7 @@ def cross_val_predict_proba(
     X: Matrix,
     y: Target,
     *,
+    groups: ArrayLike | None = None,
     cv: object = None,
     n_jobs: int | None = None,
     random_state: RandomState = None,
@@ -53,15 +57,19 @@ def cross_val_predict_proba(
         Input of the estimator.
     y : label collections, indicator or single-label target with n_samples rows
         As in `KerasMultiLabelClassifier.fit`.
+    groups : array-like of shape (n_samples,), default=None
+        The group of each row, such as a patient, for `cv`. If `cv` is an int or None, the rows of a group are in the
+        same fold. With metadata routing enabled, `fit` receives them, too, if the estimator requests them.
     cv : int, float, splitter or iterable of (train, test), default=None
-        Determines the folds. An int is the number of folds of `MultiLabelStratifiedKFold`; None means 5. Each row
-        must be in exactly one test fold.
+        Determines the folds. An int is the number of folds of `MultiLabelStratifiedKFold`, or with `groups` of
+        `MultiLabelStratifiedGroupKFold`; None means 5. Each row must be in exactly one test fold.
     n_jobs : int, default=None
         Number of folds to fit in parallel, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
         Controls the folds if `cv` is an int or None.
     params : dict, default=None
-        Parameters of `fit`. Values with n_samples rows are split like X, except for ``X_val`` and ``y_val``.
+        Parameters of `fit`. Values with n_samples rows are split like X, except for ``X_val`` and ``y_val``. With
+        metadata routing enabled, they are passed to the estimator and to `cv` as these request them.
     classes : array-like of shape (n_labels,), default=None
         The label space in the order of the columns. Needed for labels that cannot be sorted or that may not occur in
         ``y``. None uses the parameter `classes` of a `KerasMultiLabelClassifier`, or the labels of ``y``.
@@ -76,8 +84,8 @@ def cross_val_predict_proba(
     Raises
     ------
     ValueError
-        If a row is not in exactly one test fold, if the form of ``y`` is not supported, or if ``y`` has missing labels
-        (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
+        If a row is not in exactly one test fold, if the form of ``y`` or the groups are not as described, or if ``y``
+        has missing labels (NaN) and the estimator is not a `KerasMultiLabelClassifier`.
 
     Examples
     --------
@@ -91,8 +99,12 @@ def cross_val_predict_proba(
     """
     X, y = indexable(X, y)
     encoder = encoder_for(estimator, y, classes)
-    splits = list(resolve_cv(cv, random_state).split(X, y))
-    rows, proba = predict_out_of_fold(estimator, X, y, encoder, splits, params or {}, n_jobs)
+    group_codes(groups, _num_samples(X))  # raises for wrong ones
+    router = router_of("cross_val_predict_proba", estimator, cv)
+    routed = routed_params(router, params or {}, groups)
+    splitter = resolve_cv(cv, random_state, by_group=groups is not None)
+    splits = list(splitter.split(X, y, **routed.splitter.split))
+    rows, proba = predict_out_of_fold(estimator, X, y, encoder, splits, routed.estimator.fit, n_jobs)
     return in_order(rows, proba, _num_samples(X))
 
 
@@ -104,6 +116,28 @@ def in_order(rows, proba, n_samples):
             f"{len(np.unique(rows))} of them different. Use KFold or MultiLabelStratifiedKFold."
         )
     return proba[np.argsort(rows)]
+
+
+def router_of(owner, estimator, cv):
+    """Return the metadata routing of an object whose `fit` calls that of an estimator and the `split` of ``cv``.
+
+    Whatever is no splitter makes use of groups.
+    """
+    splitter = cv if hasattr(cv, "split") and not isinstance(cv, str) else MultiLabelStratifiedGroupKFold()
+    router = MetadataRouter(owner=owner)
+    router.add(estimator=estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit"))
+    return router.add(splitter=splitter, method_mapping=MethodMapping().add(callee="split", caller="fit"))
+
+
+def routed_params(router, params, groups):
+    """Return the parameters for ``estimator.fit`` and ``splitter.split``.
+
+    Without metadata routing, the estimator receives `params`, and the splitter the groups.
+    """
+    given = {} if groups is None else {"groups": groups}
+    if get_config()["enable_metadata_routing"]:
+        return process_routing(router, "fit", **params, **given)
+    return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split=given))
 
 
 def predict_out_of_fold(estimator, X, y, encoder, splits, params, n_jobs=None, method="predict_proba"):

@@ -390,6 +390,24 @@ def single_labels(draw):
     return Case(f"y {how} of {names}", COLUMN[how]([labels[code] for code in codes]), codes, classes)
 
 
+# Groups
+
+
+@st.composite
+def groups(draw):
+    """Groups of rows, with any names in any column, and plainly their numbers; or none."""
+    if draw(st.booleans()):
+        return Case("no groups", None, None)
+    n_groups = draw(st.sampled_from([2, 3, 7, ROWS]))
+    codes = np.random.RandomState(draw(st.integers(0, 2**16))).randint(0, n_groups, size=ROWS)
+    codes[:2] = 0, 1
+    many = {"integers": list(range(-3, n_groups)), "strings": list(map(repr, range(n_groups)))}
+    names = draw(st.sampled_from(sorted(SINGLE if n_groups == 2 else many)))
+    labels = (SINGLE if n_groups == 2 else many)[names]
+    how = draw(st.sampled_from(sorted(COLUMN.keys() - {"column"})))
+    return Case(f"groups {how} of {n_groups} {names}", COLUMN[how]([labels[code] for code in codes]), codes)
+
+
 # What is no X, or no y
 
 

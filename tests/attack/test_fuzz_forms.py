@@ -10,6 +10,7 @@ from scipy import sparse
 import strategies
 from skml import KerasMultiLabelClassifier
 from skml._targets._encoder import TargetEncoder
+from skml._targets._groups import group_codes
 from strategies import run
 
 XS = {"dense": strategies.dense_X(), "sparse": strategies.sparse_X()}
@@ -33,13 +34,13 @@ def plainly(Y):
     return sparse.csr_array(Y) if Y.ndim == 2 and Y.shape[1] == 1 else Y
 
 
-def check_same(X, y):
+def check_same(X, y, groups):
     """Fitting on the forms gives what fitting on the plain data gives, and nothing given changes."""
-    before = strategies.fingerprint([X.given, y.given, y.classes])
+    before = strategies.fingerprint([X.given, y.given, y.classes, groups.given])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain = cheap().fit(X.plain, plainly(y.plain))
-        clf = cheap(y.classes).fit(X.given, y.given)
+        plain = cheap().fit(X.plain, plainly(y.plain), groups=groups.plain)
+        clf = cheap(y.classes).fit(X.given, y.given, groups=groups.given)
         expected = plain.predict_proba(X.plain)
         np.testing.assert_allclose(clf.predict_proba(X.given), expected, atol=1e-6, rtol=0)
         np.testing.assert_allclose(clf.predict_proba(X.plain), expected, atol=1e-6, rtol=0)
@@ -48,7 +49,19 @@ def check_same(X, y):
             answer, plain_answer = clf.predict(X.given), plain.predict(X.plain)
             decided = clf.target_encoder_.transform(answer)
             np.testing.assert_array_equal(_dense(decided), _dense(plain.target_encoder_.transform(plain_answer)))
-    assert strategies.fingerprint([X.given, y.given, y.classes]) == before
+    assert strategies.fingerprint([X.given, y.given, y.classes, groups.given]) == before
+
+
+def check_no_groups(case):
+    """Anything is the groups of the rows, or is refused with an error that names them."""
+    before = strategies.fingerprint(case.given)
+    try:
+        codes = group_codes(case.given, strategies.ROWS)
+    except ValueError as error:
+        codes, message = None, str(error)
+        assert "groups" in message
+    assert codes is None or (codes.shape == (strategies.ROWS,) and set(codes) == set(range(max(codes) + 1)))
+    assert strategies.fingerprint(case.given) == before
 
 
 def _dense(Y):
@@ -111,7 +124,7 @@ def attack(pair, n, fuzz=False):
         Y = np.random.RandomState(0).randint(0, 2, (strategies.ROWS, 3))
         run(lambda case: check_refused(case.given, Y, "X"), strategies.no_data(), n=n, fuzz=fuzz)
     else:
-        run(check_same, XS[x], YS[y], n=n, fuzz=fuzz)
+        run(check_same, XS[x], YS[y], strategies.groups(), n=n, fuzz=fuzz)
 
 
 @pytest.mark.parametrize("pair", ATTACKS, ids="-".join)
@@ -123,6 +136,11 @@ def test_a_form_is_read_as_its_plain_data(pair):
 @pytest.mark.parametrize("pair", ATTACKS, ids="-".join)
 def test_many_forms_are_read_as_their_plain_data(pair, cases):
     attack(pair, -(-cases // len(ATTACKS)), fuzz=True)
+
+
+def test_what_is_no_groups_is_refused():
+    for junk in (strategies.no_target(), strategies.no_data()):
+        run(check_no_groups, junk, n=150, fuzz=False)
 
 
 @pytest.mark.parametrize("kind", YS)

@@ -146,7 +146,7 @@ def test_effective_predictions_are_rows_if_labels_are_equal_and_entries_if_they_
 def test_right_predictions_carry_the_information_of_as_many_of_the_heaviest_rows():
     # 100 rows with one prediction and one with ten: as many predictions as 11 rows with ten.
     counts = PredictionCounts(*np.array([[110.0], [0], [99], [110], [200], [0], [0], [10]]))
-    assert counts.effective_rows()[0] == 11
+    assert counts.effective_units()[0] == 11
     assert 11 < counts.effective_predictions()[0] < 12
 
 

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from forms import label_sets_of
 from skml import KerasMultiLabelClassifier, TunedThresholdMultiLabelClassifierCV
 from skml._decisions._guarantees import NEVER
-from skml._decisions._tuning import guaranteed_threshold
+from skml._decisions._tuning import guaranteed_threshold, tune
 from skml.inspection import (
     CalibrationCurveDisplay,
     LabelReportDisplay,
@@ -68,6 +68,18 @@ def test_thresholds_are_found_on_the_out_of_fold_probabilities_of_the_fit(networ
     decisions = network.predict_proba(X[200:]) >= threshold
     assert display.curves["test"]["labels"][0] == recall_score(Y[200:], decisions, average="micro")
     assert "test" not in RiskCoverageCurveDisplay.from_predictions(Y, rng.rand(300, 3)).curves
+
+
+def test_groups_are_counted_instead_of_rows(network):
+    groups, proba = np.arange(200) // 2, network[-1].oof_proba_
+    make = RiskCoverageCurveDisplay.from_estimator
+    display = make(network, X[200:], SETS[200:], y_fit=SETS[:200], levels=[0.75], groups=groups.astype(str))
+    decisions = tune(Y[:200], proba, "precision>=0.75", group=groups).rule.decide(network.predict_proba(X[200:]))
+    recall = recall_score(Y[200:], decisions, average="micro")
+    assert display.curves["test"]["labels"][0] == recall
+    assert make(network, X[200:], SETS[200:], y_fit=SETS[:200], levels=[0.75]).curves["test"]["labels"][0] > recall > 0
+    with pytest.raises(ValueError, match=r"^groups must hold one value for each of the 300 rows"):
+        RiskCoverageCurveDisplay.from_predictions(Y, rng.rand(300, 3), groups=groups)
 
 
 def test_bad_input_of_the_display_is_refused(network):
