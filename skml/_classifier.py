@@ -698,9 +698,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """Set the fitted model, and the number and names of the columns of X."""
         previous = vars(self).get("_fitted")
         listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
-        dtype = previous.network.dtype if previous else floatx()
-        any_column = self._takes_any_column()
-        X = check_X(self, X, dtype=dtype, reset=previous is None, any_column=any_column)
+        check = {"dtype": previous.network.dtype if previous else floatx(), "any_column": self._takes_any_column()}
+        X = check_X(self, X, reset=previous is None, **check)
         check_rows(X, y)
         has_validation = check_validation(X_val, y_val, self.early_stopping)
         self._fitted = fit_model(
@@ -708,7 +707,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             X,
             y,
             sample_weight,
-            (check_X(self, X_val, dtype=dtype, any_column=any_column), y_val) if has_validation else None,
+            (check_X(self, X_val, **check), y_val) if has_validation else None,
             previous,
             seeds=previous.training.seeds if previous else self._new_seeds(),
             groups=groups,
@@ -722,9 +721,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     def _takes_any_column(self):
         """Return whether missing values and values of any size in dense X have a meaning."""
         fitted = vars(self).get("_fitted")
-        if fitted is None:
-            return self.model is None and self.scale is not None
-        return getattr(fitted.network, "shift", None) is not None
+        before_fit = self.model is None and self.scale is not None
+        return before_fit if fitted is None else getattr(fitted.network, "shift", None) is not None
 
     def _new_seeds(self):
         return Seeds(int(check_random_state(self.random_state).randint(2**31 - 1)))

@@ -34,7 +34,7 @@ WRONG = {
     "C().fit(X, sets, sample_weight=[-1] * 40)": "",
     "C().fit(X, sets, X_val=X)": "X_val and y_val",
     "C().fit(X, sets, X_val=X[:, :2], y_val=sets)": "2 features",
-    "C().fit(X, sets, X_val=X, y_val=[{'c'}] * 40)": "'c'",
+    "C().fit(X, sets, X_val=X, y_val=[{'a'}] * 9)": "9",
     "C(epochs=0).fit(X, Y)": "'epochs'",
     "C(activation='reluu').fit(X, Y)": "'relu'",
     "C(hidden_layer_sizes=(8, 0)).fit(X, Y)": "hidden_layer_sizes",
