@@ -18,7 +18,7 @@ MISSING = N_BINS
 LARGEST = 1e150
 
 # Relative difference of values that are the same but for errors of rounding.
-_ROUNDING = 1e-12
+_ROUNDING = 1e-15
 
 # Of many labels, those with the largest variance are summed.
 _MAX_LABELS = 64

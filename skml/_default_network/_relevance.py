@@ -128,7 +128,8 @@ def sparse_relevance(X, Y, weight, n_rows):
         The largest one over the labels, less what the best of as many labels has by chance, plus 0.01.
     """
     has_value = X.copy()
-    has_value.data = np.ones(len(X.data))
+    has_value.sum_duplicates()
+    has_value.data = (has_value.data != 0).astype(np.float64)
     share = weight / weight.sum()
     columns = has_value.T @ share
     squares, size = np.zeros(X.shape[1]), max(1, _MAX_SPARSE_SUMS // X.shape[1])
