@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
+from skml._decisions._top_k import check_k, top_labels
 from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._encoding import KINDS
 from skml._default_network._network import DenseNetwork
@@ -489,6 +490,46 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X = self.validate_X(X)
         return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
 
+    def predict_top_k(self, X: Matrix, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the k most probable labels of each row, with their probabilities.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        k : int, default=5
+            Number of labels for each row, from 1 to the number of labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            In the dtype of ``classes_``, the most probable label first. Labels with equal probabilities keep the order
+            of ``classes_``.
+        proba : ndarray of shape (n_samples, k)
+            The probabilities of these labels, as in `predict_proba`.
+
+        Raises
+        ------
+        ValueError
+            If k is not an integer from 1 to the number of labels, or X is not as in `fit`.
+
+        Notes
+        -----
+        The rows are predicted in blocks, so that the matrix of all probabilities is never in memory: 500 rows and
+        100,000 labels need a few MB, not 200. Thresholds are not used. For a sparse matrix of the k labels of each row,
+        fit to a sparse ``y`` and predict with ``min_labels=k, max_labels=k``.
+
+        Examples
+        --------
+        >>> X, y = [[0.0], [1.0]] * 10, [{"dry"}, {"cold", "wet"}] * 10
+        >>> clf = KerasMultiLabelClassifier(epochs=1, random_state=0).fit(X, y)
+        >>> labels, proba = clf.predict_top_k([[0.0], [1.0]], k=2)
+        >>> labels.shape, proba.shape
+        ((2, 2), (2, 2))
+        """
+        X = self.validate_X(X)
+        check_k(k, len(self.classes_))
+        return top_labels(self._proba_blocks(X), self.classes_, k)
+
     def predict_log_proba(self, X: Matrix) -> np.ndarray:
         """Predict the logarithm of the probability of each label.
 
@@ -661,11 +702,19 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         check_is_fitted(self)
         return self._fitted.network
 
+    def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
+        """Yield the rows of `predict_proba` in blocks of limited memory; for the other modules of skml."""
+        return self._proba_blocks(self.validate_X(X))
+
     def validate_X(self, X: Matrix) -> InputMatrix:
         """Return X as the trained network takes it; for the other modules of skml."""
         if "_fitted" not in vars(self):  # check_is_fitted takes longer than a row through the network
             check_is_fitted(self)
         return check_X(self, X, dtype=self._fitted.network.dtype, any_column=self._takes_any_column())
+
+    def _proba_blocks(self, X):
+        for outputs in self._fitted.network.proba_blocks(X):
+            yield open_interval(self._fitted.encoder.class_columns(outputs))
 
     def _fit(self, X, y, sample_weight, *, resumes, classes=None, X_val=None, y_val=None, is_partial_fit=False):
         self._validate_params()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, as_scalar
 from skml._decisions._scale import scale_of
+from skml._decisions._top_k import check_k, top_labels
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
 from skml._state import VersionedState
@@ -29,6 +30,7 @@ from skml.model_selection._delegation import (
     has_oof_rows,
     label_columns,
     last_step,
+    response_blocks,
     response_method,
 )
 from skml.model_selection._split import resolve_cv
@@ -264,10 +266,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             If ``y`` was label collections, an object array of tuples, in the order of ``classes_``.
         """
-        check_is_fitted(self)
-        encoder = self.target_encoder_
-        responses = self._columns(X, response_method(self.estimator_))
-        return encoder.inverse_transform(self.decision_rule().decide(encoder.output_columns(responses)))
+        rule, encoder = self.decision_rule(), self.target_encoder_
+        blocks = self._column_blocks(X, response_method(self.estimator_))
+        return encoder.inverse_blocks(rule.decide(encoder.output_columns(block)) for block in blocks)
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Matrix) -> np.ndarray:
@@ -284,6 +285,33 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         """
         check_is_fitted(self)
         return self._columns(X, "predict_proba")
+
+    @available_if(_gives_probabilities)
+    def predict_top_k(self, X: Matrix, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the k most probable labels of each row. Only available if the estimator has `predict_proba`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        k : int, default=5
+            Number of labels for each row, from 1 to the number of labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            In the dtype of ``classes_``, the most probable label first. Labels with equal probabilities keep the order
+            of ``classes_``. Thresholds are not used.
+        proba : ndarray of shape (n_samples, k)
+            The probabilities of these labels, as in `predict_proba`.
+
+        Raises
+        ------
+        ValueError
+            If k is not an integer from 1 to the number of labels.
+        """
+        check_is_fitted(self)
+        check_k(k, len(self.classes_))
+        return top_labels(self.proba_blocks(X), self.classes_, k)
 
     @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Matrix) -> np.ndarray:
@@ -374,6 +402,14 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         """Return the rule by which `predict` turns scores into labels; for the other modules of skml."""
         check_is_fitted(self)
         return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_max_labels_)
+
+    def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
+        """Yield the rows of `predict_proba` in blocks, if the estimator can; for the other modules of skml."""
+        return self._column_blocks(X, "predict_proba")
+
+    def _column_blocks(self, X, method):
+        for responses in response_blocks(self.estimator_, X, method):
+            yield label_columns(responses, self.estimator_, self.target_encoder_, method)
 
     def _columns(self, X, method):
         """Call a method of the fitted estimator and return its output with one column for each of ``classes_``."""
