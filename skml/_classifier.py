@@ -30,6 +30,7 @@ from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
+from skml._training._split import TOO_MANY_ENTRIES
 from skml._typing import InputMatrix, Matrix, Network, RandomState, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
@@ -46,6 +47,11 @@ _PARAMETERS_OF_DEFAULT_NETWORK = (
     "inputs",
     "n_members",
     "calibrate",
+)
+
+_HAS_NO_FOLDS = (
+    "oof_proba_ is only available after fit (not partial_fit) with n_members > 1, at least 4 rows for each member, at "
+    "most 33 million entries, and warm_start=False; it is not pickled."
 )
 
 
@@ -634,13 +640,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     @property
     def oof_proba_(self) -> np.ndarray:
         """Out-of-fold probabilities of the training rows."""
-        proba = self._model_with("oof_proba_").oof_proba
-        if proba is None:
-            raise AttributeError(
-                "oof_proba_ is only available after fit (not partial_fit) with n_members > 1, at least 4 rows for each "
-                "member, at most 33 million entries, and warm_start=False; it is not pickled."
-            )
-        return proba
+        fitted = self._model_with("oof_proba_")
+        if fitted.oof_proba is None:
+            raise AttributeError(TOO_MANY_ENTRIES if fitted.has_oof_sample else _HAS_NO_FOLDS)
+        return fitted.oof_proba
 
     @property
     def threshold_(self) -> float | np.ndarray | None:

@@ -25,6 +25,7 @@ from skml._state import VersionedState
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
+    accepting_any_target,
     check_prefit_labels,
     encoder_for,
     has_oof_rows,
@@ -444,13 +445,15 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     def _with_oof(self, X, y, encoder, params):
         estimator = fit_clone(self.estimator, X, y, encoder, params)
         last = last_step(estimator)
-        proba = getattr(last, "oof_proba_", None)
-        if proba is None:
+        try:
+            proba = last.oof_proba_
+        except AttributeError as error:
+            reason = f"{error} " if accepting_any_target(last) is not None else ""
             raise ValueError(
                 f"cv='oof' requires an estimator with out-of-fold probabilities, but {last!r} has no oof_proba_. "
-                "KerasMultiLabelClassifier has it after fit with n_members > 1, unless y is very large. With other "
-                "estimators, use cv=5."
-            )
+                f"{reason}A KerasMultiLabelClassifier with n_members > 1 has it, unless y is very large. Otherwise use "
+                "cv=5, or a float cv, the fraction of rows of a single holdout."
+            ) from error
         Y = encoder.transform(y)
         if not has_oof_rows(last, Y, proba):
             raise ValueError(

@@ -284,7 +284,7 @@ def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows):
     """
     for width in [w for w in settings.widths if w < 256 or n_rows >= _MIN_ROWS_OF_WIDEST]:
         most = _MAX_WIDE_WEIGHTS.get(width, _MAX_SPARSE_WEIGHTS) if settings.is_sparse else _MAX_WEIGHTS // 2
-        if 5 * _count_weights([n_features, *settings.n_hidden * [width], n_outputs]) <= most:
+        if 5 * count_weights([n_features, *settings.n_hidden * [width], n_outputs]) <= most:
             break
     return settings.n_hidden * [width]
 
@@ -292,8 +292,9 @@ def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows):
 def auto_members(widths, is_sparse=False):
     """Return 5, or the largest number of members with at most 16 million weights (32 million for sparse rows)."""
     most = _MAX_SPARSE_WEIGHTS if is_sparse else _MAX_WEIGHTS
-    return int(np.clip(most // _count_weights(widths), 1, 5))
+    return int(np.clip(most // count_weights(widths), 1, 5))
 
 
-def _count_weights(widths):
+def count_weights(widths):
+    """Return the number of weights of the kernels of a member, for its numbers of features, units and outputs."""
     return sum(a * b for a, b in pairwise(widths))

@@ -30,6 +30,7 @@ from skml._targets._labels import format_some
 from skml._targets._warnings import warn_once
 from skml._training._config import training_config
 from skml._training._dataset import read_datasets
+from skml._training._many_labels import warn_of_many_labels
 from skml._training._result import FittedModel
 from skml._training._split import split_dataset
 
@@ -101,7 +102,9 @@ def fit_model(
     )
     _check_held_out(params, split, previous)
     _warn_if_optimizer_starts_anew(previous)
-    config = training_config(params, dataset.effective_rows(split.rows), first_epoch, is_partial_fit)
+    n_logits = dataset.Y.shape[1] * architecture.n_members
+    config = training_config(params, dataset.effective_rows(split.rows), n_logits, first_epoch, is_partial_fit)
+    warn_of_many_labels(split, architecture, config)
     finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
     if epoch_listener is not None:
         epoch_listener.begin(config.epochs, finish)
@@ -168,7 +171,9 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
         thresholds[name]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
     oof_proba = encoder.class_columns(proba) if covers_all else None
-    return dataclasses.replace(model, network=network, thresholds=thresholds, oof_proba=oof_proba)
+    return dataclasses.replace(
+        model, network=network, thresholds=thresholds, oof_proba=oof_proba, has_oof_sample=split.is_sampled
+    )
 
 
 def _with_kind_weights(network, dataset, fold):

@@ -93,6 +93,8 @@ class FittedModel:
         Whether pickles contain the state of the optimizer.
     oof_proba : ndarray of shape (n_samples, n_labels), or None
         Out-of-fold probabilities of the training rows. Not pickled.
+    has_oof_sample : bool, default=False
+        Whether there are out-of-fold probabilities of some rows only, as those of all rows were too many.
     """
 
     encoder: TargetEncoder
@@ -101,6 +103,7 @@ class FittedModel:
     training: TrainingResult
     keeps_optimizer_state: bool
     oof_proba: np.ndarray | None = None
+    has_oof_sample: bool = False
 
     def for_pickle(self) -> "FittedModel":
         """Return the model without out-of-fold probabilities and, unless it is to be kept, the optimizer's state."""
