@@ -144,7 +144,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     epochs : int or "auto", default="auto"
         Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
     batch_size : int or "auto", default="auto"
-        Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256].
+        Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256]; at least
+        32 but smaller if a batch would have over 16 million outputs of all members.
     early_stopping : bool, default=True
         Whether to stop training when the validation loss stops improving. With several members this is the
         out-of-fold loss, and the last epoch within 2 % of the best one is kept. Otherwise it is the loss on ``X_val``
@@ -522,7 +523,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         -----
         The rows are predicted in blocks, so that the matrix of all probabilities is never in memory: 500 rows and
         100,000 labels need a few MB, not 200. Thresholds are not used. For a sparse matrix of the k labels of each row,
-        fit to a sparse ``y`` and predict with ``min_labels=k, max_labels=k``.
+        fit to a sparse ``y`` and predict with ``min_labels=k, max_labels=k``. A Pipeline has no method of this name:
+        ``skml.inspection.label_probabilities(pipeline, X, k)`` returns the same as lists.
 
         Examples
         --------
