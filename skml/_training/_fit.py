@@ -89,7 +89,7 @@ def fit_model(
     check_tuned_rules(params["tuned_rules"], encoder)
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
-    architecture = _architecture(params, dataset, settings, previous, is_partial_fit)
+    architecture = _architecture(params, dataset, settings, encoder, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0
     split = split_dataset(
         dataset,
@@ -120,14 +120,15 @@ def fit_model(
     return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
 
 
-def _architecture(params, dataset, settings, previous, is_partial_fit):
+def _architecture(params, dataset, settings, encoder, previous, is_partial_fit):
     """Return the architecture of the default network; a custom network has one member."""
     if previous is not None:
         return Architecture(None, getattr(previous.network, "n_members", 1))
     if settings is None:
         return Architecture(None, 1)
-    n_outputs, kinds = dataset.Y.shape[1], auto_kinds(params, dataset.X, settings, is_partial_fit)
-    return auto_architecture(params, settings, dataset.n_features, n_outputs, dataset.effective_rows(), kinds)
+    sizes = dataset.n_features, dataset.Y.shape[1], dataset.effective_rows()
+    kinds = auto_kinds(params, dataset.X, settings, is_partial_fit)
+    return auto_architecture(params, settings, *sizes, kinds, encoder.is_multilabel)
 
 
 def _check_held_out(params, split, previous):
