@@ -134,7 +134,6 @@ MODELS = {
         (skml_top, {}),
         (skml_top, {"hidden_layer_sizes": (128, 128)}),
         (skml_top, {"hidden_layer_sizes": (128, 128), "n_members": 1}),
-        (skml_top, {"hidden_layer_sizes": (), "n_members": 1}),
     ],
     "omikuji": [(omikuji_top, {"n_trees": 1}), (omikuji_top, {"n_trees": 3})],
     "napkinxc": [(napkinxc_top, {})],

@@ -53,7 +53,9 @@ def test_the_bound_counts_the_members_that_there_are():
         (20_000, 4_000, ([], 1)),
         (13_000, 500, ([], 5)),
         (500, 983, ([256, 256], 5)),  # too few columns for words of their own
-        (50_000, 10_000, ([64, 64], 5)),  # too many weights
+        (50_000, 10_000, ([128, 128], 4)),  # too many weights; members are given up before units
+        (20_000, 100_000, ([64, 64], 4)),
+        (200_000, 100_000, ([32, 32], 3)),
     ],
 )
 def test_many_labels_with_words_of_their_own_have_no_hidden_layer(n_features, n_labels, expected):
