@@ -85,11 +85,11 @@ def label_probabilities(
     [[('wet', 0.75), ('cold', 0.5)]]
     """
     check_scalar(k, "k", Integral, min_val=1)
+    blocks: Any = [estimator]
+    classes: Any = X
     if hasattr(estimator, "predict_proba"):
         classes = labels_of(estimator)
         blocks = (as_scores(block, estimator) for block in response_blocks(estimator, X, "predict_proba"))
-    else:
-        classes, blocks = X, iter([estimator])
     labels = classes.tolist() if hasattr(classes, "tolist") else list(classes)
     return [row for proba in blocks for row in _most_probable(proba, labels, k)]
 
