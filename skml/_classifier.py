@@ -30,7 +30,6 @@ from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
-from skml._training._split import TOO_MANY_ENTRIES
 from skml._typing import InputMatrix, Matrix, Network, RandomState, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
@@ -47,11 +46,6 @@ _PARAMETERS_OF_DEFAULT_NETWORK = (
     "inputs",
     "n_members",
     "calibrate",
-)
-
-_HAS_NO_FOLDS = (
-    "oof_proba_ is only available after fit (not partial_fit) with n_members > 1, at least 4 rows for each member, at "
-    "most 33 million entries, and warm_start=False; it is not pickled."
 )
 
 
@@ -537,9 +531,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         >>> labels.shape, proba.shape
         ((2, 2), (2, 2))
         """
-        X = self.validate_X(X)
+        blocks = self.proba_blocks(X)
         check_k(k, len(self.classes_))
-        return top_labels(self._proba_blocks(X), self.classes_, k)
+        return top_labels(blocks, self.classes_, k)
 
     def predict_log_proba(self, X: Matrix) -> np.ndarray:
         """Predict the logarithm of the probability of each label.
@@ -645,10 +639,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     @property
     def oof_proba_(self) -> np.ndarray:
         """Out-of-fold probabilities of the training rows."""
-        fitted = self._model_with("oof_proba_")
-        if fitted.oof_proba is None:
-            raise AttributeError(TOO_MANY_ENTRIES if fitted.has_oof_sample else _HAS_NO_FOLDS)
-        return fitted.oof_proba
+        return self._model_with("oof_proba_").all_oof_proba()
 
     @property
     def threshold_(self) -> float | np.ndarray | None:
@@ -712,17 +703,14 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
         """Yield the rows of `predict_proba` in blocks of limited memory; for the other modules of skml."""
-        return self._proba_blocks(self.validate_X(X))
+        X, network, encoder = self.validate_X(X), self._fitted.network, self._fitted.encoder
+        return (open_interval(encoder.class_columns(outputs)) for outputs in network.proba_blocks(X))
 
     def validate_X(self, X: Matrix) -> InputMatrix:
         """Return X as the trained network takes it; for the other modules of skml."""
         if "_fitted" not in vars(self):  # check_is_fitted takes longer than a row through the network
             check_is_fitted(self)
         return check_X(self, X, dtype=self._fitted.network.dtype, any_column=self._takes_any_column())
-
-    def _proba_blocks(self, X):
-        for outputs in self._fitted.network.proba_blocks(X):
-            yield open_interval(self._fitted.encoder.class_columns(outputs))
 
     def _fit(self, X, y, sample_weight, *, resumes, classes=None, X_val=None, y_val=None, is_partial_fit=False):
         self._validate_params()

@@ -10,13 +10,6 @@ from skml.model_selection._stratification import folds, holdout
 # Entries of out-of-fold probabilities that are kept and used to tune thresholds: 128 MB.
 _MAX_KEPT_ENTRIES = 2**25
 
-# Why a fit has no out-of-fold probabilities of all rows, for errors.
-TOO_MANY_ENTRIES = (
-    f"oof_proba_ would have more than {_MAX_KEPT_ENTRIES:,} entries (rows times labels), which are not kept. "
-    "Thresholds, guarantees and the calibration of this fit come from a random sample of the rows. "
-    "skml.model_selection.cross_val_predict_proba predicts all rows out of fold, by further fits."
-)
-
 
 @dataclass(frozen=True)
 class Split:
