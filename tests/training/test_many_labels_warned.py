@@ -63,7 +63,7 @@ def test_the_batch_of_a_fit_follows_the_labels_of_all_members(monkeypatch):
     monkeypatch.setattr("skml._training._config._MAX_LOGITS", 64 * 4 * 100)
     rng = np.random.RandomState(0)
     X, Y = rng.randn(4000, 2), (rng.rand(4000, 100) < 0.1).astype(int)
-    params = {"hidden_layer_sizes": (2,), "epochs": 1, "learning_rate": 0.01, "early_stopping": False}
-    fitted = [tiny(**params, n_members=n_members, warm_start=True).fit(X, Y) for n_members in (4, 1)]
+    params = {"hidden_layer_sizes": (2,), "inputs": "plain", "epochs": 1, "learning_rate": 0.01}
+    fitted = [tiny(**params, early_stopping=False, n_members=n, warm_start=True).fit(X, Y) for n in (4, 1)]
     # A thirtieth of the rows is a batch of 128, but the logits of four members fill one of 64.
     assert [int(clf._fitted.training.optimizer_state.values[0]) for clf in fitted] == [63, 32]
