@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
-from skml._decisions._top_k import check_k, top_labels
+from skml._decisions._top_k import top_labels
 from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._encoding import KINDS
 from skml._default_network._network import DenseNetwork
@@ -531,9 +531,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         >>> labels.shape, proba.shape
         ((2, 2), (2, 2))
         """
-        blocks = self.proba_blocks(X)
-        check_k(k, len(self.classes_))
-        return top_labels(blocks, self.classes_, k)
+        return top_labels(self.proba_blocks(X), self.classes_, k)
 
     def predict_log_proba(self, X: Matrix) -> np.ndarray:
         """Predict the logarithm of the probability of each label.
@@ -670,9 +668,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     @property
     def relevance_(self) -> np.ndarray:
         """The relevance of the columns of X."""
-        fitted = self._model_with("relevance_")
-        encoding = getattr(fitted.network, "encoding", None)
-        relevance = getattr(fitted.training.scaler if encoding is None else encoding, "relevance", None)
+        relevance = self._model_with("relevance_").relevance
         if relevance is None:
             raise AttributeError('relevance_ is only available for the default network with scale="auto".')
         return relevance

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, as_scalar
 from skml._decisions._scale import scale_of
-from skml._decisions._top_k import check_k, top_labels
+from skml._decisions._top_k import top_labels
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import HasMethods, Interval, RealNotInt, StrOptions, _fit_context, _safe_indexing
 from skml._state import VersionedState
@@ -311,7 +311,6 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             If k is not an integer from 1 to the number of labels.
         """
         check_is_fitted(self)
-        check_k(k, len(self.classes_))
         return top_labels(self.proba_blocks(X), self.classes_, k)
 
     @available_if(_gives_probabilities)

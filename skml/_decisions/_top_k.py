@@ -62,16 +62,17 @@ def top_labels(blocks, classes, k):
     labels : ndarray of shape (n_samples, k)
         In the dtype of `classes`. Labels with equal probabilities keep the order of `classes`.
     proba : ndarray of shape (n_samples, k)
+
+    Raises
+    ------
+    ValueError
+        If `k` is not an integer from 1 to the number of labels.
     """
+    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= len(classes):
+        raise ValueError(f"k must be an integer from 1 to {len(classes)}, the number of labels; got {k!r}.")
     parts = []
     for proba in blocks:
         columns = top_columns(proba, k)
         parts.append((columns, np.take_along_axis(proba, columns, axis=1)))
     columns, proba = (np.concatenate(part) for part in zip(*parts, strict=True))
     return classes[columns], proba
-
-
-def check_k(k, n_labels):
-    """Raise a ValueError unless `k` is an integer from 1 to the number of labels."""
-    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= n_labels:
-        raise ValueError(f"k must be an integer from 1 to {n_labels}, the number of labels; got {k!r}.")

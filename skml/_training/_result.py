@@ -105,6 +105,12 @@ class FittedModel:
     oof_proba: np.ndarray | None = None
     has_oof_sample: bool = False
 
+    @property
+    def relevance(self) -> np.ndarray | None:
+        """The relevance of the columns of X; None if the network does not weight them."""
+        encoding = getattr(self.network, "encoding", None)
+        return getattr(self.training.scaler if encoding is None else encoding, "relevance", None)
+
     def all_oof_proba(self) -> np.ndarray:
         """Return the out-of-fold probabilities, or raise an AttributeError that says why there are none."""
         if self.oof_proba is not None:
