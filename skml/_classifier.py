@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
+from skml._decisions._top_k import top_labels
 from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._encoding import KINDS
 from skml._default_network._network import DenseNetwork
@@ -65,7 +66,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
         Number of units of each hidden layer of a member. A layer as wide as the previous one has a residual connection
         (He et al., 2016). "auto" is (256, 256), (128, 128) for several kinds of `inputs`, or 128 for sparse rows with
-        few values; it is narrower for fewer than 300 rows, and if the members would have too many weights.
+        few values; narrower for fewer than 300 rows, and if the members would have too many weights. It is (), a linear
+        network, for sparse X with at least 500 labels and four times as many columns, up to 134 million weights, as
+        rare labels then need weights of their own.
     activation : str, default="relu"
         Activation of the hidden layers: "elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus" or
         "tanh".
@@ -91,7 +94,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Number of networks of each kind in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990).
         The training rows are divided into as many folds. Each member is trained on all folds but one and predicts that
         one, see ``oof_proba_``. "auto" is 3 for several kinds, otherwise 5 or the largest number with at most 16
-        million weights. 1 trains a single network of a kind, with a holdout of `validation_fraction` of the rows.
+        million weights (33 million for sparse X), or 1 for a large network without hidden layers. 1 trains a single
+        network of a kind, with a holdout of `validation_fraction` of the rows.
     optimizer : str, keras.Optimizer or class of one, default="adam"
         The optimizer. Names and classes accept routed parameters, such as ``optimizer__weight_decay=0.01``.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=None
@@ -137,7 +141,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     epochs : int or "auto", default="auto"
         Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
     batch_size : int or "auto", default="auto"
-        Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256].
+        Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256]; at least
+        32 but smaller if a batch would have over 16 million outputs of all members.
     early_stopping : bool, default=True
         Whether to stop training when the validation loss stops improving. With several members this is the
         out-of-fold loss, and the last epoch within 2 % of the best one is kept. Otherwise it is the loss on ``X_val``
@@ -503,6 +508,45 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X = self.validate_X(X)
         return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
 
+    def predict_top_k(self, X: Matrix, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the k most probable labels of each row, with their probabilities.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        k : int, default=5
+            Number of labels for each row, from 1 to the number of labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            In the dtype of ``classes_``, the most probable label first. Labels with equal probabilities keep the order
+            of ``classes_``.
+        proba : ndarray of shape (n_samples, k)
+            The probabilities of these labels, as in `predict_proba`.
+
+        Raises
+        ------
+        ValueError
+            If k is not an integer from 1 to the number of labels, or X is not as in `fit`.
+
+        Notes
+        -----
+        The rows are predicted in blocks, so that the matrix of all probabilities is never in memory: 500 rows and
+        100,000 labels need a few MB, not 200. Thresholds are not used. For a sparse matrix of the k labels of each row,
+        fit to a sparse ``y`` and predict with ``min_labels=k, max_labels=k``. A Pipeline has no method of this name:
+        ``skml.inspection.label_probabilities(pipeline, X, k)`` returns the same as lists.
+
+        Examples
+        --------
+        >>> X, y = [[0.0], [1.0]] * 10, [{"dry"}, {"cold", "wet"}] * 10
+        >>> clf = KerasMultiLabelClassifier(epochs=1, random_state=0).fit(X, y)
+        >>> labels, proba = clf.predict_top_k([[0.0], [1.0]], k=2)
+        >>> labels.shape, proba.shape
+        ((2, 2), (2, 2))
+        """
+        return top_labels(self.proba_blocks(X), self.classes_, k)
+
     def predict_log_proba(self, X: Matrix) -> np.ndarray:
         """Predict the logarithm of the probability of each label.
 
@@ -607,13 +651,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     @property
     def oof_proba_(self) -> np.ndarray:
         """Out-of-fold probabilities of the training rows."""
-        proba = self._model_with("oof_proba_").oof_proba
-        if proba is None:
-            raise AttributeError(
-                "oof_proba_ is only available after fit (not partial_fit) with n_members > 1, at least 4 rows for each "
-                "member, at most 33 million entries, and warm_start=False; it is not pickled."
-            )
-        return proba
+        return self._model_with("oof_proba_").all_oof_proba()
 
     @property
     def threshold_(self) -> float | np.ndarray | None:
@@ -644,9 +682,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     @property
     def relevance_(self) -> np.ndarray:
         """The relevance of the columns of X."""
-        fitted = self._model_with("relevance_")
-        encoding = getattr(fitted.network, "encoding", None)
-        relevance = getattr(fitted.training.scaler if encoding is None else encoding, "relevance", None)
+        relevance = self._model_with("relevance_").relevance
         if relevance is None:
             raise AttributeError('relevance_ is only available for the default network with scale="auto".')
         return relevance
@@ -674,6 +710,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """Return the trained network; for the other modules of skml."""
         check_is_fitted(self)
         return self._fitted.network
+
+    def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
+        """Yield the rows of `predict_proba` in blocks of limited memory; for the other modules of skml."""
+        X, network, encoder = self.validate_X(X), self._fitted.network, self._fitted.encoder
+        return (open_interval(encoder.class_columns(outputs)) for outputs in network.proba_blocks(X))
 
     def validate_X(self, X: Matrix) -> InputMatrix:
         """Return X as the trained network takes it; for the other modules of skml."""

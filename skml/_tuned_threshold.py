@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, as_scalar
 from skml._decisions._scale import scale_of
+from skml._decisions._top_k import top_labels
 from skml._decisions._tuning import RULES, check_rule, score, tune
 from skml._dependencies import (
     HasMethods,
@@ -33,11 +34,13 @@ from skml._targets._groups import group_codes
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
+    accepting_any_target,
     check_prefit_labels,
     encoder_for,
     has_oof_rows,
     label_columns,
     last_step,
+    response_blocks,
     response_method,
 )
 from skml.model_selection._split import resolve_cv
@@ -289,10 +292,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         y : ndarray of shape (n_samples,) or (n_samples, n_labels), or sparse matrix
             If ``y`` was label collections, an object array of tuples, in the order of ``classes_``.
         """
-        check_is_fitted(self)
-        encoder = self.target_encoder_
-        responses = self._columns(X, response_method(self.estimator_))
-        return encoder.inverse_transform(self.decision_rule().decide(encoder.output_columns(responses)))
+        rule, encoder = self.decision_rule(), self.target_encoder_
+        blocks = self._column_blocks(X, response_method(self.estimator_))
+        return encoder.inverse_blocks(rule.decide(encoder.output_columns(block)) for block in blocks)
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Matrix) -> np.ndarray:
@@ -309,6 +311,32 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         """
         check_is_fitted(self)
         return self._columns(X, "predict_proba")
+
+    @available_if(_gives_probabilities)
+    def predict_top_k(self, X: Matrix, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the k most probable labels of each row. Only available if the estimator has `predict_proba`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        k : int, default=5
+            Number of labels for each row, from 1 to the number of labels.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, k)
+            In the dtype of ``classes_``, the most probable label first. Labels with equal probabilities keep the order
+            of ``classes_``. Thresholds are not used.
+        proba : ndarray of shape (n_samples, k)
+            The probabilities of these labels, as in `predict_proba`.
+
+        Raises
+        ------
+        ValueError
+            If k is not an integer from 1 to the number of labels.
+        """
+        check_is_fitted(self)
+        return top_labels(self.proba_blocks(X), self.classes_, k)
 
     @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Matrix) -> np.ndarray:
@@ -393,6 +421,14 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         check_is_fitted(self)
         return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_max_labels_)
 
+    def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
+        """Yield the rows of `predict_proba` in blocks, if the estimator can; for the other modules of skml."""
+        return self._column_blocks(X, "predict_proba")
+
+    def _column_blocks(self, X, method):
+        for responses in response_blocks(self.estimator_, X, method):
+            yield label_columns(responses, self.estimator_, self.target_encoder_, method)
+
     def _columns(self, X, method):
         """Call a method of the fitted estimator and return its output with one column for each of ``classes_``."""
         return predict_columns(self.estimator_, X, self.target_encoder_, method)
@@ -429,13 +465,15 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     def _with_oof(self, X, y, encoder, params):
         estimator = fit_clone(self.estimator, X, y, encoder, params)
         last = last_step(estimator)
-        proba = getattr(last, "oof_proba_", None)
-        if proba is None:
+        try:
+            proba = last.oof_proba_
+        except AttributeError as error:
+            reason = f"{error} " if accepting_any_target(last) is not None else ""
             raise ValueError(
                 f"cv='oof' requires an estimator with out-of-fold probabilities, but {last!r} has no oof_proba_. "
-                "KerasMultiLabelClassifier has it after fit with n_members > 1, unless y is very large. With other "
-                "estimators, use cv=5."
-            )
+                f"{reason}A KerasMultiLabelClassifier with n_members > 1 has it, unless y is very large. Otherwise use "
+                "cv=5, or a float cv, the fraction of rows of a single holdout."
+            ) from error
         Y = encoder.transform(y)
         if not has_oof_rows(last, Y, proba):
             raise ValueError(

@@ -7,8 +7,11 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 from skml._decisions._entries import entries_of
-from skml._targets._matrix import to_dense
+from skml._targets._matrix import row_blocks, to_dense
 from skml._targets._weights import effective_rows
+
+# Memory that the calibration of an entry needs, in bytes: some arrays in float64.
+_ENTRY_BYTES = 40
 
 # Bounds of the slope. It never shrinks log-odds: held-out predictions come from single members, whose log-odds are
 # already further from 0 than the log-odds of their average.
@@ -53,10 +56,14 @@ class Calibration(NamedTuple):
         """Return calibrated probabilities in the dtype of `proba`."""
         if not self.changes:
             return proba
-        p = np.asarray(proba, dtype=np.float64)
-        if output_activation == "softmax":
-            return softmax(self.slope * np.log(p), axis=-1).astype(proba.dtype)
-        return expit(self.log_proba(clipped_log_odds(p), output_activation)).astype(proba.dtype)
+        calibrated = np.empty_like(proba)
+        for rows in row_blocks(*proba.shape, _ENTRY_BYTES):
+            p = np.asarray(proba[rows], dtype=np.float64)
+            if output_activation == "softmax":
+                calibrated[rows] = softmax(self.slope * np.log(p), axis=-1)
+            else:
+                calibrated[rows] = expit(self.log_proba(clipped_log_odds(p), output_activation))
+        return calibrated
 
     def with_labels(self, columns):
         """Return the calibration of other labels; a new one has no offset of its own.

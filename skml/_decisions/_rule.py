@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from skml._decisions._guarantees import NEVER, check_label_counts_with, check_name, parse_guarantee
+from skml._decisions._top_k import top_columns
 from skml._targets._labels import per_label
 
 DEFAULT_THRESHOLD = 0.5
@@ -218,10 +219,10 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
     wanted = np.clip(count, min_labels, max_labels)
     (changed,) = np.nonzero(wanted != count)
     if changed.size:
-        order = np.argsort(-margin[changed], axis=1, kind="stable")
-        kept = np.arange(margin.shape[1]) < wanted[changed, None]
-        rows = np.zeros_like(kept)
-        np.put_along_axis(rows, order, kept, axis=1)
+        wanted = wanted[changed, None]
+        order = top_columns(margin[changed], wanted.max())
+        rows = np.zeros((len(order), margin.shape[1]), dtype=bool)
+        np.put_along_axis(rows, order, np.arange(order.shape[1]) < wanted, axis=1)
         decisions[changed] = rows
     return decisions
 

@@ -182,6 +182,15 @@ _MAX_WIDE_WEIGHTS = {256: _MAX_WEIGHTS // 2, 128: 2**24}
 _MIN_ROWS_OF_WIDEST = 300
 
 
+# Sparse rows with at least this number of labels get no hidden layer: rare labels would share its units with all
+# others, where a linear network has a weight for each word and label.
+_MANY_LABELS = 500
+
+# ... unless there are too few columns for labels to have words of their own, or too many weights (3 GB in training).
+_MIN_COLUMNS_PER_LABEL = 4
+_MAX_LINEAR_WEIGHTS = 2**27
+
+
 class Architecture(NamedTuple):
     """Number of units of each hidden layer of a member, number of members, and their kinds.
 
@@ -235,7 +244,7 @@ def _check_kinds(inputs, scale):
 _MAX_COLUMNS = 1000
 
 
-def auto_architecture(params, settings, n_features, n_outputs, n_rows, kinds=()):
+def auto_architecture(params, settings, n_features, n_outputs, n_rows, kinds=(), is_multilabel=True):
     """Return the `Architecture` for the parameters of an estimator.
 
     Parameters
@@ -248,52 +257,73 @@ def auto_architecture(params, settings, n_features, n_outputs, n_rows, kinds=())
         Effective number of rows.
     kinds : tuple of str, default=()
         Kinds of members.
+    is_multilabel : bool, default=True
+        Whether the outputs are labels, not classes.
 
     Raises
     ------
     ValueError
         If ``hidden_layer_sizes`` contains anything but positive integers.
     """
-    hidden = params["hidden_layer_sizes"]
+    hidden, n_folds = params["hidden_layer_sizes"], params["n_members"]
     settings = DENSE_KINDS if len(kinds) > 1 else settings
-    if isinstance(hidden, str):
-        hidden = auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows)
-    else:
+    if isinstance(n_folds, str):
+        n_folds = _FOLDS_OF_KINDS if len(kinds) > 1 else None
+    if not isinstance(hidden, str):
         hidden = np.atleast_1d(hidden).tolist()
         if not all(isinstance(width, int) and width > 0 for width in hidden):
             raise ValueError(
                 f'hidden_layer_sizes must be "auto" or positive integers; got {params["hidden_layer_sizes"]!r}.'
             )
-    n_members = params["n_members"]
-    if n_members == "auto" and len(kinds) > 1:
-        n_members = _FOLDS_OF_KINDS
-    elif n_members == "auto":
-        n_members = auto_members([n_features, *hidden, n_outputs], settings.is_sparse)
-    return Architecture(hidden, int(n_members) * max(1, len(kinds)), kinds)
+    elif settings.is_sparse and is_multilabel and has_words_of_their_own(n_features, n_outputs):
+        hidden = []
+    else:
+        # The bound of dense input does not count the members: each update of a wide network touches all weights.
+        counted = n_folds or 5 if settings.is_sparse else 5
+        hidden = auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows, counted)
+    if n_folds is None:
+        n_folds = auto_members([n_features, *hidden, n_outputs], settings.is_sparse)
+    return Architecture(hidden, int(n_folds) * max(1, len(kinds)), kinds)
 
 
 # Members of each kind. Nine members of three kinds are as good as fifteen.
 _FOLDS_OF_KINDS = 3
 
 
-def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows):
-    """Return the widest hidden layers with which five members do not have too many weights.
+def has_words_of_their_own(n_features, n_labels):
+    """Return whether labels are so many, and words still more, that each is better predicted by its own words alone."""
+    is_wide = n_features >= _MIN_COLUMNS_PER_LABEL * n_labels and n_features * n_labels <= _MAX_LINEAR_WEIGHTS
+    return n_labels >= _MANY_LABELS and is_wide
 
-    Five members have at most 8 million weights for dense input. For sparse input the limit is 8 million with 256
-    units, 16 million with 128 units and 32 million with fewer. Layers of 256 units need at least 300 rows.
+
+def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows, n_members=5):
+    """Return the widest hidden layers with which `n_members` members do not have too many weights.
+
+    They have at most 8 million weights for dense input. For sparse input the limit is 8 million with 256 units, 16
+    million with 128 units and 32 million with fewer. Layers of 256 units need at least 300 rows. Many labels need the
+    units more than the members: there, 128 units are kept as long as three members have at most 32 million weights.
     """
+    gives_up_members = settings.is_sparse and n_outputs >= _MANY_LABELS
     for width in [w for w in settings.widths if w < 256 or n_rows >= _MIN_ROWS_OF_WIDEST]:
         most = _MAX_WIDE_WEIGHTS.get(width, _MAX_SPARSE_WEIGHTS) if settings.is_sparse else _MAX_WEIGHTS // 2
-        if 5 * _count_weights([n_features, *settings.n_hidden * [width], n_outputs]) <= most:
+        n_weights = count_weights([n_features, *settings.n_hidden * [width], n_outputs])
+        if n_members * n_weights <= most:
+            break
+        if gives_up_members and width < 256 and min(n_members, 3) * n_weights <= _MAX_SPARSE_WEIGHTS:
             break
     return settings.n_hidden * [width]
 
 
 def auto_members(widths, is_sparse=False):
-    """Return 5, or the largest number of members with at most 16 million weights (32 million for sparse rows)."""
+    """Return 5, or the largest number of members with at most 16 million weights (32 million for sparse rows).
+
+    Without a hidden layer it is 5 or 1: with two members, each would be trained on half of the rows.
+    """
     most = _MAX_SPARSE_WEIGHTS if is_sparse else _MAX_WEIGHTS
-    return int(np.clip(most // _count_weights(widths), 1, 5))
+    n_members = int(np.clip(most // count_weights(widths), 1, 5))
+    return n_members if len(widths) > 2 or n_members == 5 else 1
 
 
-def _count_weights(widths):
+def count_weights(widths):
+    """Return the number of weights of the kernels of a member, for its numbers of features, units and outputs."""
     return sum(a * b for a, b in pairwise(widths))

@@ -393,9 +393,9 @@ class TargetEncoder(BaseEstimator):
         return matrix_of(columns, len(index)), unknown
 
     def _aligned_entries(self, y):
-        columns = list(y.columns)
+        columns, known = {column: j for j, column in enumerate(y.columns)}, set(self._labels)
         missing = [label for label in self._labels if label not in columns]
-        extra = [column for column in columns if column not in set(self._labels)]
+        extra = [column for column in columns if column not in known]
         if missing or extra:
             raise ValueError(
                 "The columns of y must be the labels of the label space."
@@ -403,7 +403,7 @@ class TargetEncoder(BaseEstimator):
                 + (f" Unknown: {format_values(extra)}." if extra else "")
                 + f" {_HOW_TO_ADD_LABELS}"
             )
-        order = [columns.index(label) for label in self._labels]
+        order = [columns[label] for label in self._labels]
         return binary_entries(dataframe_entries(y))[:, order]
 
 

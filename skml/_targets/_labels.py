@@ -1,6 +1,7 @@
 """Label spaces, and parameters with one value for each label."""
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Set
 from numbers import Number
 
@@ -61,7 +62,7 @@ def label_space(classes, name="classes"):
     if isinstance(classes, Set):
         labels = sorted_labels(labels)
     if len(set(labels)) != len(labels):
-        repeated = [label for label in set(labels) if labels.count(label) > 1]
+        repeated = [label for label, count in Counter(labels).items() if count > 1]
         raise ValueError(f"{name} must be distinct; got {format_values(repeated)} more than once.")
     return labels
 
@@ -199,7 +200,8 @@ def per_label(name, values, labels, default):
     mapping = _as_mapping(values, labels)
     if mapping is not None:
         mapping = dict(zip(as_labels(mapping), mapping.values(), strict=True))
-        unknown = [label for label in mapping if label not in labels]
+        known = set(labels)
+        unknown = [label for label in mapping if label not in known]
         if unknown:
             raise ValueError(
                 f"{name} has values for labels that do not exist: {format_values(unknown)}. The labels are "

@@ -23,7 +23,7 @@ _MAX_DENSE_ENTRIES = 2**22
 def dataframe_entries(y):
     """Return a pandas or polars DataFrame as one array, with NaN for missing labels."""
     if _has_only_numbers(y) and y.isna().to_numpy().any():
-        return y.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+        return y.to_numpy(dtype=np.float64, na_value=np.nan)
     entries = y.to_numpy()
     return entries if entries.dtype != object else _number_entries(entries, list(y.columns))
 

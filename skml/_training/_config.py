@@ -7,6 +7,9 @@ import numpy as np
 # Updates that training takes at most by default.
 _UPDATES = 2000
 
+# Logits of a batch, of all members: the largest array in training, of which there are about ten (640 MB in all).
+_MAX_LOGITS = 2**24
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -33,7 +36,7 @@ class TrainingConfig:
     jit_compile: bool = False
 
 
-def training_config(params, n_rows, first_epoch=0, is_partial_fit=False):
+def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=False):
     """Return the `TrainingConfig` for the parameters of an estimator.
 
     Parameters
@@ -41,12 +44,14 @@ def training_config(params, n_rows, first_epoch=0, is_partial_fit=False):
     params : dict
     n_rows : float
         Effective number of training rows.
+    n_logits : int
+        Number of outputs of all members for a row.
     first_epoch : int, default=0
         Number of epochs of previous fits.
     is_partial_fit : bool, default=False
         Whether training takes a single epoch.
     """
-    batch_size = auto_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
+    batch_size = auto_batch_size(n_rows, n_logits) if params["batch_size"] == "auto" else int(params["batch_size"])
     epochs = auto_epochs(n_rows, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
     return TrainingConfig(
         1 if is_partial_fit else epochs,
@@ -58,9 +63,13 @@ def training_config(params, n_rows, first_epoch=0, is_partial_fit=False):
     )
 
 
-def auto_batch_size(n_rows):
-    """Return the power of two nearest to a thirtieth of the rows, within [32, 256]."""
-    return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 30)), 5, 8))
+def auto_batch_size(n_rows, n_logits=1):
+    """Return the power of two nearest to a thirtieth of the rows, within [32, 256].
+
+    For many labels it is smaller, but at least 32, so that a batch has at most 16 million logits.
+    """
+    most = min(8, max(5, np.floor(np.log2(_MAX_LOGITS / n_logits))))
+    return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 30)), 5, most))
 
 
 def auto_epochs(n_rows, batch_size):

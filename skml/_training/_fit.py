@@ -31,6 +31,7 @@ from skml._targets._labels import format_some
 from skml._targets._warnings import warn_once
 from skml._training._config import training_config
 from skml._training._dataset import read_datasets
+from skml._training._many_labels import warn_of_many_labels
 from skml._training._result import FittedModel
 from skml._training._split import split_dataset
 
@@ -93,7 +94,7 @@ def fit_model(
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
     dataset = dataclasses.replace(dataset, group=group_codes(groups, dataset.n_samples))
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
-    architecture = _architecture(params, dataset, settings, previous, is_partial_fit)
+    architecture = _architecture(params, dataset, settings, encoder, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0
     split = split_dataset(
         dataset,
@@ -106,7 +107,9 @@ def fit_model(
     )
     _check_held_out(params, split, previous)
     _warn_if_optimizer_starts_anew(previous)
-    config = training_config(params, dataset.effective_rows(split.rows), first_epoch, is_partial_fit)
+    n_logits = dataset.Y.shape[1] * architecture.n_members
+    config = training_config(params, dataset.effective_rows(split.rows), n_logits, first_epoch, is_partial_fit)
+    warn_of_many_labels(split, architecture, config)
     finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
     if epoch_listener is not None:
         epoch_listener.begin(config.epochs, finish)
@@ -122,14 +125,15 @@ def fit_model(
     return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
 
 
-def _architecture(params, dataset, settings, previous, is_partial_fit):
+def _architecture(params, dataset, settings, encoder, previous, is_partial_fit):
     """Return the architecture of the default network; a custom network has one member."""
     if previous is not None:
         return Architecture(None, getattr(previous.network, "n_members", 1))
     if settings is None:
         return Architecture(None, 1)
-    n_outputs, kinds = dataset.Y.shape[1], auto_kinds(params, dataset.X, settings, is_partial_fit)
-    return auto_architecture(params, settings, dataset.n_features, n_outputs, dataset.effective_rows(), kinds)
+    sizes = dataset.n_features, dataset.Y.shape[1], dataset.effective_rows()
+    kinds = auto_kinds(params, dataset.X, settings, is_partial_fit)
+    return auto_architecture(params, settings, *sizes, kinds, encoder.is_multilabel)
 
 
 def _check_held_out(params, split, previous):
@@ -179,7 +183,9 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
         thresholds[name]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
     oof_proba = encoder.class_columns(proba) if covers_all else None
-    return dataclasses.replace(model, network=network, thresholds=thresholds, oof_proba=oof_proba)
+    return dataclasses.replace(
+        model, network=network, thresholds=thresholds, oof_proba=oof_proba, has_oof_sample=split.is_sampled
+    )
 
 
 def _with_kind_weights(network, dataset, fold):

@@ -93,6 +93,8 @@ class FittedModel:
         Whether pickles contain the state of the optimizer.
     oof_proba : ndarray of shape (n_samples, n_labels), or None
         Out-of-fold probabilities of the training rows. Not pickled.
+    has_oof_sample : bool, default=False
+        Whether there are out-of-fold probabilities of some rows only, as those of all rows were too many.
     """
 
     encoder: TargetEncoder
@@ -101,6 +103,28 @@ class FittedModel:
     training: TrainingResult
     keeps_optimizer_state: bool
     oof_proba: np.ndarray | None = None
+    has_oof_sample: bool = False
+
+    @property
+    def relevance(self) -> np.ndarray | None:
+        """The relevance of the columns of X; None if the network does not weight them."""
+        encoding = getattr(self.network, "encoding", None)
+        return getattr(self.training.scaler if encoding is None else encoding, "relevance", None)
+
+    def all_oof_proba(self) -> np.ndarray:
+        """Return the out-of-fold probabilities, or raise an AttributeError that says why there are none."""
+        if self.oof_proba is not None:
+            return self.oof_proba
+        if self.has_oof_sample:
+            raise AttributeError(
+                "oof_proba_ would have more than 33 million entries (rows times labels), which are not kept. "
+                "Thresholds, guarantees and the calibration of this fit come from a random sample of the rows. "
+                "skml.model_selection.cross_val_predict_proba predicts all rows out of fold, by further fits."
+            )
+        raise AttributeError(
+            "oof_proba_ is only available after fit (not partial_fit) with n_members > 1, at least 4 rows for each "
+            "member, at most 33 million entries, and warm_start=False; it is not pickled."
+        )
 
     def for_pickle(self) -> "FittedModel":
         """Return the model without out-of-fold probabilities and, unless it is to be kept, the optimizer's state."""

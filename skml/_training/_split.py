@@ -43,6 +43,16 @@ class Split:
         """Whether there are rows that a network, or a member of it, is not trained on."""
         return self.fold is not None or self.held_out is not None
 
+    @property
+    def is_sampled(self):
+        """Whether the out-of-fold probabilities of all rows would be too many to keep."""
+        return self.fold is not None and self.dataset.n_samples * self.dataset.Y.shape[1] > _MAX_KEPT_ENTRIES
+
+    @property
+    def n_sampled(self):
+        """Number of rows whose out-of-fold probabilities are used if `is_sampled`."""
+        return min(len(self.rows), max(1, _MAX_KEPT_ENTRIES // self.dataset.Y.shape[1]))
+
     def held_out_rows(self, random_state):
         """Return rows that a network, or members of it, are not trained on.
 
@@ -60,9 +70,9 @@ class Split:
         if self.fold is None:
             dataset = self.held_out.dataset.take(self.held_out.groups[0])
             return dataset, None
-        rows, n_outputs = slice(None), self.dataset.Y.shape[1]
-        if self.dataset.n_samples * n_outputs > _MAX_KEPT_ENTRIES:
-            rows = np.sort(random_state.permutation(self.rows)[: max(1, _MAX_KEPT_ENTRIES // n_outputs)])
+        rows = slice(None)
+        if self.is_sampled:
+            rows = np.sort(random_state.permutation(self.rows)[: self.n_sampled])
         return self.dataset.take(rows), self.fold[rows]
 
 

@@ -14,6 +14,7 @@ from sklearn.utils import check_array, check_scalar
 
 from skml._decisions._guarantees import NEVER
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, guarantee_in, resolve_threshold
+from skml._decisions._top_k import top_columns
 from skml._dependencies import import_optional
 from skml._typing import Matrix, Target
 from skml.inspection._drawing import (
@@ -32,6 +33,7 @@ from skml.model_selection._delegation import (
     find_fitted,
     labels_of,
     read_target,
+    response_blocks,
     threshold_in_force,
     truth_and_responses,
 )
@@ -83,22 +85,28 @@ def label_probabilities(
     [[('wet', 0.75), ('cold', 0.5)]]
     """
     check_scalar(k, "k", Integral, min_val=1)
-    proba: Any = estimator
+    blocks: Any = [estimator]
     classes: Any = X
     if hasattr(estimator, "predict_proba"):
-        proba, classes = as_scores(estimator.predict_proba(X), estimator), labels_of(estimator)
-    proba = check_array(proba, input_name="proba")
+        classes = labels_of(estimator)
+        blocks = (as_scores(block, estimator) for block in response_blocks(estimator, X, "predict_proba"))
     labels = classes.tolist() if hasattr(classes, "tolist") else list(classes)
+    return [row for proba in blocks for row in _most_probable(proba, labels, k)]
+
+
+def _most_probable(proba, labels, k):
+    """Return a list of labels with their probabilities for each row."""
+    proba = check_array(proba, input_name="proba")
     if len(labels) != proba.shape[1]:
         raise ValueError(
             f"proba has {proba.shape[1]} columns, but classes has {len(labels)} labels. Pass one label per column, "
             "such as clf.classes_."
         )
-    order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(proba, order, axis=1)
+    columns = top_columns(proba, min(k, len(labels)))
+    best = np.take_along_axis(proba, columns, axis=1)
     return [
-        [(labels[j], value) for j, value in zip(columns, values, strict=True)]
-        for columns, values in zip(order.tolist(), best.tolist(), strict=True)
+        [(labels[j], value) for j, value in zip(row, values, strict=True)]
+        for row, values in zip(columns.tolist(), best.tolist(), strict=True)
     ]
 
 
@@ -358,7 +366,7 @@ def label_guarantees(estimator, labels):
     if guarantee is None:
         return None
     encoder = find_fitted(estimator, "target_encoder_").target_encoder_
-    with_threshold = encoder.threshold_labels  # for binary y, only the second class
+    with_threshold = set(encoder.threshold_labels)  # for binary y, only the second class
     if not guarantee.by_label and len(with_threshold) > 1:
         return None
     return guarantee.measure, np.array([guarantee.level if label in with_threshold else np.nan for label in labels])

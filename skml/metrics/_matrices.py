@@ -27,7 +27,7 @@ def check_truth_and_scores(Y_true, scores, sample_weight, labels=None):
     labels : list of length n_labels
         The names of the columns, by default their numbers.
     """
-    scores = check_array(scores, input_name="The array of scores")
+    scores = check_scores(scores)
     if are_label_sets(Y_true):
         if labels is None:
             raise ValueError(
@@ -41,6 +41,17 @@ def check_truth_and_scores(Y_true, scores, sample_weight, labels=None):
     check_same_shape(Y, scores)
     names = names or list(range(Y.shape[1]) if labels is None else labels)
     return Y, scores, row_weights(sample_weight, Y), names
+
+
+def check_truth(Y_true, sample_weight):
+    """Validate a matrix of true labels and the row weights; return the labels as CSR, and a weight for each row."""
+    Y = _as_csr(Y_true)
+    return Y, row_weights(sample_weight, Y)
+
+
+def check_scores(scores):
+    """Validate scores, of all rows or of a block of rows, and return them as an array."""
+    return check_array(scores, input_name="The array of scores")
 
 
 def truth_and_decisions(Y_true, Y_pred, labels=None):

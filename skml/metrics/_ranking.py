@@ -6,11 +6,11 @@ require the same number of labels in each row.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar
@@ -19,7 +19,17 @@ from skml._targets._labels import format_some
 from skml._targets._matrix import row_blocks
 from skml._targets._warnings import warn_once
 from skml._typing import Matrix
-from skml.metrics._matrices import check_truth_and_scores, undefined_score, weighted_mean
+from skml.metrics._matrices import (
+    check_scores,
+    check_truth,
+    check_truth_and_scores,
+    undefined_score,
+    weighted_mean,
+)
+from skml.metrics._ranks import RankedLabels, area_of_rows, average_precision_of_rows, gain, n_at_least
+
+# Memory that sorting the entries of labels needs for each, in bytes.
+_SORTING_BYTES = 120
 
 
 def roc_auc_score(
@@ -61,8 +71,9 @@ def roc_auc_score(
     array([0.5, 0. ])
     """
     if average == "samples":
-        return _mean_over_rows(_area_of_rows, Y_true, scores, sample_weight, labels)
-    return _average_label_scores(metrics.roc_auc_score, Y_true, scores, average, sample_weight, labels)
+        return _mean_over_rows(area_of_rows, Y_true, scores, sample_weight, labels)
+    functions = metrics.roc_auc_score, RankedLabels.area
+    return _average_label_scores(*functions, Y_true, scores, average, sample_weight, labels)
 
 
 def average_precision_score(
@@ -78,8 +89,9 @@ def average_precision_score(
     The parameters and the return value are the same as in `roc_auc_score`.
     """
     if average == "samples":
-        return _mean_over_rows(_average_precision_of_rows, Y_true, scores, sample_weight, labels)
-    return _average_label_scores(metrics.average_precision_score, Y_true, scores, average, sample_weight, labels)
+        return _mean_over_rows(average_precision_of_rows, Y_true, scores, sample_weight, labels)
+    functions = metrics.average_precision_score, RankedLabels.average_precision
+    return _average_label_scores(*functions, Y_true, scores, average, sample_weight, labels)
 
 
 def label_ranking_average_precision_score(
@@ -99,7 +111,7 @@ def label_ranking_average_precision_score(
     """
 
     def score_rows(positive, observed, scores):
-        precision = _n_at_least(scores, positive) / _n_at_least(scores, observed)
+        precision = n_at_least(scores, positive) / n_at_least(scores, observed)
         n_positive = positive.sum(axis=1)
         return np.where(n_positive > 0, np.where(positive, precision, 0).sum(axis=1) / n_positive, 1.0)
 
@@ -124,7 +136,7 @@ def coverage_error(
     """
 
     def score_rows(positive, observed, scores):
-        return np.where(positive, _n_at_least(scores, observed), 0).max(axis=1)
+        return np.where(positive, n_at_least(scores, observed), 0).max(axis=1)
 
     return _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels)
 
@@ -148,7 +160,7 @@ def label_ranking_loss(
     """
 
     def score_rows(positive, observed, scores):
-        wrong = np.where(positive, _n_at_least(scores, observed) - _n_at_least(scores, positive), 0).sum(axis=1)
+        wrong = np.where(positive, n_at_least(scores, observed) - n_at_least(scores, positive), 0).sum(axis=1)
         n_positive = positive.sum(axis=1)
         return wrong / np.maximum(n_positive * (observed.sum(axis=1) - n_positive), 1)
 
@@ -213,7 +225,7 @@ def precision_at_k(
     check_scalar(k, "k", Integral, min_val=1)
 
     def score_rows(positive, observed, proba):
-        return _gain(positive, proba, np.ones(k)) / np.minimum(observed.sum(axis=1), k)
+        return gain(positive, proba, np.ones(k)) / np.minimum(observed.sum(axis=1), k)
 
     return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
@@ -240,7 +252,7 @@ def recall_at_k(
     check_scalar(k, "k", Integral, min_val=1)
 
     def score_rows(positive, observed, proba):
-        return _gain(positive, proba, np.ones(k)) / positive.sum(axis=1)
+        return gain(positive, proba, np.ones(k)) / positive.sum(axis=1)
 
     return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
@@ -270,27 +282,22 @@ def ndcg_at_k(
     def score_rows(positive, observed, proba):
         discount = 1 / np.log2(np.arange(min(k, proba.shape[1])) + 2)
         ideal = np.append(0, np.cumsum(discount))[np.minimum(positive.sum(axis=1), len(discount))]
-        return _gain(positive, proba, discount) / ideal
+        return gain(positive, proba, discount) / ideal
 
     return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
 
 
-def _average_label_scores(score_func, Y_true, scores, average, sample_weight, labels):
-    """Compute a binary score for each label or for all observed entries, and average it as requested."""
+def _average_label_scores(score_func, score_labels, Y_true, scores, average, sample_weight, labels):
+    """Compute a binary score for each label or for all observed entries, and average it as requested.
+
+    `score_func` is scikit-learn's, and `score_labels` returns the same values for all labels of a `RankedLabels`.
+    """
     if average not in ("macro", "micro", "weighted", None):
         raise ValueError(f"average must be 'macro', 'micro', 'weighted', 'samples' or None; got {average!r}.")
     Y, scores, weight, names = check_truth_and_scores(Y_true, scores, sample_weight, labels)
     if average == "micro":
-        weights = np.broadcast_to(weight[:, None], Y.shape)
-        pooled = _score_observed(score_func, Y.toarray().ravel(), scores.ravel(), weights.ravel())
-        return undefined_score() if np.isnan(pooled) else pooled
-    columns = Y.tocsc()
-    label_scores = np.array(
-        [
-            _score_observed(score_func, columns[:, [j]].toarray().ravel(), scores[:, j], weight)
-            for j in range(Y.shape[1])
-        ]
-    )
+        return _score_pooled(score_func, Y.toarray().ravel(), scores.ravel(), np.repeat(weight, Y.shape[1]))
+    label_scores = _label_scores(score_labels, Y.tocsc(), scores, weight)
     if average is None:
         return label_scores
     skipped = np.flatnonzero(np.isnan(label_scores))
@@ -308,58 +315,46 @@ def _average_label_scores(score_func, Y_true, scores, average, sample_weight, la
     return float(np.average(label_scores[defined], weights=n_positive[defined]))
 
 
-def _score_observed(score_func, entries, scores, weight):
-    """Compute a binary score over the observed entries of positive weight; return NaN unless both 0 and 1 occur."""
+def _label_scores(score_labels, columns, scores, weight):
+    """Return a score of each label, computed for blocks of labels; `columns` is the label matrix as CSC."""
+    n_samples, n_labels = columns.shape
+    label_scores = np.empty(n_labels)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for labels in row_blocks(n_labels, n_samples, _SORTING_BYTES):
+            entries = columns[:, labels].toarray().T
+            observed = ~np.isnan(entries)
+            block = np.where(observed, scores[:, labels].T, -np.inf)
+            label_scores[labels] = score_labels(RankedLabels(entries == 1, observed * weight, block))
+    return label_scores
+
+
+def _score_pooled(score_func, entries, scores, weight):
+    """Compute a binary score over the observed entries of positive weight; undefined unless both 0 and 1 occur."""
     observed = ~np.isnan(entries) & (weight > 0)
     entries = entries[observed]
     if not entries.size or entries.min() == entries.max():
-        return np.nan
+        return undefined_score()
     return score_func(entries, scores[observed], sample_weight=weight[observed])
 
 
 def _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels):
     """Return the weighted mean of ``score_rows(positive, observed, scores)`` over the rows, without NaN.
 
-    `score_rows` is called for blocks of rows. The scores of missing labels are -inf.
+    `score_rows` is called for blocks of rows. The scores of missing labels are -inf. `scores` may be an iterator of
+    blocks of rows: a scorer passes it, so that the probabilities of all rows are never in memory.
     """
-    Y, scores, weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
-    values = np.empty(Y.shape[0])
+    if isinstance(scores, Iterator):
+        Y, weight = check_truth(Y_true, sample_weight)
+        blocks = map(check_scores, scores)
+    else:
+        Y, scores, weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+        blocks = (scores[rows] for rows in row_blocks(*Y.shape))
+    values = []
     with np.errstate(divide="ignore", invalid="ignore"):
-        for rows in row_blocks(*Y.shape):
+        for block in blocks:
+            rows = slice(n_done := sum(map(len, values)), n_done + len(block))
             entries = Y[rows].toarray()
             observed = ~np.isnan(entries)
-            row_scores = score_rows(entries == 1, observed, np.where(observed, scores[rows], -np.inf))
-            values[rows] = np.where(observed.any(axis=1), row_scores, np.nan)
-    return weighted_mean(values, weight)
-
-
-def _n_at_least(scores, selected):
-    """Return, for each entry, the number of selected entries in its row with at least the same score."""
-    return rankdata(-np.where(selected, scores, -np.inf), method="max", axis=1)
-
-
-def _gain(positive, scores, discount):
-    """Return the sum of the discounts of the true labels of each row; the label of rank r has ``discount[r - 1]``.
-
-    Labels with equal scores share the mean discount of their ranks, which is the mean over all orders of them.
-    """
-    n_labels = scores.shape[1]
-    total = np.zeros(n_labels + 1)  # of the first ranks
-    total[1:] = np.cumsum(np.append(discount[:n_labels], np.zeros(max(0, n_labels - len(discount)))))
-    first, last = (rankdata(-scores, method=method, axis=1).astype(int) for method in ("min", "max"))
-    return np.where(positive, (total[last] - total[first - 1]) / (last - first + 1), 0).sum(axis=1)
-
-
-def _average_precision_of_rows(positive, observed, scores):
-    """Return the average precision of each row, NaN for rows without true or without false labels."""
-    n_positive = positive.sum(axis=1)
-    precision = np.where(positive, _n_at_least(scores, positive) / _n_at_least(scores, observed), 0).sum(axis=1)
-    return np.where(n_positive < observed.sum(axis=1), precision / n_positive, np.nan)
-
-
-def _area_of_rows(positive, observed, scores):
-    """Return the area under the ROC curve of each row, NaN for rows without true or without false labels."""
-    n_positive, n_observed = positive.sum(axis=1), observed.sum(axis=1)
-    ranks = rankdata(scores, axis=1) - (scores.shape[1] - n_observed)[:, None]  # missing labels rank below all others
-    n_right = np.where(positive, ranks, 0).sum(axis=1) - n_positive * (n_positive + 1) / 2
-    return n_right / (n_positive * (n_observed - n_positive))
+            row_scores = score_rows(entries == 1, observed, np.where(observed, block, -np.inf))
+            values.append(np.where(observed.any(axis=1), row_scores, np.nan))
+    return weighted_mean(np.concatenate(values), weight)

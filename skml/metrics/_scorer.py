@@ -33,7 +33,7 @@ from skml.metrics._ranking import (
     recall_at_k,
     roc_auc_score,
 )
-from skml.model_selection._delegation import truth_and_responses
+from skml.model_selection._delegation import truth_and_blocks, truth_and_responses
 
 # A ranking score needs no probabilities, so it falls back to the decision function, for linear models.
 _RANKING = ("predict_proba", "decision_function")
@@ -43,6 +43,15 @@ _AT_K = {"ndcg": ndcg_at_k, "precision": precision_at_k, "recall": recall_at_k}
 _AVERAGED = {"f1": f1_score, "jaccard": jaccard_score, "precision": precision_score, "recall": recall_score}
 
 _AREAS = {"average_precision": average_precision_score, "roc_auc": roc_auc_score}
+
+# The mean over rows of scores that depend on the row only: they read the probabilities block by block.
+_BY_ROW = {
+    *_AT_K.values(),
+    coverage_error,
+    label_ranking_average_precision_score,
+    label_ranking_loss,
+    log_loss,
+}
 
 # Name -> score function and keyword arguments of make_scorer.
 _SCORERS: dict[str, tuple[Callable, dict[str, Any]]] = {
@@ -191,7 +200,7 @@ class _Scorer(_BaseScorer):
 
     def __call__(self, estimator: BaseEstimator, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions of a fitted estimator for X against y."""
-        Y, (responses,), classes = truth_and_responses(estimator, X, y, self._response_method)
+        Y, responses, classes = self._truth_and_responses(estimator, X, y)
         kwargs = dict(self._kwargs)
         names = inspect.signature(self._score_func).parameters
         if "classes" in names:
@@ -206,6 +215,15 @@ class _Scorer(_BaseScorer):
         if sample_weight is not None:
             kwargs["sample_weight"] = sample_weight
         return self._sign * self._score_func(Y, responses, **kwargs)
+
+    def _truth_and_responses(self, estimator, X, y):
+        by_row = self._score_func in _BY_ROW or (
+            self._score_func in _AREAS.values() and self._kwargs.get("average") == "samples"
+        )
+        if by_row and self._response_method[0] == "predict_proba" and hasattr(estimator, "predict_proba"):
+            return truth_and_blocks(estimator, X, y)
+        Y, (responses,), classes = truth_and_responses(estimator, X, y, self._response_method)
+        return Y, responses, classes
 
     def __repr__(self):
         methods = self._response_method[0] if len(self._response_method) == 1 else self._response_method

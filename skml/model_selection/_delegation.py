@@ -3,8 +3,10 @@
 import numpy as np
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from skml._dependencies import _num_samples
 from skml._targets._encoder import TargetEncoder
 from skml._targets._labels import as_labels, format_some, format_values, label_index, label_space
 from skml._targets._matrix import equal_matrices, has_missing, to_dense
@@ -107,23 +109,69 @@ def truth_and_responses(estimator, X, y, *wanted):
         for method, response in raw
     ]
     for (method, _), response in zip(raw, responses, strict=True):
-        if response.shape != Y.shape:
-            raise ValueError(
-                f"As an indicator, y has the shape {Y.shape}, but {method} of {type(estimator).__name__} returns the "
-                f"shape {response.shape}. Pass an X and a y with the same rows, and a y with the labels that the "
-                "estimator was fitted with."
-            )
+        _check_shape(Y, response.shape, estimator, method)
+    Y, classes, n_new = _with_unknown_labels(Y, encoder, unknown)
+    return Y, [append_lowest(response, n_new) if n_new else response for response in responses], classes
+
+
+def truth_and_blocks(estimator, X, y):
+    """Return the same as `truth_and_responses` for `predict_proba`, but the response as an iterator of blocks of rows.
+
+    See `response_blocks`.
+    """
+    encoder = _encoder_of(estimator, y)
+    Y, unknown = _indicator(encoder, y)
+    all_Y, classes, n_new = _with_unknown_labels(Y, encoder, unknown)
+
+    def blocks():
+        for response in response_blocks(estimator, X, "predict_proba"):
+            scores = as_scores(response, estimator)
+            _check_shape(Y, (_num_samples(X), scores.shape[1]), estimator, "predict_proba")
+            yield append_lowest(scores, n_new) if n_new else scores
+
+    return all_Y, blocks(), classes
+
+
+def _check_shape(Y, shape, estimator, method):
+    if shape != Y.shape:
+        raise ValueError(
+            f"As an indicator, y has the shape {Y.shape}, but {method} of {type(estimator).__name__} returns the shape "
+            f"{shape}. Pass an X and a y with the same rows, and a y with the labels that the estimator was fitted "
+            "with."
+        )
+
+
+def _with_unknown_labels(Y, encoder, unknown):
+    """Return Y with a column for each label that the encoder does not know, all labels, and how many were added."""
     classes = encoder.classes_.tolist()
     if not unknown:
-        return Y, responses, classes
+        return Y, classes, 0
     new = list(dict.fromkeys(label for row in unknown.values() for label in row))
     warn_once(
         "y contains labels that the estimator was not fitted with; they count as never predicted: "
         f"{format_some(new, len(classes) + len(new))}. If only a training fold lacks them, pass classes=[...] to the "
         "estimator."
     )
-    Y = _hstack(Y, _indicator_of(unknown, new, Y.shape[0]))
-    return Y, [append_lowest(response, len(new)) for response in responses], classes + new
+    return _hstack(Y, _indicator_of(unknown, new, Y.shape[0])), classes + new, len(new)
+
+
+def response_blocks(estimator, X, method):
+    """Yield the responses of a fitted estimator for blocks of rows in turn.
+
+    For `predict_proba` of a `KerasMultiLabelClassifier`, also in Pipelines and searches, the blocks are small, so that
+    the matrix of all probabilities is never in memory. Any other estimator predicts all rows at once: it may not
+    predict a row as it does among others.
+    """
+    if method == "predict_proba" and hasattr(estimator, "proba_blocks"):
+        yield from estimator.proba_blocks(X)
+    elif type(estimator) is Pipeline:
+        for _, step in estimator.steps[:-1]:
+            X = X if step in (None, "passthrough") else step.transform(X)
+        yield from response_blocks(estimator.steps[-1][1], X, method)
+    elif hasattr(estimator, "best_estimator_"):
+        yield from response_blocks(estimator.best_estimator_, X, method)
+    else:
+        yield getattr(estimator, method)(X)
 
 
 def read_target(y, classes=None):

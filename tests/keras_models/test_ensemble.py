@@ -285,6 +285,7 @@ def test_an_unknown_rule_is_refused(X, Y):
         KerasMultiLabelClassifier(threshold="f1_micro").fit(X, Y.sum(axis=1))
 
 
+@pytest.mark.filterwarnings("ignore:.*too many to keep")
 def test_thresholds_of_many_entries_are_tuned_on_a_part_of_the_rows(X, Y, monkeypatch):
     monkeypatch.setattr("skml._training._split._MAX_KEPT_ENTRIES", 150)
     for weight in (None, np.arange(80) % 2):  # there may be fewer rows of weight above 0 than could be kept

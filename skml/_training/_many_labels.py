@@ -1,0 +1,56 @@
+"""What many labels cost, and what a fit says about it before training."""
+
+from skml._default_network._auto import count_weights
+from skml._targets._warnings import warn_once
+
+# With more labels, a fit warns of what it will take.
+_MAX_LABELS = 10_000
+
+# CPU seconds of one core for an entry of the label matrix, a member and an epoch, training and evaluation together;
+# and for a weight and an update.
+_SECONDS_PER_ENTRY = 1e-7
+_SECONDS_PER_WEIGHT = 2e-9
+
+# Bytes for a logit of a batch (logits, labels, losses and gradients), and for a weight with the optimizer's moments.
+_BYTES_PER_LOGIT = 40
+_BYTES_PER_WEIGHT = 16
+
+
+def warn_of_many_labels(split, architecture, config):
+    """Warn if the out-of-fold probabilities are too many to keep, and of the cost if there are very many labels.
+
+    Parameters
+    ----------
+    split : Split
+    architecture : Architecture
+        ``hidden`` is None for a custom network, and for training that resumes: then there is no estimate.
+    config : TrainingConfig
+    """
+    n_samples, n_labels = split.dataset.Y.shape
+    if split.is_sampled:
+        warn_once(
+            f"The out-of-fold probabilities of {n_samples:,} rows and {n_labels:,} labels are too many to keep: there "
+            f"is no oof_proba_, and thresholds, guarantees and calibration come from {split.n_sampled:,} random rows."
+        )
+    if n_labels <= _MAX_LABELS or architecture.hidden is None:
+        return
+    seconds, n_bytes = estimated_cost(
+        len(split.rows), [split.dataset.n_features, *architecture.hidden, n_labels], architecture.n_members, config
+    )
+    warn_once(
+        f"y has {n_labels:,} labels. Training takes up to about {_shown_hours(seconds)} of one core ({config.epochs} "
+        f"epochs) and {n_bytes / 2**30:.1f} GB of memory, as each row is compared with every label. The packages "
+        "omikuji, napkinXC and LibMultiLabel train trees of labels, or linear models, in a small part of that."
+    )
+
+
+def estimated_cost(n_rows, widths, n_members, config):
+    """Return the CPU seconds of a whole fit and the bytes of memory that it needs, both to within a factor of two."""
+    entries, n_weights = widths[-1] * n_members, count_weights(widths) * n_members
+    n_updates = -(-n_rows // config.batch_size)
+    per_epoch = n_rows * entries * _SECONDS_PER_ENTRY + n_updates * n_weights * _SECONDS_PER_WEIGHT
+    return config.epochs * per_epoch, config.batch_size * entries * _BYTES_PER_LOGIT + n_weights * _BYTES_PER_WEIGHT
+
+
+def _shown_hours(seconds):
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{max(1, round(seconds / 60))} minutes"
