@@ -64,9 +64,9 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
     Notes
     -----
     The baseline is a row of zeros if the network was trained on sparse X or with ``scale=None``, and otherwise the mean
-    of the training rows: with ``scale="auto"`` the mean of each feature that the network makes of a column, such as
-    its bins, whose contributions are summed. A missing value contributes by its indicator only. The contributions sum to the difference in log-odds, with an error of at
-    most 0.01 or 1 % of the difference, whichever is larger.
+    of the training rows: with ``scale="auto"`` the mean of each feature that the network makes of a column, such as its
+    bins, whose contributions are summed. A missing value contributes by its indicator only. The contributions sum to
+    the difference in log-odds, with an error of at most 0.01 or 1 % of the difference, whichever is larger.
 
     If the Pipeline tells which column of X a feature shows, the table has one row for the column, with its name and its
     value in X: a scaled column has its own units, and the columns of a one-hot encoder are summed. This is so for a
