@@ -102,6 +102,12 @@ class FittedModel:
     keeps_optimizer_state: bool
     oof_proba: np.ndarray | None = None
 
+    @property
+    def relevance(self) -> np.ndarray | None:
+        """The relevance of the columns of X, None for a custom network and for ``scale=None``."""
+        encoding = getattr(self.network, "encoding", None)
+        return getattr(self.training.scaler if encoding is None else encoding, "relevance", None)
+
     def for_pickle(self) -> "FittedModel":
         """Return the model without out-of-fold probabilities and, unless it is to be kept, the optimizer's state."""
         callbacks = [callback for callback in self.training.callbacks if _can_be_pickled(callback)]

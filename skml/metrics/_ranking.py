@@ -171,13 +171,13 @@ def log_loss(
     loss : float
     """
 
-    def score_rows(positive, observed, proba):
+    def score_rows(positive, observed, proba, label_weight):
         epsilon = np.finfo(np.float64).eps
         proba = np.clip(proba, epsilon, 1 - epsilon)
-        loss = -np.where(positive, np.log(proba), np.log1p(-proba))
+        loss = -np.where(positive, np.log(proba), np.log1p(-proba)) * label_weight
         return np.where(observed, loss, 0).sum(axis=1) / observed.sum(axis=1)
 
-    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels, by_entry=True)
 
 
 def precision_at_k(
@@ -279,15 +279,15 @@ def _average_label_scores(score_func, Y_true, scores, average, sample_weight, la
     """Compute a binary score for each label or for all observed entries, and average it as requested."""
     if average not in ("macro", "micro", "weighted", None):
         raise ValueError(f"average must be 'macro', 'micro', 'weighted', 'samples' or None; got {average!r}.")
-    Y, scores, weight, names = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+    Y, scores, weight, label_weight, names = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+    weights = np.broadcast_to(weight[:, None], Y.shape) if label_weight is None else weight[:, None] * label_weight
     if average == "micro":
-        weights = np.broadcast_to(weight[:, None], Y.shape)
         pooled = _score_observed(score_func, Y.toarray().ravel(), scores.ravel(), weights.ravel())
         return undefined_score() if np.isnan(pooled) else pooled
     columns = Y.tocsc()
     label_scores = np.array(
         [
-            _score_observed(score_func, columns[:, [j]].toarray().ravel(), scores[:, j], weight)
+            _score_observed(score_func, columns[:, [j]].toarray().ravel(), scores[:, j], weights[:, j])
             for j in range(Y.shape[1])
         ]
     )
@@ -303,7 +303,9 @@ def _average_label_scores(score_func, Y_true, scores, average, sample_weight, la
         )
     if len(skipped) == len(label_scores):
         return np.nan
-    n_positive = weight @ (Y == 1) if average == "weighted" else np.ones(len(label_scores))
+    n_positive = np.ones(len(label_scores))
+    if average == "weighted":
+        n_positive = weight @ (Y == 1) if label_weight is None else (weights * (Y == 1).toarray()).sum(axis=0)
     defined = ~np.isnan(label_scores)
     return float(np.average(label_scores[defined], weights=n_positive[defined]))
 
@@ -317,18 +319,21 @@ def _score_observed(score_func, entries, scores, weight):
     return score_func(entries, scores[observed], sample_weight=weight[observed])
 
 
-def _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels):
+def _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels, by_entry=False):
     """Return the weighted mean of ``score_rows(positive, observed, scores)`` over the rows, without NaN.
 
-    `score_rows` is called for blocks of rows. The scores of missing labels are -inf.
+    `score_rows` is called for blocks of rows. The scores of missing labels are -inf. With `by_entry`, it also gets
+    weights of the entries that are relative to those of the rows.
     """
-    Y, scores, weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+    Y, scores, weight, label_weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+    label_weight = np.broadcast_to(1.0, Y.shape) if label_weight is None else label_weight
     values = np.empty(Y.shape[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         for rows in row_blocks(*Y.shape):
             entries = Y[rows].toarray()
             observed = ~np.isnan(entries)
-            row_scores = score_rows(entries == 1, observed, np.where(observed, scores[rows], -np.inf))
+            more = (label_weight[rows],) if by_entry else ()
+            row_scores = score_rows(entries == 1, observed, np.where(observed, scores[rows], -np.inf), *more)
             values[rows] = np.where(observed.any(axis=1), row_scores, np.nan)
     return weighted_mean(values, weight)
 
