@@ -405,6 +405,7 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
 
     def _encoder(self, named, y):
         """Return an encoder fitted to ``y``, with the classes of this estimator or of one in the list."""
+        _check_hard_and_flat(named)
         with_classes = [estimator for estimator in named.values() if classes_of(estimator) is not None]
         if not with_classes:
             return encoder_for(None, y, self.classes)
@@ -492,3 +493,15 @@ def _fit_classifier(estimator, X, y, encoder, Y, params):
     if proba is None or not has_oof_rows(last, Y, proba):
         return estimator, None
     return estimator, label_columns(proba, last, encoder)
+
+
+def _check_hard_and_flat(named):
+    """Raise a ValueError for a classifier whose labels are soft or have a hierarchy, which the others do not know."""
+    for name, estimator in named.items():
+        for parameter in ("soft_labels", "hierarchy"):
+            value = getattr(last_step(estimator), parameter, None)
+            if value:
+                raise ValueError(
+                    f"AveragedMultiLabelClassifier does not support {parameter}={value!r} of the classifier {name!r}. "
+                    "Use this classifier alone, or leave the parameter at its default."
+                )

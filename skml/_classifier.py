@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule
 from skml._decisions._top_k import top_labels
 from skml._default_network._activations import ACTIVATIONS
 from skml._default_network._encoding import KINDS
-from skml._default_network._network import DenseNetwork
 from skml._dependencies import Interval, StrOptions, check_installed
 from skml._inputs import check_X, open_interval
 from skml._keras._environment import check_can_train, floatx
@@ -122,6 +120,15 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     classes : array-like of shape (n_labels,), default=None
         The labels, for data in which some may not occur. None takes them from ``y``. In `partial_fit` and with
         `warm_start` they may change: see Notes.
+    soft_labels : bool, default=False
+        Whether an indicator ``y`` may hold probabilities in [0, 1], such as fractions of votes or the predictions of a
+        teacher (Hinton et al., 2015). The cross-entropy is trained on them as they are; see Notes for all else. Each
+        label has a probability of its own, so that rows need not sum to 1. Single-label ``y`` is not supported.
+    hierarchy : mapping label -> parent or list of parents, default=None
+        A label implies its parents. `fit` and `score` add the parents of each label to ``y``. Probabilities are
+        coherent: that of a parent is at least that of its children (Giunchiglia and Lukasiewicz, 2020). A label is
+        predicted only together with its parents, under every threshold. All names must be labels: name those that do
+        not occur in ``y`` with `classes`. `fit` reads this parameter; see Notes.
     threshold : float, array-like of shape (n_labels,), mapping label -> float, or str, default=0.5
         A label is predicted if its probability is at least its threshold. Labels missing from a mapping or Series have
         0.5; for binary y the threshold is that of the second class; multi-class y has none. "f1_micro" and "f1_macro"
@@ -250,6 +257,18 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     **Missing labels** of an indicator (NaN, pd.NA, masked) are left out of the loss, weights, thresholds and `score`.
 
+    **Soft labels.** The loss of a soft label q is q times the loss of a 1, plus 1 - q times the loss of a 0, for each
+    of the losses "auto", "focal" and "asymmetric". Counts of positive entries, for ``class_weight="balanced"`` and
+    calibration, are expected counts. Folds, tuned thresholds, guarantees, `score` and the scorers of `skml.metrics` use
+    ``y >= 0.5``. ``loss__label_smoothing=0.1`` softens the labels of the default loss (Szegedy et al., 2016).
+
+    **Hierarchy.** A missing label becomes 1 if a label below it is 1, and 0 if a label above it is 0. Training ignores
+    the hierarchy; `predict_proba` then raises each probability to the largest one of the labels below it. A label below
+    its threshold takes the labels below it with it; `min_labels` and `max_labels` use the smallest ``proba -
+    threshold`` of a label and of those above it. Thresholds are tuned on these probabilities and scored on these
+    decisions. Under "precision>=0.9 by label", no threshold is lower than that of a parent, so that the guarantee holds
+    for the decisions.
+
     **Searches.** For label sets, pass ``scoring=skml.metrics.get_scorer("f1_micro")``, or no `scoring`. The string
     ``"f1_micro"`` selects scikit-learn's scorer, which does not support label sets and returns NaN.
 
@@ -300,6 +319,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         "calibrate": [StrOptions({"auto"}), "boolean"],
         "class_weight": [StrOptions({"balanced"}), dict, "array-like", None],
         "classes": ["array-like", set, None],
+        "soft_labels": ["boolean"],
+        "hierarchy": [Mapping, None],
         "tuned_rules": ["array-like", None],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "max_labels": [Interval(Integral, 0, None, closed="left"), None],
@@ -332,6 +353,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         calibrate: bool | str = "auto",
         class_weight: str | Mapping[Any, float] | ArrayLike | None = None,
         classes: ArrayLike | None = None,
+        soft_labels: bool = False,
+        hierarchy: Mapping[Any, Any] | None = None,
         threshold: float | str | Mapping[Any, float] | ArrayLike = 0.5,
         tuned_rules: Sequence[str] | None = None,
         min_labels: int = 0,
@@ -363,6 +386,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         self.calibrate = calibrate
         self.class_weight = class_weight
         self.classes = classes
+        self.soft_labels = soft_labels
+        self.hierarchy = hierarchy
         self.threshold = threshold
         self.tuned_rules = tuned_rules
         self.min_labels = min_labels
@@ -398,13 +423,15 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             Floats. With a custom `model` also arrays of more dimensions, integers or strings.
         y : label sets, indicator, or a single label per sample, for n_samples samples
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of shape
-            (n_samples, n_labels), with NaN for missing labels; or an array-like of shape (n_samples,). Lists of equal
-            length that hold only 0 and 1 are an indicator; if 0 and 1 are labels, use sets. `skml.read_label_sets`
-            reads columns in other notations, such as "a, b".
-        sample_weight : array-like of shape (n_samples,), default=None
+            (n_samples, n_labels), with NaN for missing labels, or of probabilities with ``soft_labels=True``; or an
+            array-like of shape (n_samples,). Lists of equal length that hold only 0 and 1 are an indicator; if 0 and 1
+            are labels, use sets. `skml.read_label_sets` reads columns in other notations, such as "a, b".
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             For a given `batch_size` and `epochs`, weight 0 is equivalent to leaving the row out, and weight 2 to
             repeating it. The "auto" values of both depend on the effective number of rows (Kish, 1965), which does not
-            change if all weights are multiplied by the same number.
+            change if all weights are multiplied by the same number. With two dimensions, each label of a row has a
+            weight, 0 is a missing label, and the row has the mean weight of its other labels. Columns have the order of
+            ``classes_``; a DataFrame is aligned by name.
         groups : array-like of shape (n_samples,), default=None
             The group of each row, such as the patient of a record: numbers, strings or other hashable values. Folds and
             holdout keep groups together, so that early stopping, ``oof_proba_``, calibration and thresholds are honest
@@ -480,8 +507,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         ``[set(p) == set(t) for p, t in zip(clf.predict(X), y)]``, whose mean is `score`.
         """
         X, rule = self.validate_X(X), self.decision_rule()
-        blocks = self._fitted.network.proba_blocks(X)
-        return self._fitted.encoder.inverse_blocks(rule.decide(open_interval(proba)) for proba in blocks)
+        encoder, blocks = self._fitted.encoder, self._fitted.network.proba_blocks(X)
+        return encoder.inverse_blocks(rule.decide(open_interval(encoder.coherent(proba))) for proba in blocks)
 
     def predict_proba(self, X: Matrix) -> np.ndarray:
         """Predict the probability of each label.
@@ -505,8 +532,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Any number of threads may predict at once. If many do, limit each to one core:
         ``threadpoolctl.threadpool_limits(1)``, or ``OPENBLAS_NUM_THREADS=1`` before NumPy is imported.
         """
-        X = self.validate_X(X)
-        return open_interval(self._fitted.encoder.class_columns(self._fitted.network.proba(X)))
+        X, encoder = self.validate_X(X), self._fitted.encoder
+        return open_interval(encoder.class_columns(encoder.coherent(self._fitted.network.proba(X))))
 
     def predict_top_k(self, X: Matrix, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Predict the k most probable labels of each row, with their probabilities.
@@ -574,8 +601,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             Log-odds of each label. For binary y of shape (n_samples,), the log-odds of the second class; for
             multi-class y log-probabilities of shape (n_samples, n_classes).
         """
-        X = self.validate_X(X)
-        return self._fitted.encoder.class_scores(self._fitted.network.log_proba(X))
+        X, encoder = self.validate_X(X), self._fitted.encoder
+        return encoder.class_scores(encoder.coherent(self._fitted.network.log_proba(X)))
 
     def score(self, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Return the subset accuracy: the fraction of samples whose label set is predicted exactly.
@@ -584,8 +611,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         ----------
         X, y : as in `fit`
             A row of ``y`` with a label that is not in ``classes_`` counts as wrong, with a warning. A row without any
-            observed label is left out.
-        sample_weight : array-like of shape (n_samples,), default=None
+            observed label is left out. Soft labels are compared as ``y >= 0.5``.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -601,7 +629,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         -------
         model : keras.Model
             For the default network a new, uncompiled model, calibration included, whose outputs are probabilities. For
-            a custom network the trained model itself, not a copy.
+            a custom network the trained model itself, not a copy. With `hierarchy`, a last layer makes the outputs
+            coherent, and a custom network shares its weights with the model that is returned.
 
         Examples
         --------
@@ -610,13 +639,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         >>> clf.to_keras().output_shape
         (None, 1)
         """
-        network: Any = self.trained_network()
-        if not isinstance(network, DenseNetwork):
-            return network.model
         check_installed("to_keras", "tensorflow")
-        from skml._keras_models._ensemble import rebuild
+        from skml._keras_models._ensemble import exported
 
-        return rebuild(network)
+        return exported(self.trained_network(), self._fitted.encoder.links_)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -694,11 +720,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     def decision_rule(self) -> DecisionRule | MostProbable:
         """Return the rule by which `predict` turns probabilities into labels; for the other modules of skml."""
         check_is_fitted(self)
-        fitted = self._fitted
-        return decision_rule(fitted.encoder, self.threshold, self.min_labels, self.max_labels, fitted.thresholds)
+        encoder, tuned = self._fitted.encoder, self._fitted.thresholds
+        return decision_rule(encoder, self.threshold, self.min_labels, self.max_labels, tuned)
 
     def oof_target(self) -> TargetMatrix:
-        """Return the 0/1 matrix of the rows that ``oof_proba_`` predicts; for the other modules of skml."""
+        """Return the 0/1 matrix that ``oof_proba_`` predicts, NaN for weights of 0; for the other modules of skml."""
         check_is_fitted(self)
         return self._fitted.thresholds.Y
 
@@ -750,7 +776,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             sample_weight,
             (check_X(self, X_val, **check), y_val) if has_validation else None,
             previous,
-            seeds=previous.training.seeds if previous else self._new_seeds(),
+            seeds=previous.training.seeds if previous else Seeds.new(self.random_state),
             groups=groups,
             classes=classes,
             is_partial_fit=is_partial_fit,
@@ -764,9 +790,6 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         fitted = vars(self).get("_fitted")
         before_fit = self.model is None and self.scale is not None
         return before_fit if fitted is None else getattr(fitted.network, "shift", None) is not None
-
-    def _new_seeds(self):
-        return Seeds(int(check_random_state(self.random_state).randint(2**31 - 1)))
 
     def _model_with(self, attribute) -> FittedModel:
         """Return the fitted model, or raise the AttributeError of an attribute that needs it."""

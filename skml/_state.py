@@ -16,6 +16,7 @@ from skml._default_network._network import DenseNetwork
 from skml._default_network._scaling import DenseScaler, SparseScaler
 from skml._dependencies import parse_version
 from skml._targets._encoder import TargetEncoder
+from skml._targets._hierarchy import Hierarchy
 from skml._training._result import FittedModel, OptimizerState, TrainingResult
 from skml._training._seeds import Seeds
 from skml._version import __version__
@@ -26,6 +27,7 @@ _CLASSES = (
     DenseNetwork,
     DenseScaler,
     FittedModel,
+    Hierarchy,
     OptimizerState,
     Ramps,
     Seeds,
@@ -40,7 +42,8 @@ _BY_NAME = {kind.__name__: kind for kind in _CLASSES}
 _CONTAINERS = {kind.__name__: kind for kind in (csr_array, csr_matrix)}
 
 # Which fit sets, for every form of y.
-_ENCODER_FIELDS = {"classes", "form_", "target_type_", "dtype_", "classes_", "_labels"}
+_ENCODER_FIELDS = {"classes", "soft_labels", "hierarchy", "form_", "target_type_", "dtype_", "classes_", "_labels"}
+_ENCODER_FIELDS |= {"links_"}
 
 # The key that distinguishes such a dict from a dict of the user.
 _KIND = "_skml"

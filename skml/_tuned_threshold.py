@@ -31,6 +31,7 @@ from skml._dependencies import (
 )
 from skml._state import VersionedState
 from skml._targets._groups import group_codes
+from skml._targets._weights import aligned_weights, split_weights
 from skml._typing import Matrix, RandomState, Target
 from skml.metrics._scorer import get_scorer
 from skml.model_selection._delegation import (
@@ -168,6 +169,9 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     that of all its rows, and a guarantee holds for the rows of new groups. Korn and Graubard define the effective
     number for such clusters.
 
+    The soft labels and the hierarchy of a `KerasMultiLabelClassifier` act here as in its own thresholds: tuning uses
+    ``y >= 0.5``, and a label is predicted only together with its parents.
+
     Scores of `decision_function` are treated as log-odds up to a constant factor, for calibration and for shrinkage.
 
     Examples
@@ -239,8 +243,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
             the estimator requests them.
         **params : dict
             Parameters of the estimator's `fit`, split like X in each fold. ``sample_weight`` (or
-            ``step__sample_weight``) also weights the rows in tuning. With metadata routing enabled, the parameters are
-            routed as requested by the estimator and by `cv`.
+            ``step__sample_weight``) also weights the rows, or single labels, in tuning. With metadata routing enabled,
+            the parameters are routed as requested by the estimator and by `cv`.
 
         Returns
         -------
@@ -263,12 +267,13 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         estimator, rows, responses = self._fit_and_respond(X, y, encoder, routed, method, groups)
         responses = encoder.output_columns(responses)
         scale = scale_of(responses, are_probabilities=method == "predict_proba")
-        tuning = Y[rows], scale.proba(responses)
-        weight = _sample_weight(self.estimator, routed.estimator.fit, rows)
+        tuning = encoder.truth(Y[rows]), scale.proba(responses)
+        weight = _sample_weight(self.estimator, routed.estimator.fit, rows, encoder, Y)
         group = None if group is None else group[rows]
-        rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight, group)
+        rule, self.best_score_ = tune(*tuning, self.scoring, self.shrinkage, weight, group, encoder.links_)
         if self.store_cv_results:
-            scores = [score(*tuning, self.scoring, scale.proba(threshold), weight) for threshold in scale.candidates]
+            data = {"sample_weight": weight, "hierarchy": encoder.links_}
+            scores = [score(*tuning, self.scoring, scale.proba(threshold), **data) for threshold in scale.candidates]
             self.cv_results_ = {"thresholds": scale.candidates, "scores": np.array(scores)}
         threshold = scale.scores(rule.threshold)
         self.best_threshold_ = as_scalar(threshold) if not encoder.is_multilabel else threshold
@@ -419,7 +424,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
     def decision_rule(self) -> DecisionRule:
         """Return the rule by which `predict` turns scores into labels; for the other modules of skml."""
         check_is_fitted(self)
-        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_max_labels_)
+        return DecisionRule(self.best_threshold_, self.best_k_ or 0, self.best_max_labels_, self.target_encoder_.links_)
 
     def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
         """Yield the rows of `predict_proba` in blocks, if the estimator can; for the other modules of skml."""
@@ -474,7 +479,8 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
                 f"{reason}A KerasMultiLabelClassifier with n_members > 1 has it, unless y is very large. Otherwise use "
                 "cv=5, or a float cv, the fraction of rows of a single holdout."
             ) from error
-        Y = encoder.transform(y)
+        Y = encoder.truth(encoder.transform(y))
+        Y, *_ = split_weights(_sample_weight(self.estimator, params, slice(None), encoder, Y), Y)
         if not has_oof_rows(last, Y, proba):
             raise ValueError(
                 f"cv='oof' requires that {type(last).__name__} is fitted to the rows of y in their order, but its "
@@ -517,9 +523,9 @@ def _name_in_last_step(estimator, name):
     return name
 
 
-def _sample_weight(estimator, params, rows):
+def _sample_weight(estimator, params, rows, encoder, Y):
     """Return the sample weights of the rows to tune on: those in the fit parameters, of the last step if it has any."""
     names = [name for name in params if name.rpartition("__")[2] == "sample_weight"]
     last = f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
     weight = params[last if last in names else names[0]] if names else None
-    return None if weight is None else np.asarray(weight)[rows]
+    return None if weight is None else np.asarray(aligned_weights(weight, Y, encoder.classes_.tolist()))[rows]

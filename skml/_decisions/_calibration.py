@@ -7,7 +7,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 from skml._decisions._entries import entries_of
-from skml._targets._matrix import row_blocks, to_dense
+from skml._targets._matrix import has_soft, row_blocks, to_dense
 from skml._targets._weights import effective_rows
 
 # Memory that the calibration of an entry needs, in bytes: some arrays in float64.
@@ -87,12 +87,13 @@ def calibration_of(Y, proba, how, output_activation="sigmoid", sample_weight=Non
     Parameters
     ----------
     Y : ndarray or csr_array of shape (n_samples, n_outputs)
+        A soft label q counts as an entry 1 of the weight q and an entry 0 of the weight 1 - q.
     proba : ndarray of shape (n_samples, n_outputs)
         Held-out probabilities.
     how : "auto", True or False
         As the parameter ``calibrate`` of the estimator.
     output_activation : {"sigmoid", "softmax"}
-    sample_weight : ndarray of shape (n_samples,), default=None
+    sample_weight : ndarray of shape (n_samples,) or (n_samples, n_outputs), default=None
 
     Returns
     -------
@@ -106,8 +107,9 @@ def calibration_of(Y, proba, how, output_activation="sigmoid", sample_weight=Non
     if how is False:
         return NOT_CALIBRATED
     if sample_weight is not None:  # multiplying all weights by a number must not change the evidence
-        sample_weight = sample_weight * (effective_rows(sample_weight) / sample_weight.sum())
-    entries = entries_of(Y, proba, sample_weight)
+        row_weight = sample_weight if sample_weight.ndim == 1 else sample_weight.mean(axis=1)
+        sample_weight = sample_weight * (effective_rows(row_weight) / row_weight.sum())
+    entries = entries_of(*_hard_entries(Y, proba, sample_weight))
     if output_activation == "softmax":
         return _temperature_of_classes(entries)
     log_odds, target, observed, n_positive = nonempty_bins(entries)
@@ -125,6 +127,18 @@ def calibration_of(Y, proba, how, output_activation="sigmoid", sample_weight=Non
     )
     slope, offset = result.x
     return Calibration(float(slope), _label_offsets(entries, slope, offset))
+
+
+def _hard_entries(Y, proba, weight):
+    """Return label matrix, probabilities and weights with two rows in place of each if there are soft labels."""
+    if not has_soft(Y):
+        return Y, proba, weight
+    Y = to_dense(Y)
+    weight = np.ones(Y.shape) if weight is None else np.broadcast_to(weight.reshape(len(Y), -1), Y.shape)
+    is_observed = ~np.isnan(Y)
+    positive, negative = (weight * np.where(is_observed, part, 0) for part in (Y, 1 - Y))
+    ones = np.ones(Y.shape, dtype=np.uint8)
+    return np.vstack([ones, 0 * ones]), np.vstack([proba, proba]), np.vstack([positive, negative])
 
 
 def _slope_if_better(loss, total_weight):
@@ -197,10 +211,11 @@ def binned_log_odds(entries):
     """
     end = logit(1 - _EPSILON)
     positive, observed = np.zeros(_N_BINS), np.zeros(_N_BINS)
-    for truth, is_observed, p, weight in entries.by_rows():
+    for truth, is_observed, p, weight in entries.by_rows(by_entry=True):
+        weight = weight if weight.ndim == 2 else weight[:, None]
         bins = np.rint((clipped_log_odds(p) + end) * ((_N_BINS - 1) / (2 * end))).astype(np.intp).ravel()
-        positive += np.bincount(bins, (truth * weight[:, None]).ravel(), _N_BINS)
-        observed += np.bincount(bins, (is_observed * weight[:, None]).ravel(), _N_BINS)
+        positive += np.bincount(bins, (truth * weight).ravel(), _N_BINS)
+        observed += np.bincount(bins, (is_observed * weight).ravel(), _N_BINS)
     n_positive, n_observed = positive.sum(), observed.sum()
     # Platt's targets. With targets of 0 and 1 the slope of a perfect ranking would be infinite.
     high, low = (n_positive + 1) / (n_positive + 2), 1 / (n_observed - n_positive + 2)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from skml._targets._matrix import row_sums, to_dense
+from skml._targets._matrix import has_soft, row_sums, to_dense
 
 # A held-out probability of 0 may be wrong; forests and nearest neighbours predict it often.
 _SMALLEST = np.finfo(np.float32).eps
@@ -21,10 +21,11 @@ def convex_weights(Y, probas, sample_weight=None, is_multiclass=False):
     Parameters
     ----------
     Y : ndarray or csr_array of shape (n_samples, n_outputs)
-        0 and 1. A float matrix may contain NaN, a missing label, which is ignored.
+        0 and 1. A float matrix may contain NaN, a missing label, which is ignored, and soft labels, whose expected loss
+        counts.
     probas : list of ndarray of shape (n_samples, n_outputs)
         Held-out probabilities of each classifier.
-    sample_weight : ndarray of shape (n_samples,), default=None
+    sample_weight : ndarray of shape (n_samples,) or (n_samples, n_outputs), default=None
     is_multiclass : bool, default=False
         Whether each row of Y has a single 1, whose probability alone counts.
 
@@ -59,7 +60,12 @@ def _likelihoods(Y, probas, sample_weight, is_multiclass):
     positive = Y == 1
     counts = positive if is_multiclass else Y == Y
     weight = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    by_row = weight / np.maximum(row_sums(counts), 1)  # rows count alike, however many of their labels are missing
-    by_entry = np.broadcast_to(by_row[:, None], Y.shape)[counts]
-    truths = [np.where(positive, proba, 1 - proba)[counts] for proba in probas]
+    weight = weight if weight.ndim == 2 else weight[:, None]
+    # Rows count alike, however many of their labels are missing.
+    by_entry = np.broadcast_to(weight / np.maximum(row_sums(counts), 1)[:, None], Y.shape)[counts]
+    if has_soft(Y):
+        by_entry = np.append(by_entry * Y[counts], by_entry * (1 - Y[counts]))
+        truths = [np.append(proba[counts], 1 - proba[counts]) for proba in probas]
+    else:
+        truths = [np.where(positive, proba, 1 - proba)[counts] for proba in probas]
     return np.clip(np.column_stack(truths).astype(np.float64), _SMALLEST, 1), by_entry / by_entry.sum()

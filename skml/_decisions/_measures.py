@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from skml._decisions._entries import weighted_sums
 from skml._targets._matrix import has_missing
 
 
@@ -111,19 +112,19 @@ def custom_score(entries, rule, scoring):
         Y = Y.astype(np.int64)  # a difference of two uint8 matrices would wrap around
     if sparse.issparse(Y):
         predicted = sparse.csr_array(predicted)
-    is_weighted = not np.all(entries.weight == 1)
-    return float(scoring(Y, predicted, **({"sample_weight": entries.weight} if is_weighted else {})))
+    weight = entries.entry_weight
+    return float(scoring(Y, predicted, **({} if np.all(weight == 1) else {"sample_weight": weight})))
 
 
 def _counts(entries, rule):
     """Return the weights of true positive, predicted, positive and observed entries, shape (4, n_labels)."""
     counts = np.zeros((4, entries.proba.shape[1]))
-    for truth, decisions, observed, weight in _decided_blocks(entries, rule):
-        counts += [weight @ entry for entry in (decisions & truth, decisions, truth, observed)]
+    for truth, decisions, observed, weight in _decided_blocks(entries, rule, by_entry=True):
+        counts += [weighted_sums(weight, entry) for entry in (decisions & truth, decisions, truth, observed)]
     return counts
 
 
-def _decided_blocks(entries, rule):
+def _decided_blocks(entries, rule, by_entry=False):
     """Yield blocks of rows: truth, decisions (False for missing labels), whether entries are observed, and weights."""
-    for truth, observed, p, weight in entries.by_rows():
+    for truth, observed, p, weight in entries.by_rows(by_entry=by_entry):
         yield truth, observed & rule.decide(p), observed, weight

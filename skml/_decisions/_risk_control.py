@@ -11,7 +11,6 @@ from scipy.special import betainc, betaincinv, expit
 from skml._decisions._calibration import binned_log_odds
 from skml._decisions._entries import as_probabilities
 from skml._decisions._guarantees import CONFIDENCE, NEVER
-from skml._decisions._rule import DecisionRule
 from skml._decisions._search import midpoint, midpoint_below, positive_entries
 
 # The probability with which a guarantee of precision may fail.
@@ -32,9 +31,9 @@ class PredictionCounts(NamedTuple):
     """Sums over the predicted labels at each threshold of a grid, in descending order, each of shape (n_thresholds,).
 
     In the comments, w is the weight of a row, k the number of labels predicted for it, e the number of those that are
-    wrong, and p the probabilities of the predicted labels. A *unit* is what is independent of the rest: a row, or a
-    group of rows. W, K and E are the sums of w, w k and w e over a unit. No unit, in the data or new, may add more than
-    `heaviest` to `predictions`.
+    wrong, and p the probabilities of the predicted labels; weights of single labels count as numbers of labels. A
+    *unit* is what is independent of the rest: a row, or a group of rows. W, K and E are the sums of w, w k and w e over
+    a unit. No unit, in the data or new, may add more than `heaviest` to `predictions`.
     """
 
     predictions: np.ndarray  # w k
@@ -84,20 +83,26 @@ class PredictionCounts(NamedTuple):
         right = number * (1 - self.wrong / self.predictions)
         return np.where(right > 0, betaincinv(np.maximum(right, 1e-9), number - right + 1, _RISK), 0.0)
 
-    def lowest_guaranteed(self, level):
-        """Return the index of the lowest threshold that guarantees a precision of `level`, or None.
+    def guaranteed(self, level):
+        """Return the indices of thresholds that guarantee a precision of `level`, the lowest threshold last.
+
+        The risk is that of all of them together, so that any of them may be chosen, in view of the labels too.
 
         Sequences of tests run down the grid from several starts, each with a share of the risk, until a test fails. A
         sequence that reaches the next start adds its risk there (fallback procedure, Wiens and Dmitrienko, 2005).
         """
-        risk, found = 0.0, None
+        risk, found = 0.0, []
         for i, (p_value, share) in enumerate(zip(self.p_values(level), self._initial_risks(level), strict=True)):
             risk += share
             if risk and p_value <= risk:
-                found = i
+                found.append(i)
             else:
                 risk = 0.0
         return found
+
+    def lowest_guaranteed(self, level):
+        """Return the index of the lowest threshold that guarantees a precision of `level`, or None."""
+        return next(reversed(self.guaranteed(level)), None)
 
     def _initial_risks(self, level):
         """Return the risk with which a sequence of tests starts at each threshold, 0 if none starts there.
@@ -138,7 +143,7 @@ def common_threshold_for_precision(entries, guarantee):
     lowest = counts.lowest_guaranteed(guarantee.level)
     if lowest is not None:
         most = int(max_labels[lowest])
-        return DecisionRule(float(grid[lowest]), max_labels=most if most < entries.proba.shape[1] else None), None
+        return entries.rule(float(grid[lowest]), max_labels=most if most < entries.proba.shape[1] else None), None
     return NEVER, (
         f"No threshold guarantees {str(guarantee)!r} with {CONFIDENCE:.0%} confidence. "
         f"{_reason(grid, counts, guarantee, _unit(entries))} No label is predicted. Fit on more {_unit(entries)} or "
@@ -186,14 +191,16 @@ def _count_predictions(entries, grid):
     entries = entries.sorted_by_group()
     ascending, width = grid[::-1], len(grid) + 1
     totals, most, products = np.zeros((4, len(grid))), np.zeros(len(grid)), _UnitProducts(entries.group)
-    for truth, observed, p, weight in entries.by_rows(width):
+    for rows, (truth, observed, p, weight) in zip(entries.blocks(width), entries.by_rows(width), strict=True):
         at = np.searchsorted(ascending, p, side="right") + width * np.arange(len(p))[:, None]
-        amounts = (observed, observed & ~truth, observed * p, np.ones_like(observed))
-        k, e, expected_right, predicted = (_cumulative_by_row(at, amount, len(p), width) for amount in amounts)
-        totals += [weight @ k, weight @ e, weight @ expected_right, weight**2 @ k]
+        relative = 1.0 if entries.label_weight is None else entries.label_weight[rows]
+        counted = observed * relative
+        amounts = (counted, counted * ~truth, counted * p, counted * relative, np.ones_like(observed))
+        k, e, expected_right, squares, predicted = (_cumulative_by_row(at, part, len(p), width) for part in amounts)
+        totals += [weight @ k, weight @ e, weight @ expected_right, weight**2 @ squares]
         products.add(weight[:, None] * k, weight[:, None] * e)
         most = np.maximum(most, predicted.max(axis=0))
-    return PredictionCounts(*totals, *products.total, heaviest=entries.unit_weights().max() * most), most
+    return PredictionCounts(*totals, *products.total, heaviest=entries.heaviest_unit() * most), most
 
 
 class _UnitProducts:
@@ -240,12 +247,16 @@ def _cumulative_by_row(at, amount, n_rows, width):
 
 
 def label_thresholds_for_precision(entries, guarantee):
-    """Return the lowest threshold per label that guarantees precision, or `NEVER`, and a warning message or None."""
-    thresholds, unit = np.full(entries.proba.shape[1], NEVER), _unit(entries)
-    heaviest = entries.unit_weights().max()
-    for (labels, p, weight, truth), group in zip(entries.by_labels(), entries.groups_by_labels(), strict=False):
+    """Return the lowest threshold per label that guarantees precision, or `NEVER`, and a warning message or None.
+
+    In a hierarchy, the threshold of a label is not below those of its parents, so that it is predicted only together
+    with them.
+    """
+    candidates, heaviest, unit = [], entries.heaviest_unit(), _unit(entries)
+    for (_, p, weight, truth), group in zip(entries.by_labels(), entries.groups_by_labels(), strict=False):
         by_label = zip(p, weight, truth, [None] * len(p) if group is None else group, strict=True)
-        thresholds[labels] = [_label_threshold(*label, guarantee.level, heaviest) for label in by_label]
+        candidates += [_label_thresholds(*label, guarantee.level, heaviest) for label in by_label]
+    thresholds = _lowest_coherent(candidates, entries.hierarchy)
     n_never = int((thresholds == NEVER).sum())
     if not n_never:
         return thresholds, None
@@ -258,8 +269,18 @@ def label_thresholds_for_precision(entries, guarantee):
     )
 
 
-def _label_threshold(p, weight, truth, group, level, heaviest):
-    """Return the threshold of one label, given its entries as `Entries.by_labels` yields them.
+def _lowest_coherent(candidates, hierarchy):
+    """Return the lowest of the thresholds of each label that is not below those of its parents, `NEVER` without one."""
+    thresholds = np.array([min(given, default=NEVER) for given in candidates])
+    for parent, child in () if hierarchy is None else hierarchy.links:
+        # Links come ancestors first. Of several parents, the one with the highest threshold decides.
+        least = max(thresholds[parent], thresholds[child])
+        thresholds[child] = min((value for value in candidates[child] if value >= least), default=NEVER)
+    return thresholds
+
+
+def _label_thresholds(p, weight, truth, group, level, heaviest):
+    """Return the thresholds of one label that guarantee precision, from its entries as `Entries.by_labels` yields them.
 
     `heaviest` is the greatest weight of all units.
     """
@@ -267,7 +288,7 @@ def _label_threshold(p, weight, truth, group, level, heaviest):
     p = np.append(p[:n_observed], -1.0)
     (ends,) = np.nonzero(p[:-1] > p[1:])  # no threshold separates equal probabilities
     if not ends.size:
-        return NEVER
+        return []
     numbers = _grid_sizes(level, n_observed).clip(max=n_observed)
     ends = ends[np.unique(np.searchsorted(ends, np.ceil(numbers) - 1))]
     w, e = weight[:n_observed], weight[:n_observed] * ~truth[:n_observed]
@@ -276,8 +297,7 @@ def _label_threshold(p, weight, truth, group, level, heaviest):
     products = (w * (2 * k_before + w), w * (e_before + e) + e * k_before, e * (2 * e_before + e))
     sums = [np.cumsum(amount)[ends] for amount in (w, e, w * p[:-1], w**2, *products)]
     counts = PredictionCounts(*sums, np.full(len(ends), heaviest))
-    lowest = counts.lowest_guaranteed(level)
-    return NEVER if lowest is None else midpoint(max(p[ends[lowest] + 1], 0.0), p[ends[lowest]])
+    return [float(midpoint(max(p[end + 1], 0.0), p[end])) for end in ends[counts.guaranteed(level)]]
 
 
 def _sums_before(amount, group):

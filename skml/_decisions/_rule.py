@@ -1,12 +1,13 @@
 """Turn probabilities into decisions: thresholds, label counts, and the validation of these parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 
 import numpy as np
 
 from skml._decisions._guarantees import NEVER, check_label_counts_with, check_name, parse_guarantee
 from skml._decisions._top_k import top_columns
+from skml._targets._hierarchy import Hierarchy
 from skml._targets._labels import per_label
 
 DEFAULT_THRESHOLD = 0.5
@@ -26,15 +27,18 @@ class DecisionRule:
         The least number of labels per row.
     max_labels : int, default=None
         The greatest number of labels per row. If it equals `min_labels`, each row gets this number of labels.
+    hierarchy : Hierarchy, default=None
+        A label is predicted only together with its ancestors.
     """
 
     threshold: float | np.ndarray = DEFAULT_THRESHOLD
     min_labels: int = 0
     max_labels: int | None = None
+    hierarchy: Hierarchy | None = field(default=None, repr=False)
 
     def decide(self, proba):
         """Return a boolean matrix of decisions for probabilities of shape (n_samples, n_labels)."""
-        return decide(proba, self.threshold, self.min_labels, self.max_labels)
+        return decide(proba, self.threshold, self.min_labels, self.max_labels, self.hierarchy)
 
 
 class MostProbable:
@@ -94,7 +98,9 @@ def decision_rule(encoder, threshold, min_labels, max_labels, tuned=None):
             f"scoring={threshold!r}, cv='prefit', refit=False).fit(X, y), or name it in tuned_rules=[...] before the "
             "fit. Otherwise call fit again or set numeric thresholds."
         )
-    return DecisionRule(as_scalar(threshold) if not encoder.is_multilabel else threshold, min_labels, max_labels)
+    if not encoder.is_multilabel:
+        threshold = as_scalar(threshold)
+    return DecisionRule(threshold, min_labels, max_labels, encoder.links_)
 
 
 def names_to_tune(threshold, tuned_rules):
@@ -188,12 +194,15 @@ def guarantee_in(threshold):
     return parse_guarantee(threshold) if isinstance(threshold, str) else None
 
 
-def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
+def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None, hierarchy=None):
     """Return the decisions for each row.
 
     A label is predicted if its probability is at least its threshold. If a row has fewer than `min_labels` or more than
     `max_labels` such labels, it gets this number of labels: those with the greatest ``proba - threshold``. Ties go to
     the earlier label.
+
+    In a hierarchy, the least ``proba - threshold`` of a label and its ancestors decides, and ties go to the label
+    nearer to a root. So a label is never predicted without its ancestors, and the limits keep this.
 
     Parameters
     ----------
@@ -202,6 +211,7 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
     min_labels : int, default=0
     max_labels : int, default=None
         None means no limit.
+    hierarchy : Hierarchy, default=None
 
     Returns
     -------
@@ -214,6 +224,16 @@ def decide(proba, threshold=DEFAULT_THRESHOLD, min_labels=0, max_labels=None):
            [False, False,  True]])
     """
     margin = np.asarray(proba, dtype=np.float64) - threshold
+    if hierarchy is not None:
+        order = hierarchy.order
+        decisions = np.empty(margin.shape, dtype=bool)
+        decisions[:, order] = _largest_margins(hierarchy.lowered(margin)[:, order], min_labels, max_labels)
+        return decisions
+    return _largest_margins(margin, min_labels, max_labels)
+
+
+def _largest_margins(margin, min_labels, max_labels):
+    """Return which margins are at least 0, or the largest ones if these are too few or too many."""
     decisions = margin >= 0
     count = decisions.sum(axis=1)
     wanted = np.clip(count, min_labels, max_labels)

@@ -5,9 +5,9 @@ from scipy import sparse
 from scipy.special import expit
 
 from skml._decisions._calibration import clipped_log_odds, platt
-from skml._decisions._entries import as_probabilities, prefix_sums
+from skml._decisions._entries import as_probabilities, prefix_sums, weighted_sums
 from skml._decisions._measures import fbeta, micro_f1, ratio
-from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule
+from skml._decisions._rule import DEFAULT_THRESHOLD
 
 # The greatest number of thresholds at which a user's scoring function is evaluated.
 _MAX_CANDIDATES = 100
@@ -100,7 +100,7 @@ def best_on_grid(entries, score):
     values = _candidates(entries)
     if len(values) > _MAX_CANDIDATES:
         values = values[np.linspace(0, len(values) - 1, _MAX_CANDIDATES).astype(int)]
-    return _threshold_with_best(entries, values, np.array([score(DecisionRule(value)) for value in values]))
+    return _threshold_with_best(entries, values, np.array([score(entries.rule(value)) for value in values]))
 
 
 def maximize_micro_f1(entries, common):
@@ -110,10 +110,10 @@ def maximize_micro_f1(entries, common):
     This is a sum over labels, so that each label is maximized separately.
     """
     thresholds = np.full(entries.proba.shape[1], common)
-    best = micro_f1(entries, DecisionRule(thresholds))
+    best = micro_f1(entries, entries.rule(thresholds))
     while True:
         candidate = best_by_label(entries, lambda tp, predicted, *_, best=best: 2 * tp - best * predicted)
-        reached = micro_f1(entries, DecisionRule(candidate))
+        reached = micro_f1(entries, entries.rule(candidate))
         if reached <= best:
             return thresholds
         thresholds, best = candidate, reached
@@ -121,7 +121,7 @@ def maximize_micro_f1(entries, common):
 
 def shrink_to_common(entries, by_label, common, m):
     """Shrink the log-odds of label thresholds toward the common threshold, more for labels with fewer positives."""
-    positive = sum(weight @ truth for truth, _, _, weight in entries.by_rows())
+    positive = sum(weighted_sums(weight, truth) for truth, _, _, weight in entries.by_rows(by_entry=True))
     share = ratio(positive, positive + m)
     return expit(share * clipped_log_odds(by_label) + (1 - share) * clipped_log_odds(common))
 
@@ -129,10 +129,12 @@ def shrink_to_common(entries, by_label, common, m):
 def best_k(entries):
     """Return the number of most probable labels per row with the best micro-F1."""
     tp, predicted = 0, 0
-    for truth, observed, p, weight in entries.by_rows():
+    for truth, observed, p, weight in entries.by_rows(by_entry=True):
         order = np.argsort(-p, axis=1, kind="stable")
-        tp = tp + weight @ np.take_along_axis(truth, order, axis=1)
-        predicted = predicted + weight @ np.take_along_axis(observed, order, axis=1)
+        truth, observed = (np.take_along_axis(entry, order, axis=1) for entry in (truth, observed))
+        weight = weight if weight.ndim == 1 else np.take_along_axis(weight, order, axis=1)
+        tp = tp + weighted_sums(weight, truth)
+        predicted = predicted + weighted_sums(weight, observed)
     tp, predicted = prefix_sums(np.array([tp, predicted]))
     return int(fbeta(tp, predicted, tp[-1]).argmax())
 

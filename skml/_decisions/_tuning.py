@@ -59,14 +59,14 @@ class TunedThresholds:
     average : ndarray of shape (n_positive_entries,), default=None
         Probabilities of the positive entries, row by row, from which a guarantee of recall is tuned. They are given if
         `proba` contains predictions of single members, but the average of the members decides.
-    group : default=None
+    group, hierarchy : default=None
         As in `tune`. Not pickled either.
     """
 
-    def __init__(self, Y=None, proba=None, sample_weight=None, average=None, group=None):
+    def __init__(self, Y=None, proba=None, sample_weight=None, average=None, group=None, hierarchy=None):
         self._entries = None if Y is None else (Y, proba, sample_weight)
         self._average = average
-        self._group = group
+        self._group, self._hierarchy = group, hierarchy
         self._found = {}
         self._max_labels = {}  # of the rules that have one
 
@@ -77,7 +77,8 @@ class TunedThresholds:
         name = _canonical(name)
         if name not in self._found:
             Y, _, sample_weight = self._entries
-            rule = tune(Y, self.proba_for(name), name, sample_weight=sample_weight, group=self._group).rule
+            data = {"sample_weight": sample_weight, "group": self._group, "hierarchy": self._hierarchy}
+            rule = tune(Y, self.proba_for(name), name, **data).rule
             self._max_labels[name] = rule.max_labels
             self._found[name] = rule.threshold
         return self._found[name]
@@ -89,7 +90,7 @@ class TunedThresholds:
 
     def proba_for(self, name):
         """Return the probabilities that a rule is tuned on: for a guarantee of recall, those of the average."""
-        Y, proba, _ = self._entries
+        Y, proba, *_ = self._entries
         guarantee = parse_guarantee(name) if isinstance(name, str) else None
         if self._average is None or guarantee is None or guarantee.measure != "recall":
             return proba
@@ -122,7 +123,7 @@ class TunedThresholds:
 
     def __getstate__(self):
         found = {"_found": dict(self._found), "_max_labels": dict(self._max_labels)}  # copies: threads may add to them
-        return {"_entries": None, "_average": None, "_group": None, **found}
+        return {"_entries": None, "_average": None, "_group": None, "_hierarchy": None, **found}
 
 
 def threshold_of_new_label(name):
@@ -172,7 +173,7 @@ def _micro_threshold(entries, shrinkage):
 
 def _top_k(entries, shrinkage):
     k = best_k(entries)
-    return DecisionRule(min_labels=k, max_labels=k)
+    return entries.rule(DEFAULT_THRESHOLD, min_labels=k, max_labels=k)
 
 
 RULES = {
@@ -194,7 +195,7 @@ _GUARANTEES = {
 }
 
 
-def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None, group=None):
+def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None, group=None, hierarchy=None):
     """Find the thresholds that maximize a score on held-out probabilities.
 
     The classifier must not be trained on the rows of `Y`. A threshold is the midpoint of two neighboring probabilities,
@@ -228,11 +229,15 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None, gro
         threshold: the weights of their log-odds are n / (n + m) and m / (n + m). "auto" finds a common threshold for
         "f1_micro". For the macro scores it calibrates the probabilities with a slope and an offset, and finds the
         thresholds that are optimal if they are true, which also works for labels without positives.
-    sample_weight : ndarray of shape (n_samples,), default=None
-        Row weights.
+    sample_weight : ndarray of shape (n_samples,) or (n_samples, n_labels), default=None
+        Weights of rows or of single entries. Scores and guarantees that are means over rows use the mean weight of the
+        entries of a row.
     group : ndarray of int, shape (n_samples,), default=None
         The number of the group of each row, from 0. Rows of different groups are independent; guarantees then hold for
         the rows of new groups. None means that all rows are independent.
+    hierarchy : Hierarchy, default=None
+        Probabilities must be coherent. The rule predicts a label only together with its ancestors, and its score is
+        that of these predictions.
 
     Returns
     -------
@@ -292,12 +297,12 @@ def tune(Y, proba, scoring="f1_macro", shrinkage="auto", sample_weight=None, gro
     Tuned(rule=DecisionRule(threshold=array([0.3 , 0.35]), min_labels=0, max_labels=None), score=1.0)
     """
     check_rule(scoring, shrinkage)
-    how, entries = _tuning_rule(scoring), entries_of(Y, proba, sample_weight, group)
-    rule = _as_rule(how.find(entries, shrinkage))
+    how, entries = _tuning_rule(scoring), entries_of(Y, proba, sample_weight, group, hierarchy)
+    rule = _as_rule(how.find(entries, shrinkage), entries)
     return Tuned(rule, how.score(entries, rule))
 
 
-def score(Y, proba, scoring, threshold, sample_weight=None):
+def score(Y, proba, scoring, threshold, sample_weight=None, hierarchy=None):
     """Return the score of a given threshold, a float or an array of shape (n_labels,).
 
     The other parameters and the errors are the same as in `tune`.
@@ -308,7 +313,8 @@ def score(Y, proba, scoring, threshold, sample_weight=None):
     0.5
     """
     check_rule(scoring)
-    return _tuning_rule(scoring).score(entries_of(Y, proba, sample_weight), DecisionRule(threshold))
+    entries = entries_of(Y, proba, sample_weight, hierarchy=hierarchy)
+    return _tuning_rule(scoring).score(entries, entries.rule(threshold))
 
 
 def check_rule(scoring, shrinkage="auto"):
@@ -349,16 +355,18 @@ def _guarantee_rule(guarantee):
 def _guaranteed(entries, guarantee):
     """Return the rule of a guarantee and a warning or None; a label without an observed entry has `NEVER`."""
     find, _ = _GUARANTEES[guarantee.measure, guarantee.by_label]
-    is_observed = _is_observed(entries.Y)
+    is_observed, hierarchy = _is_observed(entries.Y), entries.hierarchy
+    if hierarchy is not None:  # a label that is never predicted would take its descendants with it
+        is_observed = hierarchy.raised(is_observed)
     covered = np.ones_like(is_observed) if guarantee.by_label or not is_observed.any() else is_observed
     if not covered.all():  # the others are never predicted, so that a row cannot get them
-        entries = entries_of(entries.Y[:, covered], entries.proba[:, covered], entries.weight)
+        entries = entries.of_labels(covered)
     found, message = find(entries, guarantee)
-    rule = _as_rule(found)
+    rule = _as_rule(found, entries)
     if not is_observed.all():
         threshold = np.full(len(is_observed), NEVER)
         threshold[covered] = rule.threshold
-        rule = dataclasses.replace(rule, threshold=np.where(is_observed, threshold, NEVER))
+        rule = dataclasses.replace(rule, threshold=np.where(is_observed, threshold, NEVER), hierarchy=hierarchy)
     return rule, message
 
 
@@ -369,9 +377,9 @@ def _is_observed(Y):
     return column_sums(missing_entries(Y)) < Y.shape[0]
 
 
-def guaranteed_rule(Y, proba, guarantee, sample_weight=None, group=None):
+def guaranteed_rule(Y, proba, guarantee, sample_weight=None, group=None, hierarchy=None):
     """Return the rule that `tune` finds for a guarantee, without a warning if there is none."""
-    return _guaranteed(entries_of(Y, proba, sample_weight, group), parse_guarantee(guarantee))[0]
+    return _guaranteed(entries_of(Y, proba, sample_weight, group, hierarchy), parse_guarantee(guarantee))[0]
 
 
 def guaranteed_threshold(Y, proba, guarantee, sample_weight=None, group=None):
@@ -379,5 +387,5 @@ def guaranteed_threshold(Y, proba, guarantee, sample_weight=None, group=None):
     return guaranteed_rule(Y, proba, guarantee, sample_weight, group).threshold
 
 
-def _as_rule(found):
-    return found if isinstance(found, DecisionRule) else DecisionRule(found)
+def _as_rule(found, entries):
+    return found if isinstance(found, DecisionRule) else entries.rule(found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skml._targets._matrix import missing_entries, to_dense
+from skml._targets._matrix import known_entries, missing_entries, to_dense
 
 # Bins of a column begin at this number of quantiles and at the smallest value. Thresholds are found between bins.
 N_QUANTILES = 64
@@ -151,7 +151,7 @@ def labels_of_rows(Y, rows, weight):
     """
     Y, share = Y[rows], weight / weight.sum()
     if Y.shape[1] > _MAX_LABELS:
-        mean = share @ (Y == 1)
+        mean = share @ known_entries(Y)
         Y = Y[:, np.sort(np.argsort(np.abs(mean - 0.5), kind="stable")[:_MAX_LABELS])]
     return with_means(Y, share)
 

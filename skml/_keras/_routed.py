@@ -113,7 +113,7 @@ class RoutedParameters(BaseEstimator):
         }
         for name in filter(is_routed, vars(self)):
             route = name.partition("__")[0]
-            if not has_target.get(route, True):
+            if not has_target.get(route, True) and name != "loss__label_smoothing":  # which the default loss has
                 accepted = "a function that builds the network" if route == "model" else "a name, class or function"
                 raise ValueError(
                     f"{name} has no effect with {route}={getattr(self, route)!r}. Set {route} to {accepted}, or remove "

@@ -124,6 +124,11 @@ def _compile(model, router, params, spec):
             arguments["optimizer"] = own["optimizer"]
             router.set_learning_rate(own["optimizer"])
         if params["loss"] == "auto" and not isinstance(own["loss"], MultiLabelCrossentropy):
+            if "loss__label_smoothing" in params:
+                raise ValueError(
+                    "loss__label_smoothing has no effect, because the model is compiled with a loss of its own, "
+                    f"{own['loss']!r}. Remove it, or pass a model that is not compiled."
+                )
             arguments["loss"] = own["loss"]
         if params["metrics"] is None:
             arguments["metrics"] = own["metrics"]

@@ -7,11 +7,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from skml._default_network._network import DenseNetwork
 from skml._keras._serialization import seeded_layers
 from skml._keras_models._layers import (
     Average,
     Calibrated,
     ClippedColumns,
+    Coherent,
     Dropout,
     EncodedDense,
     MemberSplit,
@@ -86,7 +88,8 @@ class Ensemble(keras.Model):
             weight = ops.tile(weight, (n_members,))
         elif weight is not None:
             weight = ops.reshape(ops.transpose(weight), (-1,))
-        y = ops.tile(y, (n_members, *[1] * (len(y.shape) - 1)))
+        # Reshaped, as the tiles of older versions of Keras have no static shape.
+        y = ops.reshape(ops.tile(y, (n_members, *[1] * (len(y.shape) - 1))), (-1, *y.shape[1:]))
         return self.compute_loss(x, y, outputs, weight, training=True) * share_of_replica(self.loss, y, weight)
 
     def _outputs_for_loss(self, logits):
@@ -202,6 +205,21 @@ def rebuild(network):
     numbers = float(calibration.slope), np.asarray(calibration.offset, dtype=np.float64).tolist()
     outputs = Calibrated(network.output_activation, *numbers, dtype=network.dtype.name)(model.outputs[0])
     return keras.Model(model.input, outputs)
+
+
+def exported(network, hierarchy):
+    """Return a trained network as a Keras model, with a last layer that makes it coherent with a `Hierarchy`.
+
+    A custom network is the trained model itself, and shares its weights with a model that has this layer.
+    """
+    model = rebuild(network) if isinstance(network, DenseNetwork) else network.model
+    if hierarchy is None:
+        return model
+    pairs = [(j, below) for j, columns in enumerate(hierarchy.descendants()) for below in columns]
+    layer = Coherent(*map(list, zip(*pairs, strict=True)), dtype=model.compute_dtype, name="coherent")
+    if getattr(model, "inputs", None):
+        return keras.Model(model.inputs, layer(model.outputs[0]))
+    return keras.Sequential([model, layer])
 
 
 def load(network, model):

@@ -489,6 +489,36 @@ class Calibrated(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable("skml")
+class Coherent(keras.layers.Layer):
+    """Raise the probability of each label to the largest one of its descendants.
+
+    Parameters
+    ----------
+    ancestors, descendants : list of int
+        The columns of each pair of a label and itself or a descendant, sorted by the first.
+    """
+
+    def __init__(self, ancestors, descendants, **kwargs):
+        super().__init__(**kwargs)
+        self.ancestors = ancestors
+        self.descendants = descendants
+
+    def call(self, proba):
+        """Return the raised probabilities, or logits."""
+        values = ops.take(ops.transpose(proba), ops.convert_to_tensor(self.descendants, "int32"), axis=0)
+        segments = ops.convert_to_tensor(self.ancestors, "int32")
+        return ops.transpose(ops.segment_max(values, segments, num_segments=proba.shape[-1]))
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the input."""
+        return input_shape
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        return {**super().get_config(), "ancestors": self.ancestors, "descendants": self.descendants}
+
+
 def probabilities(logits, output_activation):
     """Return the sigmoid or softmax of logits."""
     return ops.sigmoid(logits) if output_activation == "sigmoid" else ops.softmax(logits, axis=-1)

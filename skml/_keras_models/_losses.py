@@ -16,6 +16,8 @@ class MultiLabelLoss(keras.losses.Loss):
     1, 0, or NaN for a missing label. Missing labels add nothing to the loss or its gradient, and a row without an
     observed entry has loss 0. Half precision is computed in float32, which can represent small probabilities.
 
+    If `y_true` has twice as many columns as `y_pred`, the second half contains weights of the entries.
+
     Parameters
     ----------
     positive_weight : array-like of shape (n_labels,), default=None
@@ -23,12 +25,18 @@ class MultiLabelLoss(keras.losses.Loss):
     from_logits : bool, default=False
         Whether `y_pred` contains logits instead of probabilities.
     name : str, default=None
+    soft_labels : bool, default=False
+        Whether entries may be probabilities. The loss of an entry q is then q times that of 1, plus 1 - q times that of
+        0.
     """
 
-    def __init__(self, positive_weight=None, from_logits=False, name=None):
+    label_smoothing = 0.0
+
+    def __init__(self, positive_weight=None, from_logits=False, name=None, soft_labels=False):
         dtype = keras.backend.result_type(keras.config.floatx(), "float32")
         super().__init__(name=name, reduction="mean_with_sample_weight", dtype=dtype)
         self.from_logits = bool(from_logits)
+        self.soft_labels = bool(soft_labels)
         # A variable, so that a traced training step can be used with other weights.
         self.positive_weight = None
         if positive_weight is not None:
@@ -38,17 +46,33 @@ class MultiLabelLoss(keras.losses.Loss):
         """Return the loss of each row, shape (batch_size,)."""
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = ops.cast(y_true, y_pred.dtype)
+        n_labels, label_weight = y_pred.shape[-1], None
+        if y_true.shape[-1] == 2 * n_labels:
+            y_true, label_weight = y_true[..., :n_labels], y_true[..., n_labels:]
         is_missing = ops.isnan(y_true)
         is_observed = ops.cast(ops.logical_not(is_missing), y_pred.dtype)
         # NaN is replaced before any arithmetic, as 0 times NaN is NaN, also in the gradient.
         y_true = ops.where(is_missing, 0.0, y_true)
+        if self.soft_labels or self.label_smoothing:
+            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
+            ones = ops.ones_like(y_true)
+            positive, negative = self._weighted(ones, y_pred), self._weighted(0 * ones, y_pred)
+            entries = (y_true * positive + (1 - y_true) * negative) * is_observed
+        else:
+            entries = self._weighted(y_true, y_pred, is_observed)
+        if label_weight is not None:
+            entries = entries * label_weight
+        return ops.sum(entries, axis=-1) / ops.maximum(ops.sum(is_observed, axis=-1), 1)
+
+    def _weighted(self, y_true, y_pred, is_observed=1.0):
+        """Return the loss of entries of 0 and 1, multiplied by the weights of positive entries."""
         # Keras uses the logits before a sigmoid, so that the loss does not saturate.
         crossentropy = ops.binary_crossentropy(y_true, y_pred, from_logits=self.from_logits)
         proba = ops.sigmoid(y_pred) if self.from_logits else y_pred
         entries = self.entries(y_true, proba, crossentropy) * is_observed
         if self.positive_weight is not None:
             entries = entries * (1 + y_true * (ops.cast(self.positive_weight, y_pred.dtype) - 1))
-        return ops.sum(entries, axis=-1) / ops.maximum(ops.sum(is_observed, axis=-1), 1)
+        return entries
 
     def entries(self, y_true, proba, crossentropy):
         """Return the loss of each entry, from arrays of shape (batch_size, n_labels) without NaN."""
@@ -57,7 +81,8 @@ class MultiLabelLoss(keras.losses.Loss):
     def get_config(self):
         """Return the arguments of ``__init__``."""
         weight = None if self.positive_weight is None else self.positive_weight.numpy().tolist()
-        return {"positive_weight": weight, "from_logits": self.from_logits, "name": self.name}
+        arguments = {"positive_weight": weight, "from_logits": self.from_logits, "name": self.name}
+        return {**arguments, "soft_labels": self.soft_labels}
 
     def trace_config(self):
         """Return the part of the config on which a traced training step depends."""
@@ -77,14 +102,30 @@ class MultiLabelCrossentropy(MultiLabelLoss):
     from_logits : bool, default=False
         Whether `y_pred` contains logits instead of probabilities.
     name : str, default="multi_label_crossentropy"
+    soft_labels : bool, default=False
+        Whether entries may be probabilities.
+    label_smoothing : float in [0, 1], default=0.0
+        Entries are moved toward 0.5 by this fraction.
     """
 
-    def __init__(self, positive_weight=None, from_logits=False, name="multi_label_crossentropy"):
-        super().__init__(positive_weight, from_logits, name)
+    def __init__(
+        self,
+        positive_weight=None,
+        from_logits=False,
+        name="multi_label_crossentropy",
+        soft_labels=False,
+        label_smoothing=0.0,
+    ):
+        super().__init__(positive_weight, from_logits, name, soft_labels)
+        self.label_smoothing = _number("label_smoothing", label_smoothing, 1)
 
     def entries(self, y_true, proba, crossentropy):
         """Return the loss of each entry."""
         return crossentropy
+
+    def get_config(self):
+        """Return the arguments of ``__init__``."""
+        return {"label_smoothing": self.label_smoothing, **super().get_config()}
 
 
 @keras.saving.register_keras_serializable("skml")
@@ -107,6 +148,8 @@ class MultiLabelFocal(MultiLabelLoss):
     from_logits : bool, default=False
         Whether `y_pred` contains logits instead of probabilities.
     name : str, default="multi_label_focal"
+    soft_labels : bool, default=False
+        Whether entries may be probabilities.
 
     References
     ----------
@@ -122,8 +165,9 @@ class MultiLabelFocal(MultiLabelLoss):
         positive_weight=None,
         from_logits=False,
         name="multi_label_focal",
+        soft_labels=False,
     ):
-        super().__init__(positive_weight, from_logits, name)
+        super().__init__(positive_weight, from_logits, name, soft_labels)
         self.gamma = _number("gamma", gamma)
         self.alpha = _number("alpha", alpha, 1)
         self.apply_class_balancing = bool(apply_class_balancing)
@@ -163,6 +207,8 @@ class MultiLabelAsymmetric(MultiLabelLoss):
     from_logits : bool, default=False
         Whether `y_pred` contains logits instead of probabilities.
     name : str, default="multi_label_asymmetric"
+    soft_labels : bool, default=False
+        Whether entries may be probabilities.
 
     References
     ----------
@@ -179,8 +225,9 @@ class MultiLabelAsymmetric(MultiLabelLoss):
         positive_weight=None,
         from_logits=False,
         name="multi_label_asymmetric",
+        soft_labels=False,
     ):
-        super().__init__(positive_weight, from_logits, name)
+        super().__init__(positive_weight, from_logits, name, soft_labels)
         self.gamma_negative = _number("gamma_negative", gamma_negative)
         self.gamma_positive = _number("gamma_positive", gamma_positive)
         self.clip = _number("clip", clip, 1)
@@ -204,7 +251,7 @@ NAMES: dict[str, type[MultiLabelLoss]] = {"focal": MultiLabelFocal, "asymmetric"
 """Losses that the estimator accepts by name, in addition to those of Keras."""
 
 
-def auto_loss(kind, positive_weight=None, from_logits=False):
+def auto_loss(kind, positive_weight=None, from_logits=False, *, soft_labels=False, label_smoothing=0.0):
     """Return the default loss: binary cross-entropy, or categorical cross-entropy for multi-class y.
 
     Parameters
@@ -213,14 +260,19 @@ def auto_loss(kind, positive_weight=None, from_logits=False):
     positive_weight : array-like of shape (n_labels,), default=None
         Weight of each label's positive entries; ignored for multi-class y.
     from_logits : bool, default=False
+    soft_labels : bool, default=False
+    label_smoothing : float in [0, 1], default=0.0
 
     Returns
     -------
     loss : keras.losses.Loss
     """
+    smoothing = _number("loss__label_smoothing", label_smoothing, 1)
     if kind is TargetKind.MULTICLASS:
-        return keras.losses.CategoricalCrossentropy(from_logits=from_logits, reduction="mean_with_sample_weight")
-    return MultiLabelCrossentropy(positive_weight, from_logits)
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=from_logits, label_smoothing=smoothing, reduction="mean_with_sample_weight"
+        )
+    return MultiLabelCrossentropy(positive_weight, from_logits, soft_labels=soft_labels, label_smoothing=smoothing)
 
 
 def named_loss(name, positive_weight=None, from_logits=False, **arguments):

@@ -11,15 +11,19 @@ from sklearn.utils.validation import check_is_fitted
 from skml._targets._forms import (
     are_label_ids,
     as_array,
+    check_no_soft_rows,
     form_of,
     label_rows,
     rows_as_array,
     single_labels,
+    with_soft_rows,
 )
+from skml._targets._hierarchy import hierarchy_of
 from skml._targets._joined import warn_about_joined_labels, warn_about_lookalikes
 from skml._targets._labels import (
     as_classes,
     as_labels,
+    column_order,
     format_values,
     label_space,
     labels_like,
@@ -27,8 +31,15 @@ from skml._targets._labels import (
     sorted_labels,
     unknown_labels_message,
 )
-from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of, to_dense
-from skml._targets._weights import ClassWeight, class_codes, entry_weights, positive_weights, weights_by_class
+from skml._targets._matrix import binary_entries, dataframe_entries, hard_labels, matrix_of, to_dense
+from skml._targets._weights import (
+    ClassWeight,
+    class_codes,
+    entry_weights,
+    joined_weights,
+    positive_weights,
+    weights_by_class,
+)
 
 _HOW_TO_ADD_LABELS = "To train on new labels, pass all labels as classes=[...] to the estimator or to partial_fit."
 
@@ -55,6 +66,10 @@ class TargetEncoder(BaseEstimator):
     ----------
     classes : array-like of shape (n_labels,), default=None
         The label space. If None, it is inferred from the ``y`` passed to `fit`.
+    soft_labels : bool, default=False
+        Whether an indicator may hold probabilities.
+    hierarchy : mapping label -> parent or parents, default=None
+        Matrices are closed upwards: a label implies its parents.
 
     Attributes
     ----------
@@ -79,14 +94,16 @@ class TargetEncoder(BaseEstimator):
     array([('a',)], dtype=object)
     """
 
-    def __init__(self, classes=None):
+    def __init__(self, classes=None, soft_labels=False, hierarchy=None):
         self.classes = classes
+        self.soft_labels = soft_labels
+        self.hierarchy = hierarchy
 
     def fit(self, y):
         """Learn the form and the label space of ``y``, and return the encoder."""
-        y = as_array(y)
+        y = self._as_array(y)
         labels = None if self.classes is None else label_space(self.classes)
-        form = form_of(y)
+        form = self._form_in_fit(y)
         if form == "rows" and labels is not None and are_label_ids(y, labels):
             form = "collections"
         y = rows_as_array(y) if form == "rows" else y
@@ -106,6 +123,7 @@ class TargetEncoder(BaseEstimator):
             raise ValueError(
                 "The label space is empty, because no sample of y has a label. Name the labels with classes=[...]."
             )
+        self._link()
         return self
 
     def fit_transform(self, y):
@@ -125,7 +143,7 @@ class TargetEncoder(BaseEstimator):
         Y : ndarray or csr_array of shape (n_samples, n_outputs), uint8
             For multi-label ``y``, one column per label. For binary ``y``, a single column that is 1 for the second
             class. For multi-class ``y``, one column per class. The dtype is float32 if an indicator has missing
-            labels, which are NaN.
+            labels, which are NaN, or soft labels.
 
         Raises
         ------
@@ -133,7 +151,7 @@ class TargetEncoder(BaseEstimator):
             If ``y`` has none of the supported forms, an indicator holds other values than 0, 1 and NaN, or a label
             is not in ``classes_``.
         """
-        Y, unknown = self._read(y)
+        Y, unknown = self.transform_known(y)
         if unknown:
             raise ValueError(f"{unknown_labels_message(unknown, self.classes_)} {_HOW_TO_ADD_LABELS}")
         return Y
@@ -148,7 +166,8 @@ class TargetEncoder(BaseEstimator):
         unknown : dict
             Maps the number of a row to the list of its labels that are not in ``classes_``.
         """
-        return self._read(y)
+        Y, unknown = self._read(y)
+        return Y if self.links_ is None else self.links_.closed(Y), unknown
 
     def inverse_transform(self, Y):
         """Convert a 0/1 matrix, as returned by `transform`, to the form of ``y`` in `fit`.
@@ -191,6 +210,14 @@ class TargetEncoder(BaseEstimator):
         """Return the columns of the output units from one column for each of ``classes_``."""
         return columns[:, 1:] if self.kind is TargetKind.BINARY else columns
 
+    def truth(self, Y):
+        """Return a matrix, as from `transform`, with soft labels as 0 and 1: those of at least 0.5 are 1."""
+        return hard_labels(Y) if self.soft_labels else Y
+
+    def coherent(self, scores):
+        """Return probabilities or log-odds of the output units, raised to those of the labels' descendants."""
+        return scores if self.links_ is None else self.links_.raised(scores)
+
     def output_of_class(self, j):
         """Return the output unit of class `j`, and the sign of its log-odds: -1 for the first class of binary ``y``."""
         return (0, 2 * j - 1) if self.kind is TargetKind.BINARY else (j, 1)
@@ -203,7 +230,7 @@ class TargetEncoder(BaseEstimator):
         """Return the scores of the output units in the shape of ``decision_function``: 1-D for binary ``y``."""
         return outputs.ravel() if self.kind is TargetKind.BINARY else outputs
 
-    def base_log_odds(self, Y, weight, positive_weight=None):
+    def base_log_odds(self, Y, weight, positive_weight=None, label_weight=None):
         """Return the log-odds of the base rates of the labels; for multi-class y, log-probabilities of the classes.
 
         Parameters
@@ -213,12 +240,15 @@ class TargetEncoder(BaseEstimator):
             Weights of the rows for each member of the ensemble.
         positive_weight : ndarray of shape (n_outputs,), default=None
             Weights of the positive entries of each label.
+        label_weight : ndarray of shape (n_samples, n_outputs), default=None
+            Weights of the labels relative to those of the rows.
 
         Returns
         -------
         ndarray of shape (n_members, n_outputs)
         """
-        positives, negatives = np.moveaxis([entry_weights(Y, w) for w in weight.T], 1, 0)
+        totals = [entry_weights(Y, joined_weights(w, label_weight)) for w in weight.T]
+        positives, negatives = np.moveaxis(totals, 1, 0)
         if self.kind is TargetKind.MULTICLASS:
             return np.log((positives + 0.5) / (positives + 0.5).sum(axis=1, keepdims=True))
         return np.log((positives + 0.5) * (1.0 if positive_weight is None else positive_weight)) - np.log(
@@ -255,7 +285,17 @@ class TargetEncoder(BaseEstimator):
         encoder = copy.copy(self)
         encoder.classes = labels
         encoder._set_classes(labels)
+        encoder._link()
         return encoder
+
+    def with_params(self, classes, soft_labels, hierarchy):
+        """Return an encoder for the same form of ``y`` with other parameters; None for the same label space."""
+        encoder = copy.copy(self)
+        encoder.soft_labels, encoder.hierarchy = soft_labels, hierarchy
+        if classes is None or encoder.has_label_space(classes):
+            encoder._link()
+            return encoder
+        return encoder.with_label_space(classes)
 
     def columns_in(self, previous):
         """Return each label's column in the matrix of a previous encoder, -1 if new; None if all labels are equal."""
@@ -278,6 +318,11 @@ class TargetEncoder(BaseEstimator):
     def has_label_sets(self):
         """Whether ``y`` was a collection of label sets in `fit`."""
         return self.form_ == "collections"
+
+    @property
+    def has_columns(self):
+        """Whether ``y`` had a column for each label in `fit`."""
+        return self.form_ not in ("single", "collections")
 
     @property
     def is_multilabel(self):
@@ -306,6 +351,30 @@ class TargetEncoder(BaseEstimator):
     def n_outputs(self):
         """Number of output units of a network: one for binary ``y``, otherwise one per label or class."""
         return 1 if self.kind is TargetKind.BINARY else len(self.classes_)
+
+    def _as_array(self, y):
+        y = as_array(y)
+        return with_soft_rows(y) if self.soft_labels else y
+
+    def _form_in_fit(self, y):
+        form = form_of(y)
+        if form == "single" and self.soft_labels:
+            if np.ndim(y) == 2:
+                return "indicator"
+            raise ValueError(
+                "soft_labels=True is for multi-label y, but y holds a single label per sample. Pass an array of "
+                "probabilities of shape (n_samples, n_labels), or set soft_labels=False."
+            )
+        return form
+
+    def _link(self):
+        """Set the links of the hierarchy between the labels, None without a hierarchy."""
+        if self.hierarchy and not self.is_multilabel:
+            raise ValueError(
+                f"hierarchy={self.hierarchy!r} is for multi-label y, but y holds a single label per sample. Pass label "
+                "sets, such as [{label} for label in y], or set hierarchy=None."
+            )
+        self.links_ = hierarchy_of(self.hierarchy, self._labels)
 
     def _fit_dataframe(self, y, labels):
         entries = dataframe_entries(y)
@@ -341,6 +410,7 @@ class TargetEncoder(BaseEstimator):
 
     def _fit_collections(self, y, labels):
         if labels is None:
+            check_no_soft_rows(y)
             labels = sorted_labels({label for row in label_rows(y) for label in row})
             warn_about_lookalikes(labels, are_sets=True)
         self._set_classes(labels)
@@ -352,7 +422,7 @@ class TargetEncoder(BaseEstimator):
     def _read(self, y):
         """Return the 0/1 matrix of y and a dict of row -> labels that are not in ``classes_``."""
         check_is_fitted(self)
-        y = as_array(y)
+        y = self._as_array(y)
         form = form_of(y)
         if form == "rows":
             as_ids = self.form_ == "collections" and are_label_ids(y, self._labels, strict=False)
@@ -369,7 +439,7 @@ class TargetEncoder(BaseEstimator):
             return self._read_single(y)
         if form == "collections":
             return self._read_collections(y)
-        Y = self._aligned_entries(y) if form == "dataframe" else binary_entries(y)
+        Y = self._aligned_entries(y) if form == "dataframe" else self._entries(y, self._labels)
         if Y.shape[1] != len(self._labels):
             raise ValueError(
                 f"y has {Y.shape[1]} columns, but the label space has {len(self._labels)} labels. {_HOW_TO_ADD_LABELS}"
@@ -393,48 +463,10 @@ class TargetEncoder(BaseEstimator):
         return matrix_of(columns, len(index)), unknown
 
     def _aligned_entries(self, y):
-        columns, known = {column: j for j, column in enumerate(y.columns)}, set(self._labels)
-        missing = [label for label in self._labels if label not in columns]
-        extra = [column for column in columns if column not in known]
-        if missing or extra:
-            raise ValueError(
-                "The columns of y must be the labels of the label space."
-                + (f" Missing: {format_values(missing)}." if missing else "")
-                + (f" Unknown: {format_values(extra)}." if extra else "")
-                + f" {_HOW_TO_ADD_LABELS}"
-            )
-        order = [columns[label] for label in self._labels]
-        return binary_entries(dataframe_entries(y))[:, order]
+        columns = list(y.columns)
+        message = "The columns of y must be the labels of the label space."
+        order = column_order(columns, self._labels, message, _HOW_TO_ADD_LABELS)
+        return self._entries(dataframe_entries(y), columns)[:, order]
 
-
-def encoder_for_fit(y, classes, classes_param, previous=None, is_partial_fit=False):
-    """Return the encoder that reads ``y`` in a fit.
-
-    Parameters
-    ----------
-    y : any form of target
-    classes : array-like of shape (n_labels,) or None
-        The argument of `partial_fit`.
-    classes_param : array-like of shape (n_labels,) or None
-        The parameter of the estimator. If both are passed, they must be equal.
-    previous : TargetEncoder, default=None
-        The encoder of the previous fit, if training is resumed. `classes` may add and remove labels.
-    is_partial_fit : bool, default=False
-        Whether labels may be absent from this ``y``, so that the label space must be known from `classes`, or from the
-        columns of an indicator.
-    """
-    if classes is not None and classes_param is not None and label_space(classes) != label_space(classes_param):
-        raise ValueError(
-            f"classes={classes!r}, passed to partial_fit, differs from the parameter classes={classes_param!r} of the "
-            "estimator. Pass the same labels, or change the parameter with set_params."
-        )
-    classes = classes_param if classes is None else classes
-    if previous is not None:
-        return previous if classes is None or previous.has_label_space(classes) else previous.with_label_space(classes)
-    encoder = TargetEncoder(classes).fit(y)
-    if is_partial_fit and classes is None and encoder.form_ in ("single", "collections"):
-        raise ValueError(
-            "classes must be passed on the first call to partial_fit, because labels may be absent from this y. Pass "
-            "all labels as classes=[...]."
-        )
-    return encoder
+    def _entries(self, y, labels):
+        return binary_entries(y, soft_labels=labels if self.soft_labels else None)

@@ -10,7 +10,8 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skml._targets._joined import call_for_joined_labels
 from skml._targets._labels import as_labels, is_hashable, is_missing, sorted_labels
-from skml._targets._rows import are_indicator_rows, as_items, refuse_binary_rows
+from skml._targets._rows import are_indicator_rows, are_probability_rows, as_items, refuse_binary_rows
+from skml._targets._warnings import warn_once
 
 FORMS = """y must have one of these forms:
   - multi-label, label sets: a list, Series or 1-D object array with one collection of labels per sample,
@@ -18,6 +19,8 @@ FORMS = """y must have one of these forms:
   - multi-label, indicator: a 2-D array, sparse matrix or DataFrame of shape (n_samples, n_labels) of 0 and 1,
     such as [[1, 1], [0, 1], [0, 0]]; NaN marks a missing label
   - single-label (binary or multi-class): an array of shape (n_samples,), such as ["a", "b", "a"]"""
+
+SOFT_HINT = " If these are probabilities of labels, set soft_labels=True; to score them, pass y >= 0.5."
 
 
 def as_array(y):
@@ -111,6 +114,25 @@ def _form_of_items(y):
         return "rows"
     refuse_binary_rows(items)
     return "collections"
+
+
+def check_no_soft_rows(y):
+    """Raise a ValueError for rows of probabilities that are no label sets, and warn if they may be some."""
+    items = list(y)
+    if not are_probability_rows(items):
+        return
+    message = f"y holds rows of numbers in [0, 1], such as {items[0]!r}.{SOFT_HINT}"
+    if any(len(set(item)) < len(item) for item in items):
+        raise ValueError(f"{message}\n{FORMS}")
+    warn_once(f"{message} They are read as label sets.")
+
+
+def with_soft_rows(y):
+    """Return rows of probabilities as a 2-D array, and any other ``y`` unchanged."""
+    is_rows = isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1)
+    if is_rows and len(y) and are_probability_rows(list(y), bounded=False):
+        return np.asarray([list(row) for row in y], dtype=np.float64)
+    return y
 
 
 def check_no_missing_items(items):

@@ -140,6 +140,21 @@ def unknown_labels_message(unknown, classes):
     )
 
 
+def column_order(columns, labels, message, remedy):
+    """Return the position of each label in `columns`, or raise a ValueError that names those that differ."""
+    position, known = {column: j for j, column in enumerate(columns)}, set(labels)
+    missing = [label for label in labels if label not in position]
+    extra = [column for column in columns if column not in known]
+    if missing or extra:
+        raise ValueError(
+            message
+            + (f" Missing: {format_values(missing)}." if missing else "")
+            + (f" Unknown: {format_values(extra)}." if extra else "")
+            + f" {remedy}"
+        )
+    return [position[label] for label in labels]
+
+
 def label_index(label, labels):
     """Return the position of a label in `labels`, or raise a ValueError that suggests the most similar one."""
     try:

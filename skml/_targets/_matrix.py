@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skml._inputs import check_indices
-from skml._targets._forms import FORMS
+from skml._targets._forms import FORMS, SOFT_HINT
 from skml._targets._labels import format_values, is_missing
 
 # Size of a block of rows, for work that is done block by block.
@@ -53,18 +53,68 @@ def _number_entries(entries, names):
     return np.where(missing, np.nan, entries).astype(np.float64)
 
 
-def binary_entries(y):
-    """Return an indicator, dense or CSR, as uint8, or as float32 if it has missing labels, and check its values."""
+def binary_entries(y, soft_labels=None):
+    """Check an indicator, dense or CSR, and return it as uint8, or as float32 if it has missing or soft labels.
+
+    Parameters
+    ----------
+    y : indicator
+    soft_labels : list of length n_labels, default=None
+        The labels of the columns, if entries may be probabilities.
+    """
     if sparse.issparse(y):
         check_indices("y", y)
         Y = sparse.csr_array(y, copy=True)
         Y.sum_duplicates()
         Y.eliminate_zeros()
-        return Y.astype(_checked_dtype(Y.data))
-    entries = np.asarray(y)
-    if entries.dtype == object:
-        entries = _number_entries(entries, range(entries.shape[1]))
-    return entries.astype(_checked_dtype(entries))
+    else:
+        Y = np.asarray(y)
+        if Y.dtype == object:
+            Y = _number_entries(Y, range(Y.shape[1]))
+    entries = Y.data if sparse.issparse(Y) else Y
+    if soft_labels is not None and entries.dtype.kind in "iuf":
+        _check_probabilities(Y, soft_labels)
+        return Y.astype(np.uint8 if np.isin(entries, (0, 1)).all() else np.float32)
+    return Y.astype(_checked_dtype(entries))
+
+
+def _check_probabilities(Y, labels):
+    """Raise a ValueError that names the first entry of an indicator that is neither in [0, 1] nor NaN."""
+    rows, columns, values = sparse.find(Y) if sparse.issparse(Y) else (None, None, Y)
+    (wrong, *more) = np.nonzero((values < 0) | (values > 1))
+    if not wrong.size:
+        return
+    i = wrong[0] if rows is None else rows[wrong[0]]
+    j = more[0][0] if rows is None else columns[wrong[0]]
+    value = Y[i, j]
+    raise ValueError(
+        "An indicator y must hold 0 and 1, or with soft_labels=True probabilities in [0, 1], and NaN for missing "
+        f"labels; got {value.item()!r} in row {i} for the label {labels[j]!r}. Divide counts of votes by the number of "
+        "votes.\n" + FORMS
+    )
+
+
+def hard_labels(Y):
+    """Return a label matrix with 1 for probabilities of at least 0.5, 0 for smaller ones, and NaN as it is."""
+    if not has_missing(Y):
+        return Y
+    entries = Y.data if sparse.issparse(Y) else Y
+    is_missing = np.isnan(entries)
+    hard = np.where(is_missing, np.nan, entries >= 0.5).astype(Y.dtype if is_missing.any() else np.uint8)
+    if not sparse.issparse(Y):
+        return hard
+    Y = sparse.csr_array((hard, Y.indices.copy(), Y.indptr.copy()), shape=Y.shape)
+    Y.eliminate_zeros()
+    return Y
+
+
+def known_entries(Y):
+    """Return a label matrix with 0 for missing labels, dense or CSR."""
+    if not has_missing(Y):
+        return Y
+    if sparse.issparse(Y):
+        return sparse.csr_array((np.nan_to_num(Y.data), Y.indices, Y.indptr), shape=Y.shape)
+    return np.nan_to_num(Y)
 
 
 def _checked_dtype(entries):
@@ -79,7 +129,8 @@ def _checked_dtype(entries):
     if np.isnan(wrong).all():
         return np.float32
     wrong = np.unique(wrong[~np.isnan(wrong)])
-    raise ValueError(f"An indicator y must hold 0 and 1; got {format_values(wrong.tolist())}.\n" + FORMS)
+    hint = SOFT_HINT if wrong[0] > 0 and wrong[-1] < 1 else ""
+    raise ValueError(f"An indicator y must hold 0 and 1; got {format_values(wrong.tolist())}.{hint}\n" + FORMS)
 
 
 def matrix_of(columns, width):
@@ -93,6 +144,12 @@ def matrix_of(columns, width):
 def has_missing(Y):
     """Return whether a label matrix may contain missing labels, by its dtype."""
     return Y.dtype.kind == "f"
+
+
+def has_soft(Y):
+    """Return whether entries of a label matrix are neither 0 nor 1 nor NaN."""
+    entries = Y.data if sparse.issparse(Y) else Y
+    return has_missing(Y) and bool(((entries > 0) & (entries < 1)).any())
 
 
 def missing_entries(Y):

@@ -1,7 +1,7 @@
 """Convert the rows of a target to lists, and tell rows of an indicator from label sets."""
 
 from collections.abc import Iterable, Mapping, Set
-from numbers import Number
+from numbers import Number, Real
 
 import numpy as np
 
@@ -41,6 +41,21 @@ def are_indicator_rows(items):
     return all(
         isinstance(v, Number | np.generic) and not isinstance(v, str) and (v in (0, 1) or v != v) for v in values
     )
+
+
+def are_probability_rows(items, bounded=True):
+    """Return whether all items are sequences of numbers and NaN of the same length, at least 2, and some are fractions.
+
+    With `bounded`, the numbers must be in [0, 1].
+    """
+    if not _have_one_width(items):
+        return False
+    has_fraction = False
+    for value in (value for item in items for value in item):
+        if not isinstance(value, Real | np.bool_) or (bounded and not (0 <= value <= 1 or value != value)):
+            return False
+        has_fraction |= bool(value == value and value % 1 != 0)
+    return has_fraction
 
 
 def refuse_binary_rows(items):

@@ -4,7 +4,14 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skml._targets._forms import as_array, check_no_missing_items, form_of, label_rows, rows_as_array
+from skml._targets._forms import (
+    as_array,
+    check_no_missing_items,
+    form_of,
+    label_rows,
+    rows_as_array,
+    with_soft_rows,
+)
 from skml._targets._labels import as_labels, labels_in_any_order
 from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of
 
@@ -12,7 +19,8 @@ from skml._targets._matrix import binary_entries, dataframe_entries, matrix_of
 def strata_of(y):
     """Return the classes or the label matrix by which to stratify the rows of ``y``.
 
-    Accept some targets that `fit` refuses: a single class, no labels at all, and labels that cannot be sorted.
+    Accept some targets that `fit` refuses: a single class, no labels at all, and labels that cannot be sorted. Soft
+    labels are accepted, too.
 
     Parameters
     ----------
@@ -25,14 +33,15 @@ def strata_of(y):
     Y : ndarray or csr_array of shape (n_samples, n_labels), or None
         The 0/1 matrix of multi-label ``y``, which may have no columns.
     """
-    y = as_array(y)
+    y = with_soft_rows(as_array(y))
     form = form_of(y)
     if form == "single":
         return _class_numbers(y), None
     if form == "dataframe":
-        return None, binary_entries(dataframe_entries(y))
+        return None, binary_entries(dataframe_entries(y), soft_labels=list(y.columns))
     if form != "collections":
-        return None, binary_entries(rows_as_array(y) if form == "rows" else y)
+        y = rows_as_array(y) if form == "rows" else y
+        return None, binary_entries(y, soft_labels=range(y.shape[1]))
     rows = [set(row) for row in label_rows(y)]
     number = _numbered(set().union(*rows))
     return None, matrix_of([sorted(number[label] for label in row) for row in rows], len(number))

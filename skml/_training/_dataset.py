@@ -7,10 +7,17 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_consistent_length
 
-from skml._targets._labels import format_some
-from skml._targets._matrix import column_sums, has_missing, missing_entries, to_dense
+from skml._targets._encoder import TargetEncoder
+from skml._targets._labels import format_some, label_space
+from skml._targets._matrix import column_sums, has_missing, has_soft, missing_entries, to_dense
 from skml._targets._warnings import warn_once
-from skml._targets._weights import check_sample_weight, effective_rows, without_missing_rows
+from skml._targets._weights import (
+    are_label_weights,
+    effective_rows,
+    joined_weights,
+    split_weights,
+    without_missing_rows,
+)
 from skml._typing import InputMatrix, TargetMatrix
 
 
@@ -22,7 +29,7 @@ class Dataset:
     ----------
     X : ndarray or CSR of shape (n_samples, ...)
     Y : ndarray or csr_array of shape (n_samples, n_outputs)
-        0 and 1; a matrix of floats may contain NaN for missing labels.
+        0 and 1; a matrix of floats may contain NaN for missing labels, and soft labels.
     loss_weight : ndarray of shape (n_samples,) or (n_samples, n_members), or None
         Sample weights multiplied by class weights; one column for each member if members train on different folds.
     sample_weight : ndarray of shape (n_samples,), or None
@@ -31,6 +38,10 @@ class Dataset:
         Weight in the loss of the positive entries of each label.
     group : ndarray of int, shape (n_samples,), or None
         The group of each row. Folds and holdouts keep groups together.
+    label_weight : ndarray of shape (n_samples, n_outputs), or None
+        Weights of single entries, relative to the weight of their row.
+    has_missing, has_soft_labels : bool, default=False
+        Whether entries may be NaN, or probabilities, in these rows or in the validation data.
     """
 
     X: InputMatrix
@@ -39,11 +50,14 @@ class Dataset:
     sample_weight: np.ndarray | None = None
     positive_weight: np.ndarray | None = None
     group: np.ndarray | None = None
+    label_weight: np.ndarray | None = None
+    has_missing: bool = False
+    has_soft_labels: bool = False
 
     @property
-    def has_missing(self):
-        """Whether entries of Y may be NaN."""
-        return has_missing(self.Y)
+    def entry_weight(self):
+        """Weights for tuning: those of the rows, or those of single entries, None if all are 1."""
+        return joined_weights(self.sample_weight, self.label_weight)
 
     @property
     def n_samples(self):
@@ -64,9 +78,9 @@ class Dataset:
 
     def take(self, rows):
         """Return a dataset of some of the rows."""
-        by_row = (self.X, self.Y, self.loss_weight, self.sample_weight)
-        taken = (None if part is None else part[rows] for part in by_row)
-        return Dataset(*taken, self.positive_weight, None if self.group is None else self.group[rows])
+        by_row = ("X", "Y", "loss_weight", "sample_weight", "group", "label_weight")
+        parts = {name: getattr(self, name) for name in by_row}
+        return dataclasses.replace(self, **{k: None if v is None else v[rows] for k, v in parts.items()})
 
     def with_loss_weight(self, loss_weight):
         """Return the same rows with other weights in the loss."""
@@ -97,6 +111,40 @@ def check_validation(X_val, y_val, early_stopping):
     return X_val is not None
 
 
+def encoder_for_fit(y, classes, params, previous=None, is_partial_fit=False):
+    """Return the encoder that reads ``y`` in a fit.
+
+    Parameters
+    ----------
+    y : any form of target
+    classes : array-like of shape (n_labels,) or None
+        The argument of `partial_fit`.
+    params : dict
+        Parameters of the estimator. If `classes` is passed twice, both must be equal.
+    previous : TargetEncoder, default=None
+        The encoder of the previous fit, if training is resumed. `classes` may add and remove labels.
+    is_partial_fit : bool, default=False
+        Whether labels may be absent from this ``y``, so that the label space must be known from `classes`, or from the
+        columns of an indicator.
+    """
+    given, reading = params["classes"], (params["soft_labels"], params["hierarchy"])
+    if classes is not None and given is not None and label_space(classes) != label_space(given):
+        raise ValueError(
+            f"classes={classes!r}, passed to partial_fit, differs from the parameter classes={given!r} of the "
+            "estimator. Pass the same labels, or change the parameter with set_params."
+        )
+    classes = given if classes is None else classes
+    if previous is not None:
+        return previous.with_params(classes, *reading)
+    encoder = TargetEncoder(classes, *reading).fit(y)
+    if is_partial_fit and classes is None and not encoder.has_columns:
+        raise ValueError(
+            "classes must be passed on the first call to partial_fit, because labels may be absent from this y. Pass "
+            "all labels as classes=[...]."
+        )
+    return encoder
+
+
 def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
     """Return the training data and the validation data.
 
@@ -104,7 +152,7 @@ def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
     ----------
     X : ndarray or CSR
     y : any form of target
-    sample_weight : array-like of shape (n_samples,), or None
+    sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), or None
     validation : tuple (X_val, y_val) or None
         X_val is an ndarray or CSR, y_val any form of target.
     encoder : TargetEncoder
@@ -119,17 +167,33 @@ def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
     Y = encoder.transform(y)
     check_consistent_length(X, Y)
     _warn_of_missing_labels(Y, encoder.classes_)
-    sample_weight = without_missing_rows(check_sample_weight(sample_weight, X), Y)
-    weight = encoder.class_weight(class_weight, Y, sample_weight)
-    dataset = Dataset(X, Y, weight.times(sample_weight, Y), sample_weight, weight.positive)
+    if not encoder.is_multilabel and are_label_weights(sample_weight):
+        raise ValueError(
+            f"For single-label y, sample_weight must have the shape (n_samples,), here ({Y.shape[0]},): weights of "
+            f"single labels are for multi-label y. Got the shape {np.shape(sample_weight)}."
+        )
+    Y, sample_weight, label_weight = split_weights(sample_weight, Y, encoder.classes_.tolist())
+    sample_weight = without_missing_rows(sample_weight, Y)
+    weight = encoder.class_weight(class_weight, Y, joined_weights(sample_weight, label_weight))
+    labels = {"label_weight": label_weight, "has_missing": _any_missing(Y), "has_soft_labels": has_soft(Y)}
+    dataset = Dataset(X, Y, weight.times(sample_weight, Y), sample_weight, weight.positive, **labels)
     return (dataset, None) if validation is None else _read_validation(*validation, encoder, dataset, weight)
+
+
+def _any_missing(Y):
+    return has_missing(Y) and bool(column_sums(missing_entries(Y)).any())
 
 
 def _read_validation(X, y, encoder, dataset, class_weight):
     Y, unknown = encoder.transform_known(y)
     check_consistent_length(X, Y)
-    if has_missing(Y):  # both must have the dtype that holds NaN
-        dataset = dataclasses.replace(dataset, Y=dataset.Y.astype(Y.dtype))
+    if has_missing(Y):  # both must have the dtype that holds NaN and soft labels
+        dataset = dataclasses.replace(
+            dataset,
+            Y=dataset.Y.astype(Y.dtype),
+            has_missing=dataset.has_missing or _any_missing(Y),
+            has_soft_labels=dataset.has_soft_labels or has_soft(Y),
+        )
     observed = without_missing_rows(np.ones(X.shape[0]), Y)
     if unknown:
         _warn_of_unknown_labels(unknown, Y.shape[0], encoder.classes_)
@@ -138,7 +202,8 @@ def _read_validation(X, y, encoder, dataset, class_weight):
             if not observed.any():
                 raise ValueError("y_val has no row with a class of y. Pass validation data with the classes of y.")
     loss_weight = None if dataset.loss_weight is None else class_weight.times(observed, Y)
-    given = Dataset(_like(X, dataset.X), _like(Y, dataset.Y), loss_weight)
+    label_weight = None if dataset.label_weight is None else np.ones(Y.shape)
+    given = Dataset(_like(X, dataset.X), _like(Y, dataset.Y), loss_weight, label_weight=label_weight)
     return dataset, ValidationData(given, [np.flatnonzero(observed).astype(np.int32)])
 
 
@@ -161,8 +226,10 @@ def _warn_of_unknown_labels(unknown, n_rows, classes):
 def _warn_of_missing_labels(Y, classes):
     if not has_missing(Y):
         return
-    positives, n_missing = column_sums(Y == 1), column_sums(missing_entries(Y))
-    negatives = Y.shape[0] - n_missing - positives
+    n_missing = column_sums(missing_entries(Y))
+    if not n_missing.any():  # soft labels only
+        return
+    positives, negatives = column_sums(Y > 0), Y.shape[0] - n_missing - column_sums(Y == 1)
     labels = classes[n_missing == Y.shape[0]].tolist()
     if labels:
         warn_once(

@@ -25,12 +25,11 @@ from skml._default_network._auto import (
 )
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
-from skml._targets._encoder import encoder_for_fit
 from skml._targets._groups import group_codes
 from skml._targets._labels import format_some
 from skml._targets._warnings import warn_once
 from skml._training._config import training_config
-from skml._training._dataset import read_datasets
+from skml._training._dataset import encoder_for_fit, read_datasets
 from skml._training._many_labels import warn_of_many_labels
 from skml._training._result import FittedModel
 from skml._training._split import split_dataset
@@ -88,7 +87,7 @@ def fit_model(
     ValueError
         If y, weights or a parameter are not as described, before any training.
     """
-    encoder = encoder_for_fit(y, classes, params["classes"], previous and previous.encoder, is_partial_fit)
+    encoder = encoder_for_fit(y, classes, params, previous and previous.encoder, is_partial_fit)
     decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
     check_tuned_rules(params["tuned_rules"], encoder)
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
@@ -172,13 +171,13 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
         model = dataclasses.replace(model, training=result.with_other_members(network))
     proba = network.proba(dataset.X) if fold is None else network.out_of_fold_proba(dataset.X, fold)
     if params["model"] is None:
-        network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.sample_weight)
-    proba = open_interval(proba)
+        network, proba = network.calibrated(dataset.Y, proba, params["calibrate"], dataset.entry_weight)
+    proba = open_interval(encoder.coherent(proba))
     proba.flags.writeable = False  # the user sees this array, and later thresholds are found from it
-    average = None
+    truth, average = encoder.truth(dataset.Y), None
     if fold is not None and encoder.threshold_labels:
-        average = open_interval(network.out_of_fold_average(dataset.X, fold, positive_entries(dataset.Y)))
-    thresholds = TunedThresholds(dataset.Y, proba, dataset.sample_weight, average, dataset.group)
+        average = _coherent_average(network.out_of_fold_average, dataset, fold, truth, encoder)
+    thresholds = TunedThresholds(truth, proba, dataset.entry_weight, average, dataset.group, encoder.links_)
     for name in names_to_tune(params["threshold"], params["tuned_rules"]):
         thresholds[name]  # found now, so that pickles contain it
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
@@ -186,6 +185,20 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     return dataclasses.replace(
         model, network=network, thresholds=thresholds, oof_proba=oof_proba, has_oof_sample=split.is_sampled
     )
+
+
+def _coherent_average(average_of, dataset, fold, truth, encoder):
+    """Return the average of the members for the positive entries, raised by those of positive descendants.
+
+    Those of other descendants could only raise it further, so that a guarantee of recall holds.
+    """
+    entries = positive_entries(truth)
+    average = average_of(dataset.X, fold, entries)
+    if encoder.links_ is not None:
+        values = np.zeros(truth.shape, dtype=average.dtype)
+        values[entries] = average
+        average = encoder.coherent(values)[entries]
+    return open_interval(average)
 
 
 def _with_kind_weights(network, dataset, fold):
@@ -198,7 +211,7 @@ def _with_kind_weights(network, dataset, fold):
     of_kinds = [network.take(network.members_of_kind(k)) for k in range(network.n_kinds)]
     probas = [kind.proba(some.X) if fold is None else kind.out_of_fold_proba(some.X, fold) for kind in of_kinds]
     is_multiclass = network.output_activation == "softmax"
-    weights = convex_weights(some.Y, probas, some.sample_weight, is_multiclass)
+    weights = convex_weights(some.Y, probas, some.entry_weight, is_multiclass)
     weights[weights < _SMALLEST_KIND] = 0
     return network.with_kind_weights(weights / weights.sum())
 

@@ -106,7 +106,7 @@ def _prior_log_odds(encoder, dataset, split, settings, n_members, previous, colu
         trained = np.zeros(dataset.n_samples)
         trained[split.rows] = 1.0 if weight is None else weight[split.rows]
         weight = np.repeat(trained[:, None], n_members, axis=1)
-    return encoder.base_log_odds(dataset.Y, weight, dataset.positive_weight)
+    return encoder.base_log_odds(dataset.Y, weight, dataset.positive_weight, dataset.label_weight)
 
 
 def train(trainable, split, config, seeds, callbacks, previous=None, epoch_listener=None):
@@ -183,7 +183,8 @@ def _validation_data(split, data, trainable):
 
 
 def _data_of(dataset, trainable):
-    Y = Rows(targets_for(trainable.compile_args["loss"], dataset.Y), keras.config.floatx())
+    targets = targets_for(trainable.compile_args["loss"], dataset.Y, dataset.label_weight)
+    Y = Rows(targets, keras.config.floatx())
     return Data(trainable.rows_of(dataset.X), Y, _weight_rows(dataset.loss_weight))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 # The position of a purpose is part of its seed: append new ones, never reorder them.
 _PURPOSES = ("folds", "weights", "order", "dropout", "sampling")
@@ -25,6 +26,11 @@ class Seeds:
     """
 
     root: int
+
+    @classmethod
+    def new(cls, random_state):
+        """Return the seeds of a first fit for the parameter ``random_state``."""
+        return cls(int(check_random_state(random_state).randint(_MAX_SEED)))
 
     def folds(self, epoch):
         """Return the RandomState of folds and holdouts of a fit that begins at an epoch."""

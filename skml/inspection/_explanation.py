@@ -73,7 +73,8 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
     ColumnTransformer and for transformers that scale, impute, select or encode columns.
 
     The log-odds are those of the ensemble's mean probability after calibration, as `decision_function` returns them.
-    For multi-class ``y`` they are ``log(p / (1 - p))`` with the probability p of the class.
+    For multi-class ``y`` they are ``log(p / (1 - p))`` with the probability p of the class. In a hierarchy, a label may
+    have the probability of a label below it, whose contributions are then returned.
 
     Contributions describe the prediction of the model for this row. They do not show causes of the label.
 
@@ -258,6 +259,9 @@ def _explain(estimator, X, label):
     proba = classifier.predict_proba(columns.X)[0]
     column = proba.argmax() if label is None else label_index(label, labels)
     output, sign = encoder.output_of_class(column)
+    if encoder.links_ is not None:  # the label below this one, or itself, whose probability it has
+        below = encoder.links_.descendants()[output]
+        output = below[network.log_proba(row)[0, below].argmax()]
     features, contributions, *log_odds = integrated_gradients(network, row, output)
     group, names, values = columns.groups(features, to_dense(row)[0, features])
     sums = np.bincount(group, sign * contributions, len(names))

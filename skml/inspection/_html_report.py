@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from collections import Counter
@@ -204,8 +205,9 @@ def _oof_proba(estimator, y):
     holder = find_fitted(estimator, "oof_proba_")
     if holder is None or not hasattr(holder, "oof_target"):
         return None
-    Y, unknown = holder.target_encoder_.transform_known(y)
-    return holder.oof_proba_ if not unknown and equal_matrices(holder.oof_target(), Y) else None
+    encoder = holder.target_encoder_
+    Y, unknown = encoder.transform_known(y)
+    return holder.oof_proba_ if not unknown and equal_matrices(holder.oof_target(), encoder.truth(Y)) else None
 
 
 def _decide(estimator, proba, threshold):
@@ -214,7 +216,7 @@ def _decide(estimator, proba, threshold):
         return MostProbable().decide(proba)
     holder = find_fitted(estimator, "decision_rule")
     limits = DecisionRule() if holder is None else holder.decision_rule()
-    return DecisionRule(threshold, limits.min_labels, limits.max_labels).decide(proba)
+    return dataclasses.replace(limits, threshold=threshold).decide(proba)
 
 
 def _row_names(X, row_names):

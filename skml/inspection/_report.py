@@ -16,6 +16,7 @@ from skml._decisions._guarantees import NEVER
 from skml._decisions._rule import DEFAULT_THRESHOLD, DecisionRule, guarantee_in, resolve_threshold
 from skml._decisions._top_k import top_columns
 from skml._dependencies import import_optional
+from skml._targets._weights import aligned_weights, entry_weights
 from skml._typing import Matrix, Target
 from skml.inspection._drawing import (
     MAX_NAMED_ROWS,
@@ -36,6 +37,7 @@ from skml.model_selection._delegation import (
     response_blocks,
     threshold_in_force,
     truth_and_responses,
+    weights_for_scores,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def label_report(
     *,
     threshold: float | Mapping[Any, float] | ArrayLike | None = None,
     classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> DataFrame:
     """Return a table with the frequency and the scores of each label. Requires pandas.
 
@@ -137,11 +140,15 @@ def label_report(
     classes : array-like of length n_labels, default=None
         The labels, in the order of the columns of ``proba``. None takes them from ``y``. Only accepted with ``proba``;
         an estimator has its own.
+    sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+        Weights of the rows, or of single entries, for all columns but ``threshold``. The columns of an array are in the
+        order of the labels; a DataFrame is aligned by name.
 
     Returns
     -------
     report : DataFrame
-        Has one row per label, with the columns ``support`` (number of rows that have the label), ``threshold``,
+        Has one row per label, with the columns ``support`` (number or weight of the rows that have the label),
+        ``threshold``,
         ``precision``, ``recall``, ``f1`` and ``average_precision``. An undefined score is NaN. A label with the
         threshold 2 is never predicted. If the estimator guarantees precision by label, or precision or recall of a
         single label, there are two more columns: ``guaranteed`` is the target level, NaN for a label that is never
@@ -171,8 +178,8 @@ def label_report(
         if hasattr(estimator, "predict_proba"):
             raise ValueError("y is missing. Call label_report(estimator, X, y), or label_report(y, proba).")
         Y, proba, thresholds, labels = check_probabilities(estimator, X, threshold, classes)
-        columns = report_columns(Y, proba, DecisionRule(thresholds).decide(proba), thresholds)
-        return _report_table(columns, labels)
+        decisions, weight = DecisionRule(thresholds).decide(proba), aligned_weights(sample_weight, Y, labels)
+        return _report_table(report_columns(Y, proba, decisions, thresholds, weight=weight), labels)
     if threshold is not None or classes is not None:
         raise ValueError(
             "threshold and classes are only accepted by label_report(y, proba), as an estimator has thresholds and "
@@ -180,8 +187,8 @@ def label_report(
         )
     Y, (proba, decisions), labels = truth_and_responses(estimator, X, y, ("predict_proba",), ("predict",))
     threshold = threshold_in_force(estimator, len(labels))
-    columns = report_columns(Y, proba, decisions, threshold, label_guarantees(estimator, labels))
-    return _report_table(columns, labels)
+    guarantees, weight = label_guarantees(estimator, labels), weights_for_scores(estimator, sample_weight, Y)
+    return _report_table(report_columns(Y, proba, decisions, threshold, guarantees, weight), labels)
 
 
 class LabelReportDisplay:
@@ -217,13 +224,20 @@ class LabelReportDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: BaseEstimator, X: Matrix, y: Target, *, ax: Axes | None = None, **kwargs: Any
+        cls,
+        estimator: BaseEstimator,
+        X: Matrix,
+        y: Target,
+        *,
+        sample_weight: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
     ) -> LabelReportDisplay:
         """Draw the report of a fitted estimator.
 
         Parameters
         ----------
-        estimator, X, y : as in `label_report`
+        estimator, X, y, sample_weight : as in `label_report`
         ax, **kwargs
             As in `plot`.
 
@@ -231,7 +245,7 @@ class LabelReportDisplay:
         -------
         display : LabelReportDisplay
         """
-        return cls(label_report(estimator, X, y)).plot(ax=ax, **kwargs)
+        return cls(label_report(estimator, X, y, sample_weight=sample_weight)).plot(ax=ax, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -241,6 +255,7 @@ class LabelReportDisplay:
         *,
         threshold: float | Mapping[Any, float] | ArrayLike | None = None,
         classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> LabelReportDisplay:
@@ -248,7 +263,7 @@ class LabelReportDisplay:
 
         Parameters
         ----------
-        y, proba, threshold, classes : as in `label_report`
+        y, proba, threshold, classes, sample_weight : as in `label_report`
         ax, **kwargs
             As in `plot`.
 
@@ -256,7 +271,8 @@ class LabelReportDisplay:
         -------
         display : LabelReportDisplay
         """
-        return cls(label_report(y, proba, threshold=threshold, classes=classes)).plot(ax=ax, **kwargs)
+        report = label_report(y, proba, threshold=threshold, classes=classes, sample_weight=sample_weight)
+        return cls(report).plot(ax=ax, **kwargs)
 
     def plot(
         self,
@@ -372,15 +388,16 @@ def label_guarantees(estimator, labels):
     return guarantee.measure, np.array([guarantee.level if label in with_threshold else np.nan for label in labels])
 
 
-def report_columns(Y, proba, decisions, threshold, guaranteed=None):
+def report_columns(Y, proba, decisions, threshold, guaranteed=None, weight=None):
     """Return the columns of the report of each label, by name."""
     ones = sparse.csc_array(sparse.csr_array(Y) == 1)
+    weighted = {"average": None, "sample_weight": weight}
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
     columns = {
-        "support": np.diff(ones.indptr),
+        "support": np.diff(ones.indptr) if weight is None else entry_weights(ones, np.asarray(weight, dtype=float))[0],
         "threshold": threshold,
-        **{name: score(Y, decisions, average=None, zero_division=np.nan) for name, score in scores.items()},
-        "average_precision": average_precision_score(Y, proba, average=None),
+        **{name: score(Y, decisions, zero_division=np.nan, **weighted) for name, score in scores.items()},
+        "average_precision": average_precision_score(Y, proba, **weighted),
     }
     if guaranteed is not None:
         measure, level = guaranteed

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from skml._decisions._entries import entries_of
 from skml._decisions._tuning import guaranteed_rule
 from skml._targets._groups import group_codes
+from skml._targets._weights import aligned_weights
 from skml._typing import Matrix, Target
 from skml.inspection._drawing import add_legend, new_axes, panel_axes
 from skml.inspection._report import check_probabilities
@@ -125,13 +126,14 @@ class RiskCoverageCurveDisplay:
         proba, proba_test = (
             encoder.output_columns(p) for p in (holder.oof_proba_, as_scores(estimator.predict_proba(X), estimator))
         )
-        Y_fit, Y = encoder.transform(y_fit), encoder.transform(y)
+        Y_fit, Y = (encoder.truth(encoder.transform(target)) for target in (y_fit, y))
         for rows, y_name, n in ((Y_fit, "y_fit", len(proba)), (Y, "y", len(proba_test))):
             if rows.shape[0] != n:
                 rows_of = "the data that the estimator was fitted to" if rows is Y_fit else "X"
                 raise ValueError(f"{y_name} must have {n} rows, like {rows_of}; got {rows.shape[0]}.")
         data = {"out of fold": (Y_fit, proba), "test": (Y, proba_test)}
-        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight, groups)).plot(ax=ax)
+        labels, links = encoder.classes_.tolist(), encoder.links_
+        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight, groups, labels, links)).plot(ax=ax)
 
     @classmethod
     def from_predictions(
@@ -164,8 +166,8 @@ class RiskCoverageCurveDisplay:
         by_label : bool, default=False
             Whether to find one threshold per label and guarantee the precision of each label, instead of the
             micro-averaged precision.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows of `y`. Test rows have equal weights.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Weights of the rows of `y`, or of its entries. Test rows have equal weights.
         groups : array-like of shape (n_samples,), default=None
             The group of each row of `y`. Guarantees count groups instead of rows, as those of a fit with groups do.
         ax : array-like of two matplotlib Axes, default=None
@@ -179,7 +181,7 @@ class RiskCoverageCurveDisplay:
         data = {"out of fold": (Y, proba)}
         if y_test is not None:
             data["test"] = check_probabilities(y_test, proba_test, 0.5, labels)[:2]
-        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight, groups)).plot(ax=ax)
+        return cls(*_risk_coverage_curves(data, levels, by_label, sample_weight, groups, labels)).plot(ax=ax)
 
     def plot(self, ax: Axes | ArrayLike | None = None) -> RiskCoverageCurveDisplay:
         """Draw the coverage and the reached precision against the target level.
@@ -212,7 +214,7 @@ class RiskCoverageCurveDisplay:
         return self
 
 
-def _risk_coverage_curves(data, levels, by_label, sample_weight, groups):
+def _risk_coverage_curves(data, levels, by_label, sample_weight, groups, labels, links=None):
     """Return the curves of all data, with thresholds found on the out-of-fold data, and the levels as an array."""
     levels = np.asarray(levels, dtype=np.float64)
     if levels.ndim != 1 or not np.all((levels > 0) & (levels < 1)):
@@ -220,8 +222,9 @@ def _risk_coverage_curves(data, levels, by_label, sample_weight, groups):
             f"levels must be a list of numbers in (0, 1), such as [0.8, 0.9, 0.95]; got {levels.tolist()!r}."
         )
     guarantees = [f"precision>={level}" + " by label" * by_label for level in levels.tolist()]
-    group = group_codes(groups, len(data["out of fold"][1]))
-    rules = [guaranteed_rule(*data["out of fold"], guarantee, sample_weight, group) for guarantee in guarantees]
+    sample_weight = aligned_weights(sample_weight, data["out of fold"][0], labels)
+    given = (sample_weight, group_codes(groups, len(data["out of fold"][1])), links)
+    rules = [guaranteed_rule(*data["out of fold"], guarantee, *given) for guarantee in guarantees]
     weights = {"out of fold": sample_weight}
     return {name: _coverage_and_precision(*pair, rules, weights.get(name)) for name, pair in data.items()}, levels
 
@@ -231,12 +234,13 @@ def _coverage_and_precision(Y, proba, rules, weight):
     entries = entries_of(Y, proba, weight)
     counts = np.zeros((len(rules), 3))
     n_true = 0.0
-    for truth, observed, p, row_weight in entries.by_rows():
-        n_true += row_weight @ truth.sum(axis=1)
+    for rows, (truth, observed, p, weight) in zip(entries.blocks(), entries.by_rows(), strict=True):
+        relative = 1.0 if entries.label_weight is None else entries.label_weight[rows]
+        n_true += weight @ (truth * relative).sum(axis=1)
         for i, rule in enumerate(rules):
             predicted = rule.decide(p) & observed
-            by_row = (predicted.any(axis=1), (predicted & truth).sum(axis=1), predicted.sum(axis=1))
-            counts[i] += [row_weight @ count for count in by_row]
+            sums = ((decided * relative).sum(axis=1) for decided in (predicted & truth, predicted))
+            counts[i] += [weight @ count for count in (predicted.any(axis=1), *sums)]
     n_rows, n_right, n_predicted = counts.T
     return {
         "rows": n_rows / entries.weight.sum(),

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn import metrics
 
 from skml._typing import Matrix
-from skml.metrics._matrices import row_weights, truth_and_decisions, undefined_score, weighted_mean
+from skml.metrics._matrices import truth_and_decisions, undefined_score, weighted_mean, weights_of
 
 
 def precision_score(
@@ -33,8 +33,10 @@ def precision_score(
     average : {"micro", "macro", "weighted", "samples"} or None, default="macro"
         How to average, as in scikit-learn. None returns one score per label, NaN for a label without an
         observed entry.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples. None gives each sample the weight 1.
+    sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+        Weights of the samples, or of the single entries. None gives each sample the weight 1. An entry of weight 0 is
+        ignored. A mean over samples, as in "samples" and `accuracy_score`, weights a sample by the mean weight of its
+        other entries.
     zero_division : "warn", 0.0, 1.0 or nan, default="warn"
         Value of a score whose denominator is 0. "warn" uses 0.0 and warns. nan leaves the score out of the average.
     labels : sequence of length n_labels, default=None
@@ -131,7 +133,7 @@ def accuracy_score(
     score : float
         NaN, with a warning, if no entry is observed.
     """
-    Y, D, _, weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
+    Y, D, _, weight, _ = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
     return weighted_mean(_n_wrong(Y, D) == 0, weight)
 
 
@@ -149,29 +151,54 @@ def hamming_loss(
     loss : float
         NaN, with a warning, if no entry is observed.
     """
-    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
+    Y, D, missing, weight, label_weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
     n_observed = Y.shape[1] - missing.sum(axis=1)
-    return weighted_mean(_n_wrong(Y, D) / n_observed, weight * n_observed)
+    n_wrong = _n_wrong(Y, D) if label_weight is None else ((Y != D).toarray() * label_weight).sum(axis=1)
+    return weighted_mean(n_wrong / n_observed, weight * n_observed)
 
 
 def _average_score(score_func, Y_true, Y_pred, average, sample_weight, zero_division, labels):
     """Compute one of scikit-learn's scores over the observed entries."""
-    Y, D, missing, weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
+    Y, D, missing, weight, label_weight = _observed_decisions(Y_true, Y_pred, sample_weight, labels)
     (labels,) = np.nonzero(missing.sum(axis=0) < missing.shape[0])
     label_scores = np.full(Y.shape[1], np.nan)
     if not labels.size:
         return label_scores if average is None else undefined_score()
-    if Y.shape[1] == 1:  # scikit-learn takes a single column for a binary problem, so add an empty second one
-        Y, D = (sparse.csr_array((M.data, M.indices, M.indptr), shape=(M.shape[0], 2)) for M in (Y, D))
-    scores = score_func(Y, D, labels=labels, average=average, sample_weight=weight, zero_division=zero_division)
+    if label_weight is not None and average != "samples":
+        scores = _entry_weighted(score_func, Y, D, weight[:, None] * label_weight, labels, average, zero_division)
+    else:
+        scores = _row_weighted(score_func, Y, D, weight, labels, average, zero_division)
     if average is not None:
         return float(scores)
     label_scores[labels] = scores
     return label_scores
 
 
+def _row_weighted(score_func, Y, D, weight, labels, average, zero_division):
+    """Return an average of scores, or the scores of some labels, for weights of rows."""
+    if Y.shape[1] == 1:  # scikit-learn takes a single column for a binary problem, so add an empty second one
+        Y, D = (sparse.csr_array((M.data, M.indices, M.indptr), shape=(M.shape[0], 2)) for M in (Y, D))
+    return score_func(Y, D, labels=labels, average=average, sample_weight=weight, zero_division=zero_division)
+
+
+def _entry_weighted(score_func, Y, D, weight, labels, average, zero_division):
+    """Return an average of scores, or the scores of some labels, for weights of entries: each label is a problem."""
+    Y, D, weight = Y[:, labels].toarray(), D[:, labels].toarray(), weight[:, labels]
+    if average not in ("micro", "macro", "weighted", None):
+        raise ValueError(f"average must be 'micro', 'macro', 'weighted', 'samples' or None; got {average!r}.")
+    if average == "micro":
+        return score_func(Y.ravel(), D.ravel(), sample_weight=weight.ravel(), zero_division=zero_division)
+    columns = zip(Y.T, D.T, weight.T, strict=True)
+    scores = np.array([score_func(y, d, sample_weight=w, zero_division=zero_division) for y, d, w in columns])
+    if average is None:
+        return scores
+    support = (Y * weight).sum(axis=0) if average == "weighted" else np.ones(len(scores))
+    defined = ~np.isnan(scores) & (support > 0)
+    return np.average(scores[defined], weights=support[defined]) if defined.any() else np.nan
+
+
 def _observed_decisions(Y_true, Y_pred, sample_weight, labels):
-    """Return the true labels, the decisions and the missing labels as CSR, and the weights.
+    """Return the true labels, the decisions and the missing labels as CSR, and the weights of rows and of labels.
 
     Rows without an observed entry and rows of weight 0 are left out. A missing label is 0 in both the true labels and
     the decisions, which makes it a true negative: precision, recall, F1 and Jaccard do not count true negatives.
@@ -182,7 +209,7 @@ def _observed_decisions(Y_true, Y_pred, sample_weight, labels):
             "Y_pred contains NaN or masked entries, but every entry of Y_pred must be 0 or 1. Only Y_true may have "
             "missing labels."
         )
-    weight = row_weights(sample_weight, Y)
+    Y, weight, label_weight = weights_of(sample_weight, Y, labels)
     missing = sparse.csr_array((np.isnan(Y.data), Y.indices, Y.indptr), shape=Y.shape)
     (rows,) = np.nonzero((missing.sum(axis=1) < Y.shape[1]) & (weight > 0))
     Y, D, missing = Y[rows], D[rows], missing[rows]
@@ -190,7 +217,7 @@ def _observed_decisions(Y_true, Y_pred, sample_weight, labels):
     D = D - D.multiply(missing)
     Y.eliminate_zeros()
     D.eliminate_zeros()
-    return Y, D, missing, weight[rows]
+    return Y, D, missing, weight[rows], None if label_weight is None else label_weight[rows]
 
 
 def _n_wrong(Y, D):

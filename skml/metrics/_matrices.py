@@ -12,7 +12,7 @@ from skml._targets._forms import as_array, form_of, is_dataframe, label_rows
 from skml._targets._labels import format_some, sorted_labels
 from skml._targets._matrix import matrix_of
 from skml._targets._warnings import warn_once
-from skml._targets._weights import check_sample_weight
+from skml._targets._weights import split_weights
 from skml.model_selection._delegation import append_lowest
 
 
@@ -24,6 +24,7 @@ def check_truth_and_scores(Y_true, scores, sample_weight, labels=None):
     Y : csr_array of shape (n_samples, n_labels)
     scores : ndarray of shape (n_samples, n_labels)
     weight : ndarray of shape (n_samples,)
+    label_weight : ndarray of shape (n_samples, n_labels), or None
     labels : list of length n_labels
         The names of the columns, by default their numbers.
     """
@@ -40,13 +41,13 @@ def check_truth_and_scores(Y_true, scores, sample_weight, labels=None):
         Y, names = _as_csr(Y_true, labels), None
     check_same_shape(Y, scores)
     names = names or list(range(Y.shape[1]) if labels is None else labels)
-    return Y, scores, row_weights(sample_weight, Y), names
+    Y, weight, label_weight = weights_of(sample_weight, Y, labels)
+    return Y, scores, weight, label_weight, names
 
 
-def check_truth(Y_true, sample_weight):
-    """Validate a matrix of true labels and the row weights; return the labels as CSR, and a weight for each row."""
-    Y = _as_csr(Y_true)
-    return Y, row_weights(sample_weight, Y)
+def check_truth(Y_true, sample_weight, labels=None):
+    """Validate a matrix of true labels and its weights; return it as CSR, and the weights of rows and of entries."""
+    return weights_of(sample_weight, _as_csr(Y_true), labels)
 
 
 def check_scores(scores):
@@ -130,9 +131,18 @@ def _as_label_matrix(Y):
     return matrix
 
 
-def row_weights(sample_weight, Y):
-    """Return the validated weights of the rows, 1 for each row by default."""
-    return np.ones(Y.shape[0]) if sample_weight is None else check_sample_weight(sample_weight, Y)
+def weights_of(sample_weight, Y, labels=None):
+    """Return a CSR label matrix, the validated weights of its rows (1 by default), and relative weights of its labels.
+
+    If `sample_weight` has a weight for each label of each row, entries of weight 0 become missing labels, and the
+    weight of a row is the mean of the others. Otherwise the weights of labels are None. A DataFrame of weights is
+    aligned with `labels`, if there is one for each column.
+    """
+    if sample_weight is None:
+        return Y, np.ones(Y.shape[0]), None
+    labels = None if labels is None or len(labels) != Y.shape[1] else list(labels)
+    Y, weight, label_weight = split_weights(sample_weight, Y, labels)
+    return sparse.csr_array(Y), weight, label_weight
 
 
 def check_same_shape(Y, other):

@@ -183,13 +183,13 @@ def log_loss(
     loss : float
     """
 
-    def score_rows(positive, observed, proba):
+    def score_rows(positive, observed, proba, label_weight):
         epsilon = np.finfo(np.float64).eps
         proba = np.clip(proba, epsilon, 1 - epsilon)
-        loss = -np.where(positive, np.log(proba), np.log1p(-proba))
+        loss = -np.where(positive, np.log(proba), np.log1p(-proba)) * label_weight
         return np.where(observed, loss, 0).sum(axis=1) / observed.sum(axis=1)
 
-    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels)
+    return _mean_over_rows(score_rows, Y_true, proba, sample_weight, labels, by_entry=True)
 
 
 def precision_at_k(
@@ -294,10 +294,11 @@ def _average_label_scores(score_func, score_labels, Y_true, scores, average, sam
     """
     if average not in ("macro", "micro", "weighted", None):
         raise ValueError(f"average must be 'macro', 'micro', 'weighted', 'samples' or None; got {average!r}.")
-    Y, scores, weight, names = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+    Y, scores, weight, label_weight, names = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+    weights = np.broadcast_to(weight[:, None], Y.shape) if label_weight is None else weight[:, None] * label_weight
     if average == "micro":
-        return _score_pooled(score_func, Y.toarray().ravel(), scores.ravel(), np.repeat(weight, Y.shape[1]))
-    label_scores = _label_scores(score_labels, Y.tocsc(), scores, weight)
+        return _score_pooled(score_func, Y.toarray().ravel(), scores.ravel(), weights.ravel())
+    label_scores = _label_scores(score_labels, Y.tocsc(), scores, weights)
     if average is None:
         return label_scores
     skipped = np.flatnonzero(np.isnan(label_scores))
@@ -310,12 +311,14 @@ def _average_label_scores(score_func, score_labels, Y_true, scores, average, sam
         )
     if len(skipped) == len(label_scores):
         return np.nan
-    n_positive = weight @ (Y == 1) if average == "weighted" else np.ones(len(label_scores))
+    n_positive = np.ones(len(label_scores))
+    if average == "weighted":
+        n_positive = weight @ (Y == 1) if label_weight is None else (weights * (Y == 1).toarray()).sum(axis=0)
     defined = ~np.isnan(label_scores)
     return float(np.average(label_scores[defined], weights=n_positive[defined]))
 
 
-def _label_scores(score_labels, columns, scores, weight):
+def _label_scores(score_labels, columns, scores, weights):
     """Return a score of each label, computed for blocks of labels; `columns` is the label matrix as CSC."""
     n_samples, n_labels = columns.shape
     label_scores = np.empty(n_labels)
@@ -324,7 +327,7 @@ def _label_scores(score_labels, columns, scores, weight):
             entries = columns[:, labels].toarray().T
             observed = ~np.isnan(entries)
             block = np.where(observed, scores[:, labels].T, -np.inf)
-            label_scores[labels] = score_labels(RankedLabels(entries == 1, observed * weight, block))
+            label_scores[labels] = score_labels(RankedLabels(entries == 1, observed * weights[:, labels].T, block))
     return label_scores
 
 
@@ -337,24 +340,27 @@ def _score_pooled(score_func, entries, scores, weight):
     return score_func(entries, scores[observed], sample_weight=weight[observed])
 
 
-def _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels):
+def _mean_over_rows(score_rows, Y_true, scores, sample_weight, labels, by_entry=False):
     """Return the weighted mean of ``score_rows(positive, observed, scores)`` over the rows, without NaN.
 
-    `score_rows` is called for blocks of rows. The scores of missing labels are -inf. `scores` may be an iterator of
-    blocks of rows: a scorer passes it, so that the probabilities of all rows are never in memory.
+    `score_rows` is called for blocks of rows. The scores of missing labels are -inf. With `by_entry`, it also gets
+    weights of the entries that are relative to those of the rows. `scores` may be an iterator of blocks of rows: a
+    scorer passes it, so that the probabilities of all rows are never in memory.
     """
     if isinstance(scores, Iterator):
-        Y, weight = check_truth(Y_true, sample_weight)
+        Y, weight, label_weight = check_truth(Y_true, sample_weight, labels)
         blocks = map(check_scores, scores)
     else:
-        Y, scores, weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
+        Y, scores, weight, label_weight, _ = check_truth_and_scores(Y_true, scores, sample_weight, labels)
         blocks = (scores[rows] for rows in row_blocks(*Y.shape))
+    label_weight = np.broadcast_to(1.0, Y.shape) if label_weight is None else label_weight
     values = []
     with np.errstate(divide="ignore", invalid="ignore"):
         for block in blocks:
             rows = slice(n_done := sum(map(len, values)), n_done + len(block))
             entries = Y[rows].toarray()
             observed = ~np.isnan(entries)
-            row_scores = score_rows(entries == 1, observed, np.where(observed, block, -np.inf))
+            more = (label_weight[rows],) if by_entry else ()
+            row_scores = score_rows(entries == 1, observed, np.where(observed, block, -np.inf), *more)
             values.append(np.where(observed.any(axis=1), row_scores, np.nan))
     return weighted_mean(np.concatenate(values), weight)

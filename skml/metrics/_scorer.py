@@ -33,7 +33,7 @@ from skml.metrics._ranking import (
     recall_at_k,
     roc_auc_score,
 )
-from skml.model_selection._delegation import truth_and_blocks, truth_and_responses
+from skml.model_selection._delegation import truth_and_blocks, truth_and_responses, weights_for_scores
 
 # A ranking score needs no probabilities, so it falls back to the decision function, for linear models.
 _RANKING = ("predict_proba", "decision_function")
@@ -174,7 +174,8 @@ def make_scorer(
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None)`` returns a float. With metadata routing,
+        ``scorer(estimator, X, y, sample_weight=None)`` returns a float. Weights of single labels have the columns of
+        the estimator's ``classes_``; a DataFrame of them is aligned by name. With metadata routing,
         ``scorer.set_score_request(sample_weight=True)`` requests the weights, as for scikit-learn's scorers.
 
     Examples
@@ -213,7 +214,7 @@ class _Scorer(_BaseScorer):
                 "parameter, or score without weights."
             )
         if sample_weight is not None:
-            kwargs["sample_weight"] = sample_weight
+            kwargs["sample_weight"] = weights_for_scores(estimator, sample_weight, Y)
         return self._sign * self._score_func(Y, responses, **kwargs)
 
     def _truth_and_responses(self, estimator, X, y):

@@ -11,6 +11,7 @@ from skml._targets._encoder import TargetEncoder
 from skml._targets._labels import as_labels, format_some, format_values, label_index, label_space
 from skml._targets._matrix import equal_matrices, has_missing, to_dense
 from skml._targets._warnings import warn_once
+from skml._targets._weights import are_label_weights, label_weights
 
 # Sparse y with more entries (256 MB as dense int64) stays CSR, although few classifiers accept a sparse y.
 _MAX_DENSE_ENTRIES = 2**25
@@ -89,7 +90,7 @@ def truth_and_responses(estimator, X, y, *wanted):
     Returns
     -------
     Y : ndarray or csr_array of shape (n_samples, n_labels)
-        0 and 1, and NaN for missing labels.
+        0 and 1, and NaN for missing labels. A soft label of at least 0.5 is 1, any other 0.
     responses : list of ndarray or csr_array of shape (n_samples, n_labels)
         For each of `wanted`, the decisions of `predict`, or probabilities or scores.
     classes : list of length n_labels
@@ -104,6 +105,7 @@ def truth_and_responses(estimator, X, y, *wanted):
     raw = [_call_first_method(estimator, X, methods) for methods in wanted]
     encoder = _encoder_of(estimator, y)
     Y, unknown = _indicator(encoder, y)
+    Y = encoder.truth(Y)
     responses = [
         _indicator(encoder, response)[0] if method == "predict" else as_scores(response, estimator)
         for method, response in raw
@@ -174,6 +176,27 @@ def response_blocks(estimator, X, method):
         yield getattr(estimator, method)(X)
 
 
+def weights_for_scores(estimator, sample_weight, Y):
+    """Return the weights for a matrix from `truth_and_responses`.
+
+    Weights of single labels become an array with the columns of the matrix: a DataFrame is aligned by the names of the
+    labels, and a label that the estimator was not fitted with gets the mean weight of the row.
+    """
+    if not are_label_weights(sample_weight):
+        return sample_weight
+    encoder = getattr(find_fitted(estimator, "target_encoder_"), "target_encoder_", None)
+    if encoder is None:
+        return label_weights(sample_weight, Y.shape)
+    if not encoder.is_multilabel:
+        raise ValueError(
+            f"For single-label y, sample_weight must have the shape (n_samples,), here ({Y.shape[0]},); got "
+            f"{np.shape(sample_weight)}."
+        )
+    known = encoder.classes_.tolist()
+    weight = label_weights(sample_weight, (Y.shape[0], len(known)), known)
+    return np.hstack([weight, np.repeat(weight.mean(axis=1, keepdims=True), Y.shape[1] - len(known), axis=1)])
+
+
 def read_target(y, classes=None):
     """Return ``y`` as an indicator matrix, and the list of its labels, which is ``classes`` if given."""
     encoder = TargetEncoder(classes).fit(y)
@@ -213,7 +236,8 @@ def labels_of(estimator):
 
 def truth_of_label(estimator, y, label):
     """Return the column of a label in ``y``, read as in `truth_and_responses`: int64, or float64 with NaN."""
-    Y, _ = _indicator(_encoder_of(estimator, y), y)
+    encoder = _encoder_of(estimator, y)
+    Y = encoder.truth(_indicator(encoder, y)[0])
     column = to_dense(Y[:, [label_index(label, labels_of(estimator))]]).ravel()
     return column.astype(np.float64 if np.isnan(column).any() else np.int64)
 
@@ -310,16 +334,22 @@ def classes_of(estimator, is_fitted=False):
 
 
 def encoder_for(estimator, y, classes=None, is_fitted=False):
-    """Return a `TargetEncoder` fitted to ``y``, with the given classes or, by default, the classes of the estimator."""
-    estimator_classes = classes_of(estimator, is_fitted)
+    """Return a `TargetEncoder` fitted to ``y``, with the given classes or, by default, the classes of the estimator.
+
+    It has the soft labels and the hierarchy of an estimator that accepts every form of ``y``.
+    """
+    inner, estimator_classes = accepting_any_target(estimator), classes_of(estimator, is_fitted)
+    if is_fitted or is_frozen(estimator):  # as in the fit, if parameters were changed since
+        inner = getattr(inner, "target_encoder_", inner)
+    reading = {name: getattr(inner, name) for name in ("soft_labels", "hierarchy") if hasattr(inner, name)}
     if classes is None:
-        return TargetEncoder(estimator_classes).fit(y)
+        return TargetEncoder(estimator_classes, **reading).fit(y)
     if estimator_classes is not None and label_space(classes) != label_space(estimator_classes):
         raise ValueError(
             f"classes={classes!r} differs from the classes of the estimator, {estimator_classes!r}. Pass the same "
             "classes in both places, or leave one of them at None."
         )
-    return TargetEncoder(classes).fit(y)
+    return TargetEncoder(classes, **reading).fit(y)
 
 
 def check_prefit_labels(estimator, encoder):

@@ -48,7 +48,7 @@ def _label_shares(Y, group, sizes):
     """Return the share of each group in the positive entries of each label, and in the rows, as CSR."""
     n_samples = len(group)
     rows_of_groups = sparse.csr_array((np.ones(n_samples), (group, np.arange(n_samples))), (len(sizes), n_samples))
-    entries = sparse.csr_array(Y == 1, dtype=np.float64)
+    entries = sparse.csr_array(Y >= 0.5, dtype=np.float64)
     counts = sparse.hstack([rows_of_groups @ entries, sparse.csr_array(sizes[:, None] * 1.0)], format="csr")
     counts.data /= np.asarray(counts.sum(axis=0)).ravel()[counts.indices]
     return counts

@@ -140,15 +140,15 @@ def _is_affordable(n_samples, n_labels, seconds):
 
 def _strata(Y):
     """Return the columns to stratify by, dense and bool; a single label is stratified by its negatives, too."""
-    entries = to_dense(Y) == 1  # a missing label counts as 0
+    entries = to_dense(Y) >= 0.5  # a missing label counts as 0, a soft one as the nearer of 0 and 1
     return np.hstack([entries, ~entries]) if Y.shape[1] == 1 else entries
 
 
 def _needed_in_training(rows, Y, is_held_out):
     """Return, for each label without a positive entry in the training rows, a held-out row that has the label."""
     training, held_out = Y[rows[~is_held_out[rows]]], rows[is_held_out[rows]]
-    (labels,) = np.nonzero((column_sums(training == 1) == 0) & (column_sums(Y[held_out] == 1) > 0))
-    columns = Y[held_out][:, labels] == 1
+    (labels,) = np.nonzero((column_sums(training >= 0.5) == 0) & (column_sums(Y[held_out] >= 0.5) > 0))
+    columns = Y[held_out][:, labels] >= 0.5
     return held_out[np.unique(columns.argmax(axis=0))] if labels.size else held_out[:0]
 
 

@@ -129,6 +129,8 @@ class ClassifierGraph:
         else:
             outputs = _add_keras_network(graph, X, self.network, self.custom_graph)
         outputs = _clip_to_open_interval(graph, graph.add("Cast", outputs, to=self.dtype), self.dtype)
+        if self.encoder.links_ is not None:
+            outputs = _along_links(graph, outputs, self.encoder.links_, "Max")
         proba = outputs
         if self.encoder.n_outputs < len(self.encoder.classes_):
             proba = graph.add("Concat", graph.add("Sub", np.array(1, self.dtype), outputs), outputs, axis=1)
@@ -143,9 +145,15 @@ class ClassifierGraph:
             n_labels = self.encoder.n_outputs
             threshold = np.asarray(self.rule.threshold, dtype=np.float64)
             margin = graph.add("Sub", graph.add("Cast", outputs, to=np.float64), threshold)
+            links = self.rule.hierarchy
+            if links is not None:  # ancestors first, as they win ties
+                margin = _along_links(graph, margin, links, "Min")
+                margin = graph.add("Gather", margin, links.order, axis=1)
             codes = graph.add("Cast", graph.add("GreaterOrEqual", margin, np.array(0.0)), to=np.int64)
             if self.rule.min_labels > 0 or self.rule.max_labels is not None:
                 codes = _limit_labels(graph, margin, codes, self.rule.min_labels, self.rule.max_labels, n_labels)
+            if links is not None:
+                codes = graph.add("Gather", codes, np.argsort(links.order), axis=1)
         if self.classes is None:
             return codes
         if self.rule.threshold is not None:
@@ -172,6 +180,15 @@ def _add_keras_network(graph, X, network, custom_graph):
 def _clip_to_open_interval(graph, proba, dtype):
     low, high = open_interval(np.array([0, 1], dtype))
     return graph.add("Clip", proba, np.array(low), np.array(high))
+
+
+def _along_links(graph, values, links, operator):
+    """Add what `Hierarchy.raised` ("Max") or `Hierarchy.lowered` ("Min") does."""
+    columns = [graph.add("Gather", values, np.array([j]), axis=1) for j in range(len(links.order))]
+    for parent, child in reversed(links.links) if operator == "Max" else links.links:
+        changed = parent if operator == "Max" else child
+        columns[changed] = graph.add(operator, columns[parent], columns[child])
+    return graph.add("Concat", *columns, axis=1)
 
 
 def _limit_labels(graph, margin, codes, min_labels, max_labels, n_labels):

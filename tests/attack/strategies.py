@@ -306,6 +306,55 @@ def partly_known(draw):
     return Case(f"y {how}, partly unknown", forms[how], Y)
 
 
+SOFT = {
+    "array": np.array,
+    "float32": np.float32,
+    "objects": lambda Q: Q.astype(object),
+    "lists": lambda Q: Q.tolist(),
+    "Series of lists": lambda Q: pd.Series(Q.tolist()),
+    "DataFrame": lambda Q: pd.DataFrame(Q, columns=list("cab")),
+    "Float64": lambda Q: pd.DataFrame(Q, columns=list("cab")).astype("Float64"),
+    "polars": lambda Q: pl.DataFrame(Q, schema=list("cab")),
+    "csr": sparse.csr_array,
+    "csc": sparse.csc_matrix,
+}
+
+
+@st.composite
+def soft_labels(draw):
+    """Indicators of probabilities, with and without missing labels."""
+    rng = np.random.RandomState(draw(st.integers(0, 2**16)))
+    Q = np.clip(_entries(draw, 3) + rng.randint(-4, 5, (ROWS, 3)) / 8, 0, 1)
+    if draw(st.booleans()):
+        Q[rng.rand(*Q.shape) < 0.2] = np.nan
+    how = draw(st.sampled_from(sorted(SOFT)))
+    return Case(f"soft y {how}", SOFT[how](Q), Q)
+
+
+@st.composite
+def label_weights(draw, labels):
+    """Weights of single labels, some of them 0; a DataFrame has its columns in any order."""
+    rng = np.random.RandomState(draw(st.integers(0, 2**16)))
+    weight = rng.randint(0, 5, (ROWS, len(labels))) / 2
+    weight[0] = 1
+    how = draw(st.sampled_from(["array", "F-order", "lists", "float32", "DataFrame"]))
+    if how == "DataFrame":
+        order = draw(st.permutations(range(len(labels))))
+        return Case("weights of a frame", pd.DataFrame(weight, columns=labels).iloc[:, list(order)], weight)
+    if how == "float32":
+        return Case("weights of float32", weight.astype("f4"), weight)
+    return Case(f"weights {how}", (ARRAYS | NESTED)[how](weight), weight)
+
+
+@st.composite
+def hierarchies(draw, labels):
+    """Mappings of labels to some of those that come before them in a random order."""
+    order = draw(st.permutations(labels))
+    containers = st.sampled_from([list, tuple, set, frozenset, np.array])
+    links = {child: draw(st.sets(st.sampled_from(order[:i]))) for i, child in enumerate(order) if i}
+    return {child: draw(containers)(sorted(parents)) for child, parents in links.items() if parents}
+
+
 def _objects(rows):
     y = np.empty(len(rows), dtype=object)
     y[:] = rows

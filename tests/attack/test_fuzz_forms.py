@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from scipy import sparse
 
 import strategies
@@ -62,6 +63,29 @@ def check_no_groups(case):
         assert "groups" in message
     assert codes is None or (codes.shape == (strategies.ROWS,) and set(codes) == set(range(max(codes) + 1)))
     assert strategies.fingerprint(case.given) == before
+
+
+def check_weighted(y, data):
+    """Soft labels, weights of labels and a hierarchy, in any form, act as in their plain form, and decisions agree."""
+    labels = list(y.given.columns) if hasattr(y.given, "columns") else [0, 1, 2]
+    weight, links = data.draw(strategies.label_weights(labels)), data.draw(strategies.hierarchies(labels))
+    before = strategies.fingerprint([y.given, weight.given, links])
+    X = np.random.RandomState(0).randn(strategies.ROWS, strategies.COLUMNS)
+    by_place = {labels.index(child): [labels.index(parent) for parent in above] for child, above in links.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf = cheap().set_params(soft_labels=True, hierarchy=links, threshold=[0.5, 0.45, 0.55])
+        plain = cheap().set_params(soft_labels=True, hierarchy=by_place)
+        proba = clf.fit(X, y.given, sample_weight=weight.given).predict_proba(X)
+        expected = plain.fit(X, y.plain, sample_weight=weight.plain).predict_proba(X)
+        np.testing.assert_allclose(proba, expected, atol=1e-6, rtol=0)
+        decided = _dense(clf.predict(X))
+        for child, above in by_place.items():
+            assert (decided[:, child][:, None] <= decided[:, above]).all()
+            assert (proba[:, child][:, None] <= proba[:, above]).all()
+        score = clf.set_params(threshold=0).score(X, y.given, sample_weight=weight.given)
+        assert score == pytest.approx(plain.set_params(threshold=0).score(X, y.plain, sample_weight=weight.plain))
+    assert strategies.fingerprint([y.given, weight.given, links]) == before
 
 
 def _dense(Y):
@@ -141,6 +165,15 @@ def test_many_forms_are_read_as_their_plain_data(pair, cases):
 def test_what_is_no_groups_is_refused():
     for junk in (strategies.no_target(), strategies.no_data()):
         run(check_no_groups, junk, n=150, fuzz=False)
+
+
+def test_soft_labels_weights_and_hierarchies_act_as_their_plain_form():
+    run(check_weighted, strategies.soft_labels(), st.data(), n=6, fuzz=False)
+
+
+@pytest.mark.fuzz
+def test_many_soft_labels_weights_and_hierarchies_act_as_their_plain_form(cases):
+    run(check_weighted, strategies.soft_labels(), st.data(), n=-(-cases // len(ATTACKS)), fuzz=True)
 
 
 @pytest.mark.parametrize("kind", YS)

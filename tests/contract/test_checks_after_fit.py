@@ -29,7 +29,7 @@ def test_decisions_are_checked_at_predict(params, message, method, clf, X, Y):
 
 
 WEIGHTS = {
-    "a column": (np.ones((80, 1)), "[Ss]ample.?weights? must be 1D"),
+    "a column": (np.ones((80, 1)), r"sample_weight must have the shape \(n_samples,\)"),
     "NaN": (np.full(80, np.nan), "sample_weight contains NaN"),
     "negative": (-np.ones(80), "Negative values in data passed to.*sample_weight"),
     "another number": (np.ones(79), "sample_weight"),

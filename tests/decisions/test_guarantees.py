@@ -509,7 +509,7 @@ def test_recall_holds_on_average_if_heavy_rows_are_hard(sigma, n_draws):
 def test_recall_is_tuned_on_the_average_for_true_labels():
     Y, proba = draw(np.random.default_rng(0), 200, 4)
     average = 0.9 * proba[Y == 1]
-    thresholds = TunedThresholds(Y, proba, None, average)
+    thresholds = TunedThresholds(Y, proba, None, average=average)
     flattened = proba.copy()
     flattened[Y == 1] = average
     assert thresholds["recall>=0.8"] == guaranteed_threshold(Y, flattened, "recall>=0.8")

@@ -83,8 +83,9 @@ def test_one_label_is_counted_alike_in_common_and_by_label(data, monkeypatch):
 
     def spy(counts, level):
         seen.append(counts)
+        return []
 
-    monkeypatch.setattr(_risk_control.PredictionCounts, "lowest_guaranteed", spy)
+    monkeypatch.setattr(_risk_control.PredictionCounts, "guaranteed", spy)
     guaranteed_threshold(Y, proba, "precision>=0.8 by label", weight, group)
     (by_label,) = seen
     ends = np.searchsorted(np.cumsum(weight[np.argsort(-proba[:, 0])]), by_label.predictions - 1e-9)

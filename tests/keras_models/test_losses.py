@@ -298,6 +298,7 @@ def test_losses_have_names():
         "clip": 0.1,
         "positive_weight": True,
         "from_logits": True,
+        "soft_labels": False,
     }
     assert set(NAMES) == {"focal", "asymmetric"}
 
