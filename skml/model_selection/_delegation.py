@@ -123,6 +123,7 @@ def truth_and_blocks(estimator, X, y):
     """
     encoder = _encoder_of(estimator, y)
     Y, unknown = _indicator(encoder, y)
+    Y = encoder.truth(Y)
     all_Y, classes, n_new = _with_unknown_labels(Y, encoder, unknown)
 
     def blocks():

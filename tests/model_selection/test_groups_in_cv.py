@@ -101,9 +101,9 @@ def test_thresholds_are_tuned_on_new_groups_and_count_them(cv, scoring, X, Y):
 def test_a_float_cv_holds_whole_groups_out(X, Y, recorder, monkeypatch):
     seen = []
 
-    def spy(Y, proba, scoring, shrinkage, weight, group):
+    def spy(Y, proba, scoring, shrinkage, weight, group, *others):
         seen.append((proba, group))
-        return tune(Y, proba, scoring, shrinkage, weight, group)
+        return tune(Y, proba, scoring, shrinkage, weight, group, *others)
 
     monkeypatch.setattr("skml._tuned_threshold.tune", spy)
     tuned(recorder, cv=0.25, refit=False).fit(X, Y, groups=GROUPS)
