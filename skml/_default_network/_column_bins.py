@@ -20,6 +20,9 @@ LARGEST = 1e150
 # Relative difference of values that are the same but for errors of rounding.
 _ROUNDING = 1e-15
 
+# Narrower bins, relative to the interquartile range and to their position, would need float64.
+_NARROW = 1e-3
+
 # Of many labels, those with the largest variance are summed.
 _MAX_LABELS = 64
 
@@ -64,17 +67,19 @@ def bin_columns(X, weight):
     for j in range(n_features):
         x = np.clip(X[:, j].astype(np.float64), -LARGEST, LARGEST)
         quantiles = _quantiles(x, weight)
-        edges.append(_distinct(quantiles))
-        eighths.append(_distinct(quantiles[:: N_QUANTILES // 8]))
+        spread = quantiles[3 * N_QUANTILES // 4] - quantiles[N_QUANTILES // 4]
+        edges.append(_distinct(quantiles, spread))
+        eighths.append(_distinct(quantiles[:: N_QUANTILES // 8], spread))
         quartiles[:, j] = quantiles[[N_QUANTILES // 4, N_QUANTILES // 2, 3 * N_QUANTILES // 4]]
         codes[:, j] = np.where(np.isnan(x), MISSING, np.searchsorted(edges[j][1:], x, side="right"))
     return ColumnBins(edges, quartiles, eighths, codes)
 
 
-def _distinct(values):
-    """Return increasing values without those that differ from the preceding one by errors of rounding."""
+def _distinct(values, spread):
+    """Return increasing values without those that hardly differ from the preceding one."""
     values = np.unique(values)
-    is_far = np.diff(values) > _ROUNDING * np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
+    size = np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
+    is_far = np.diff(values) > np.maximum(_ROUNDING * size, _NARROW * np.minimum(size, spread))
     return values[np.concatenate([[True], is_far])]
 
 

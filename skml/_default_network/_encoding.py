@@ -221,9 +221,7 @@ def encode_columns(X, Y, rows, fold, weight, kinds, n_members):
     missing = np.flatnonzero(bins.has_missing)
     missing_mean = weight @ (bins.codes[:, missing] == MISSING) / weight.sum()
     deviation = np.concatenate([deviation, np.sqrt(missing_mean * (1 - missing_mean))]) + _DAMPING
-    relevance, splits = _of_members(bins.codes, Y, rows, fold, weight, "steps" in kinds)
-    if len(relevance) < n_members:  # all are trained on all rows
-        relevance, splits = (np.repeat(array, n_members, axis=0) for array in (relevance, splits))
+    relevance, splits = _of_members(bins.codes, Y, rows, fold, weight, n_members, "steps" in kinds)
     factors, ramps = [], []
     for k, name in enumerate(kinds):
         kind = KINDS[name]
@@ -271,11 +269,13 @@ def _moments(X, shift, scale, weight):
     return mean, np.sqrt(np.maximum(squares / total - mean**2, 0))
 
 
-def _of_members(codes, Y, rows, fold, weight, with_splits):
+def _of_members(codes, Y, rows, fold, weight, n_members, with_splits):
     """Return the relevance of columns for each member, and whether its tree splits before a bin of a column."""
     targets = labels_of_rows(Y, rows, weight)
-    fold = np.zeros(len(rows), int) if fold is None else fold[rows]
-    n_members = fold.max() + 1
+    if fold is None:  # all members are trained on all rows
+        of_one = _of_members(codes, Y, rows, np.zeros(Y.shape[0], int), weight, 1, with_splits)
+        return tuple(np.repeat(array, n_members, axis=0) for array in of_one)
+    fold = fold[rows]
     group = 2 * fold + halves(codes)
     relevance, splits = np.empty((n_members, codes.shape[1])), np.zeros((n_members, codes.shape[1], N_BINS - 1), bool)
     for block in column_blocks(codes.shape[1], targets.shape[1], 2 * n_members):
@@ -284,7 +284,9 @@ def _of_members(codes, Y, rows, fold, weight, with_splits):
             own = [f for f in range(n_members) if f != j] or [j]
             one, other = (_total([groups[2 * f + half] for f in own]) for half in (0, 1))
             both = one + other
-            relevance[j, block] = dense_relevance(one.standardised(both), other.standardised(both))
+            relevance[j, block] = dense_relevance(
+                one.standardised(both), other.standardised(both), both.weight[0].sum() / weight.min()
+            )
             if with_splits:
                 splits[j, block] = split_bins(both.standardised(both), _STEPS, 1 / N_QUANTILES)
     return relevance, splits

@@ -4,8 +4,8 @@ import numpy as np
 
 from skml._default_network._column_bins import MISSING, with_means
 
-# A column that explains nothing alone may act together with others.
-_SMALLEST = 1e-3
+# A column that explains nothing alone may act together with others, and few rows cannot tell.
+_SMALLEST, _ROWS_OF_SMALLEST = 1e-3, 0.5
 
 # Leaves of the trees that estimate the relevance, and the smallest share of the rows in a leaf.
 _LEAVES, _SMALLEST_LEAF = 8, 0.02
@@ -14,26 +14,29 @@ _LEAVES, _SMALLEST_LEAF = 8, 0.02
 _SPARSE_BASE = 1e-2
 
 # Sums of sparse columns and labels that are computed at a time.
-_MAX_SPARSE_SUMS = 2**22
+_MAX_SPARSE_SUMS = 2**20
 
 _TINY = np.finfo(np.float64).tiny
 
 
-def dense_relevance(one, other):
+def dense_relevance(one, other, n_rows):
     """Return the relevance of columns: a small tree on the column, grown on half of the rows, is judged on the others.
 
     Parameters
     ----------
     one, other : BinSums
         Of the two halves.
+    n_rows : float
+        Number of rows of both.
 
     Returns
     -------
     ndarray of shape (n_features,)
-        The largest explained share of a label's variance, the mean of both directions, at least 0.001.
+        The largest explained share of a label's variance, the mean of both directions, at least 0.001 and
+        at least 1 / (2 n_rows).
     """
     explained = _explained(one, other) + _explained(other, one)
-    return np.maximum(explained.max(axis=1, initial=0) / 2, _SMALLEST)
+    return np.maximum(explained.max(axis=1, initial=0) / 2, max(_SMALLEST, _ROWS_OF_SMALLEST / n_rows))
 
 
 def _explained(grown, judged):

@@ -33,8 +33,10 @@ def test_bins_begin_at_quantiles_of_the_present_values(table):
     bins = bin_columns(X, np.ones(N))
     for j, edges in enumerate(bins.edges):
         x = X[~np.isnan(X[:, j]), j]
-        quantiles = np.quantile(x, np.arange(65) / 64, method="inverted_cdf")
-        np.testing.assert_array_equal(edges, np.unique(quantiles))
+        quantiles = np.unique(np.quantile(x, np.arange(65) / 64, method="inverted_cdf"))
+        is_near = np.diff(quantiles) <= 1e-3 * np.subtract(*np.quantile(x, [0.75, 0.25], method="inverted_cdf"))
+        assert len(quantiles) - len(edges) <= is_near.sum()
+        assert np.isin(edges, quantiles).all()
         codes = bins.codes[~np.isnan(X[:, j]), j]
         np.testing.assert_array_equal(codes, [np.flatnonzero(edges <= value)[-1] for value in x])
     np.testing.assert_array_equal(bins.codes[:, 4] == MISSING, np.isnan(X[:, 4]))
@@ -75,7 +77,7 @@ def test_relevance_is_the_variance_that_a_tree_explains_on_the_other_half(table)
     bins, targets = bin_columns(X, np.ones(N)), labels_of_rows(Y, np.arange(N), np.ones(N))
     half = halves(bins.codes)
     one, other = sums_of_groups(bins.codes, targets, np.ones(N), half, 2)
-    relevance = dense_relevance(one.standardised(one + other), other.standardised(one + other))
+    relevance = dense_relevance(one.standardised(one + other), other.standardised(one + other), N)
     targets = (targets - targets.mean(axis=0)) / (targets.std(axis=0) + 1e-3)
     for j in (0, 1, 2, 4):
         explained = np.zeros(3)
@@ -89,7 +91,7 @@ def test_relevance_is_the_variance_that_a_tree_explains_on_the_other_half(table)
                 answers[~present[b]] = targets[a & ~present].mean(axis=0)
             residual = ((targets[b] - answers) ** 2).sum(axis=0)
             explained += 1 - residual / ((targets[b] - targets[a].mean(axis=0)) ** 2).sum(axis=0)
-        assert relevance[j] == pytest.approx(max(explained.max() / 2, 1e-3), rel=1e-6)
+        assert relevance[j] == pytest.approx(max(explained.max() / 2, 1e-3, 0.5 / N), rel=1e-6)
     assert relevance[0] > 0.3  # a threshold of label 0
     assert relevance[2] > 0.3  # one value of label 1
     assert relevance[4] > 0.3  # missing values of label 2

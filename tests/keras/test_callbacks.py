@@ -58,15 +58,15 @@ class Keeper(keras.callbacks.Callback):
 
 
 def test_a_model_that_a_callback_keeps_is_not_trained_by_later_fits(X, Y):
-    clf = tiny(epochs=2, callbacks=(Keeper(),)).fit(X, Y)
+    clf = tiny(epochs=2, inputs="plain", callbacks=(Keeper(),)).fit(X, Y)
     (keeper,) = clf.callbacks_
-    tiny(epochs=5).fit(X, 1 - Y)
+    tiny(epochs=5, inputs="plain").fit(X, 1 - Y)
     np.testing.assert_allclose(keeper.kept.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 
 
 def test_a_checkpoint_is_loaded_by_keras(X, Y, tmp_path):
     path = tmp_path / "model.keras"
-    clf = tiny(epochs=2, callbacks=keras.callbacks.ModelCheckpoint(path)).fit(X, Y)
+    clf = tiny(epochs=2, inputs="plain", callbacks=keras.callbacks.ModelCheckpoint(path)).fit(X, Y)
     loaded = keras.saving.load_model(path)
     np.testing.assert_allclose(loaded.predict(X, verbose=0), clf.predict_proba(X), atol=1e-6)
 

@@ -48,7 +48,7 @@ NAMES = {
     "threshold": ({"threshold": np.array([0.5])}, r"set_params\(threshold=\.\.\.\)"),
     "routed": ({"model__units": 3}, r"set_params\(model__units=3\)"),
     "a slip": ({"sample_weights": None}, r"Did you mean 'sample_weight'\? Its arguments are X, y, sample_weight"),
-    "anything": ({"zzz": 0}, r"has no argument 'zzz'\. Its arguments are X, y, sample_weight, X_val, y_val"),
+    "anything": ({"zzz": 0}, r"has no argument 'zzz'\. Its arguments are X, y, sample_weight, groups, X_val, y_val"),
 }
 
 
