@@ -164,7 +164,7 @@ def test_sparse_relevance_is_the_squared_correlation_less_chance():
     from scipy import sparse
 
     rng = np.random.RandomState(2)
-    X = sparse.random_array((300, 6), density=0.3, rng=rng, format="csr")
+    X = sparse.csr_array(rng.rand(300, 6) * (rng.rand(300, 6) < 0.3))
     Y = ((X[:, [0]].toarray() > 0) ^ (rng.rand(300, 2) < 0.2)).astype(np.uint8)
     expected = np.corrcoef((X.toarray() > 0).T, Y.T)[:6, 6:] ** 2
     expected = np.maximum(expected.max(axis=1) - 2 * np.log(2) / 300, 0) + 0.01
