@@ -740,7 +740,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
         """Yield the rows of `predict_proba` in blocks of limited memory; for the other modules of skml."""
         X, network, encoder = self.validate_X(X), self._fitted.network, self._fitted.encoder
-        return (open_interval(encoder.class_columns(outputs)) for outputs in network.proba_blocks(X))
+        return (open_interval(encoder.class_columns(encoder.coherent(p))) for p in network.proba_blocks(X))
 
     def validate_X(self, X: Matrix) -> InputMatrix:
         """Return X as the trained network takes it; for the other modules of skml."""

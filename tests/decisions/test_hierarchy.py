@@ -198,6 +198,7 @@ def test_a_fit_is_that_of_the_closed_target_and_its_probabilities_are_raised(dat
     np.testing.assert_array_equal(zoo.decision_function(X), links.raised(plain.decision_function(X)))
     np.testing.assert_array_equal(zoo.oof_proba_, links.raised(plain.oof_proba_))
     assert zoo.score(X, Y) == zoo.score(X, closed)
+    np.testing.assert_array_equal(zoo.predict_top_k(X, 6)[1], np.sort(zoo.predict_proba(X))[:, ::-1])
     pd.testing.assert_frame_equal(label_report(zoo, X, Y), label_report(zoo, X, closed))
 
 

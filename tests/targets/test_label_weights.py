@@ -317,3 +317,14 @@ def test_a_risk_coverage_curve_weights_entries(Y, proba, weight):
         sklearn_metrics.precision_score(Y.ravel(), D.ravel(), sample_weight=weight.ravel())
     )
     assert labels == pytest.approx(sklearn_metrics.recall_score(Y.ravel(), D.ravel(), sample_weight=weight.ravel()))
+
+
+@pytest.mark.filterwarnings("ignore:No threshold", "ignore:'recall")
+@pytest.mark.parametrize("guarantee", ["precision>=0.6", "precision>=0.6 by label", "recall>=0.8"])
+def test_groups_of_one_row_are_rows_and_equal_weights_those_of_the_row_in_groups_too(guarantee, Y, proba, weight):
+    alone = np.random.RandomState(0).permutation(80)
+    by_row = guaranteed_rule(Y, proba, guarantee, weight).threshold
+    np.testing.assert_allclose(guaranteed_rule(Y, proba, guarantee, weight, alone).threshold, by_row)
+    group, rows = np.arange(80) // 2, np.random.RandomState(1).rand(80)
+    by_label = guaranteed_rule(Y, proba, guarantee, np.repeat(rows[:, None], 3, axis=1), group).threshold
+    np.testing.assert_array_equal(by_label, guaranteed_rule(Y, proba, guarantee, rows, group).threshold)
