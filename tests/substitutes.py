@@ -173,8 +173,13 @@ SUBSTITUTES = {
     sklearn.neural_network: MLPClassifier,
     sklearn.model_selection: TunedThresholdClassifierCV,
 }
-for module, substitute in SUBSTITUTES.items():
-    setattr(module, substitute.__name__, substitute)
+
+
+def pytest_configure(config):
+    """Substitute the classes; not at import, as doctests are collected from this file as well."""
+    for module, substitute in SUBSTITUTES.items():
+        setattr(module, substitute.__name__, substitute)
+
 
 # Test -> why skml behaves differently.
 DIFFERENCES = {

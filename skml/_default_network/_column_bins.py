@@ -67,16 +67,19 @@ def bin_columns(X, weight):
     for j in range(n_features):
         x = np.clip(X[:, j].astype(np.float64), -LARGEST, LARGEST)
         quantiles = _quantiles(x, weight)
-        spread = quantiles[3 * N_QUANTILES // 4] - quantiles[N_QUANTILES // 4]
-        edges.append(_distinct(quantiles, spread))
-        eighths.append(_distinct(quantiles[:: N_QUANTILES // 8], spread))
+        edges.append(distinct(quantiles))
+        eighths.append(distinct(quantiles[:: N_QUANTILES // 8]))
         quartiles[:, j] = quantiles[[N_QUANTILES // 4, N_QUANTILES // 2, 3 * N_QUANTILES // 4]]
         codes[:, j] = np.where(np.isnan(x), MISSING, np.searchsorted(edges[j][1:], x, side="right"))
     return ColumnBins(edges, quartiles, eighths, codes)
 
 
-def _distinct(values, spread):
-    """Return increasing values without those that hardly differ from the preceding one."""
+def distinct(values, spread=0.0):
+    """Return increasing values without those that hardly differ from the preceding one.
+
+    Those that differ by errors of rounding are left out, and with the interquartile range as `spread` also those
+    between which a bin would be narrow.
+    """
     values = np.unique(values)
     size = np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
     is_far = np.diff(values) > np.maximum(_ROUNDING * size, _NARROW * np.minimum(size, spread))

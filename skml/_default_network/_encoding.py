@@ -11,6 +11,7 @@ from skml._default_network._column_bins import (
     N_QUANTILES,
     bin_columns,
     column_blocks,
+    distinct,
     halves,
     labels_of_rows,
     sums_of_groups,
@@ -324,6 +325,7 @@ def _ramps(bins, splits, X, weight, relevance, kind, first_member):
     n_ramps = np.array([min(len(edges) - 1, most) for edges in bins.edges])
     n_ramps[n_ramps < 2] = 0  # a single ramp would be the column again
     size, column_weight = min(n_ramps.sum(), _MAX_RAMPS), _column_weights(relevance, kind.power)
+    spread = bins.quartiles[2] - bins.quartiles[0]
     made = [np.zeros((5, len(relevance), size))]
     columns, *arrays = made[0]
     for member, own in enumerate(relevance):
@@ -332,7 +334,7 @@ def _ramps(bins, splits, X, weight, relevance, kind, first_member):
             if not n_ramps[j] or start + n_ramps[j] > size:
                 continue
             edges = bins.eighths[j] if kind.edges == "eighths" else _split_edges(bins.edges[j], splits[member, j])
-            factor = column_weight[member, j]
+            edges, factor = distinct(edges, spread[j]), column_weight[member, j]
             factor *= 1.0 if kind.variance is None else np.sqrt(kind.variance / (len(edges) - 1))
             place = slice(start, start + len(edges) - 1)
             columns[member, place] = j

@@ -36,7 +36,7 @@ def test_epochs_differ_and_do_not_depend_on_those_before():
 
 @pytest.mark.parametrize("purpose", ["folds", "order", "sampling", "dropout"])
 def test_more_draws_for_one_purpose_leave_the_initial_weights_alone(purpose, X, Y, monkeypatch):
-    first = tiny(learning_rate=1e-12).fit(X, Y).trained_network().weights
+    first = tiny(learning_rate=1e-12, inputs="plain").fit(X, Y).trained_network().weights
     original = getattr(Seeds, purpose)
 
     def drawing_more(self, *args):
@@ -47,7 +47,9 @@ def test_more_draws_for_one_purpose_leave_the_initial_weights_alone(purpose, X, 
         return result
 
     monkeypatch.setattr(Seeds, purpose, drawing_more)
-    for before, after in zip(first, tiny(learning_rate=1e-12).fit(X, Y).trained_network().weights, strict=True):
+    for before, after in zip(
+        first, tiny(learning_rate=1e-12, inputs="plain").fit(X, Y).trained_network().weights, strict=True
+    ):
         np.testing.assert_allclose(after, before, atol=1e-8)
 
 
