@@ -96,6 +96,11 @@ class Ramps:
         return self.shift.shape[1]
 
     @property
+    def inverse_width(self):
+        """1 divided by the width of the bin of each ramp; 0 for a ramp that a member does not have."""
+        return self.slope / np.maximum(self.high - self.low, np.finfo(np.float64).tiny)
+
+    @property
     def members(self):
         """The members with these features, a slice."""
         return slice(self.first_member, self.first_member + self.n_members)

@@ -173,7 +173,9 @@ class DenseNetwork:
     @property
     def input_dtype(self):
         """Floating dtype in which X is scaled: float64 if a column is too far from 0 for the dtype of the network."""
-        pairs = [] if self.shift is None else [(self.shift, self.scale), *((r.shift, r.slope) for r in self.ramps)]
+        pairs = (
+            [] if self.shift is None else [(self.shift, self.scale), *((r.shift, r.inverse_width) for r in self.ramps)]
+        )
         is_far = any(np.any(np.abs(shift) * scale > _MAX_OFFSET) for shift, scale in pairs)
         is_large = any(np.any(np.abs(shift) > _LARGE) for shift, _ in pairs)
         return np.dtype(np.float64) if is_far or is_large else self.dtype
