@@ -19,7 +19,7 @@ def make_table(n_rows=5_000, n_columns=20, n_labels=4):
     boxes = np.zeros((n_rows, n_labels))
     for label in np.repeat(range(n_labels), 10):
         first, second = rng.choice(n_columns, 2, replace=False)
-        boxes[:, label] += 1.6 * rng.randn() * ((X[:, first] > rng.randn()) & (X[:, second] < rng.randn()))
+        boxes[:, label] += 3.0 * rng.randn() * ((X[:, first] > rng.randn()) & (X[:, second] < rng.randn()))
     log_odds = smooth + boxes
     log_odds -= np.quantile(log_odds, rng.uniform(0.5, 0.8, n_labels), axis=0).diagonal()
     Y = rng.uniform(size=log_odds.shape) < 1 / (1 + np.exp(-1.5 * log_odds))

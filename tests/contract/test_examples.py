@@ -54,10 +54,8 @@ def test_lesson(lesson, tmp_path):
 
 @pytest.mark.slow
 def test_the_best_of_both(tmp_path):
-    printed = run(EXAMPLES / "11_the_best_of_both.py", tmp_path)
-    losses = {name: float(re.search(rf"^{name} +\S+ +(\S+)", printed, re.M)[1]) for name in ("network", "the average")}
-    assert losses["the average"] < losses["network"] + 0.005
-    assert re.search(r"log-loss of the average is (\d+% lower|no lower) than", printed)
+    gain = re.search(r"of the average is (\d+)% lower than", run(EXAMPLES / "11_the_best_of_both.py", tmp_path))
+    assert int(gain[1]) >= 1
 
 
 @pytest.mark.slow
