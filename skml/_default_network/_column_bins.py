@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skml._targets._matrix import known_entries, missing_entries, to_dense
+from skml._targets._matrix import known_entries, missing_entries, row_blocks, to_dense
 
 # Bins of a column begin at this number of quantiles and at the smallest value. Thresholds are found between bins.
 N_QUANTILES = 64
@@ -142,9 +142,9 @@ def sums_of_groups(codes, targets, weight, group, n_groups):
     return [BinSums(*parts) for parts in zip(weights, target, squares, strict=True)]
 
 
-def column_blocks(n_features, n_targets, n_groups):
-    """Return slices of columns whose sums are computed at a time."""
-    size = max(1, _MAX_SUMS // (n_groups * (N_BINS + 1) * n_targets))
+def column_blocks(n_rows, n_features, n_targets, n_groups):
+    """Return slices of columns whose sums are computed at a time; there is an index for each of their values."""
+    size = max(1, _MAX_SUMS // max(n_rows, n_groups * (N_BINS + 1) * n_targets))
     return [slice(start, start + size) for start in range(0, n_features, size)]
 
 
@@ -180,7 +180,8 @@ def halves(codes):
     factors = np.random.RandomState(0).randint(2**62, size=codes.shape[1]).astype(np.uint64) * np.uint64(2) + np.uint64(
         1
     )
-    mixed = codes.astype(np.uint64) @ factors
+    blocks = row_blocks(*codes.shape)
+    mixed = np.concatenate([codes[block].astype(np.uint64) @ factors for block in blocks])
     mixed ^= mixed >> np.uint64(31)
     mixed *= np.uint64(0x9E3779B97F4A7C15)
     return ((mixed >> np.uint64(40)) & np.uint64(1)).astype(int)

@@ -220,7 +220,8 @@ def encode_columns(X, Y, rows, fold, weight, kinds, n_members):
     shift, scale : ndarray of shape (n_features,)
     encoding : ColumnEncoding
     """
-    X, weight = X[rows], np.ones(len(rows)) if weight is None else weight[rows].astype(np.float64)
+    X = X if len(rows) == len(X) else X[rows]  # all rows need no copy
+    weight = np.ones(len(rows)) if weight is None else weight[rows].astype(np.float64)
     bins = bin_columns(X, weight)
     shift, scale = _robust(bins)
     mean, deviation = _moments(X, shift, scale, weight)
@@ -284,7 +285,7 @@ def _of_members(codes, Y, rows, fold, weight, n_members, with_splits):
     fold = fold[rows]
     group = 2 * fold + halves(codes)
     relevance, splits = np.empty((n_members, codes.shape[1])), np.zeros((n_members, codes.shape[1], N_BINS - 1), bool)
-    for block in column_blocks(codes.shape[1], targets.shape[1], 2 * n_members):
+    for block in column_blocks(*codes.shape, targets.shape[1], 2 * n_members):
         groups = sums_of_groups(codes[:, block], targets, weight, group, 2 * n_members)
         for j in range(n_members):
             own = [f for f in range(n_members) if f != j] or [j]

@@ -31,7 +31,29 @@ from skml.model_selection._stratification import (
 _Split = tuple[np.ndarray, np.ndarray]
 
 
-class MultiLabelStratifiedKFold(BaseCrossValidator):
+class _StratifiedFolds(BaseCrossValidator):
+    """Parameters of a splitter into folds."""
+
+    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None):
+        self.n_splits = n_splits
+        self.random_state = random_state
+
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return self.n_splits
+
+
+class MultiLabelStratifiedKFold(_StratifiedFolds):
     """K-fold cross-validator that stratifies by label, for ``y`` in every form.
 
     Each label occurs about equally often in all folds. The rows of the rarest label are assigned first, each to the
@@ -63,24 +85,6 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
     [['a'], ['a', 'b'], ['b']]
     """
 
-    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None):
-        self.n_splits = n_splits
-        self.random_state = random_state
-
-    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
-        """Return the number of folds.
-
-        Parameters
-        ----------
-        X, y, groups : object, default=None
-            Ignored.
-
-        Returns
-        -------
-        n_splits : int
-        """
-        return self.n_splits
-
     def split(self, X: Matrix, y: Target, groups: Any = None) -> Iterator[_Split]:
         """Divide the rows into training and test rows, once for each fold.
 
@@ -106,7 +110,7 @@ class MultiLabelStratifiedKFold(BaseCrossValidator):
             yield test
 
 
-class MultiLabelStratifiedGroupKFold(BaseCrossValidator):
+class MultiLabelStratifiedGroupKFold(_StratifiedFolds):
     """K-fold cross-validator that stratifies by label and keeps groups together, for ``y`` in every form.
 
     All rows of a group, such as the records of one patient, are in the same fold. Each label, and each class of
@@ -145,24 +149,6 @@ class MultiLabelStratifiedGroupKFold(BaseCrossValidator):
 
     # Groups are passed to `split` without being requested, as to scikit-learn's splitters of groups.
     __metadata_request__split = {"groups": True}
-
-    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None):
-        self.n_splits = n_splits
-        self.random_state = random_state
-
-    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
-        """Return the number of folds.
-
-        Parameters
-        ----------
-        X, y, groups : object, default=None
-            Ignored.
-
-        Returns
-        -------
-        n_splits : int
-        """
-        return self.n_splits
 
     def split(self, X: Matrix, y: Target, groups: Any = None) -> Iterator[_Split]:
         """Divide the rows into training and test rows, once for each fold.

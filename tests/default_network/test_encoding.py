@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.tree import DecisionTreeRegressor
 
 from skml._default_network._column_bins import MISSING, bin_columns, halves, labels_of_rows, sums_of_groups
@@ -161,8 +162,6 @@ def test_missing_values_of_other_columns_add_nothing(table):
 
 
 def test_sparse_relevance_is_the_squared_correlation_less_chance():
-    from scipy import sparse
-
     rng = np.random.RandomState(2)
     X = sparse.csr_array(rng.rand(300, 6) * (rng.rand(300, 6) < 0.3))
     Y = ((X[:, [0]].toarray() > 0) ^ (rng.rand(300, 2) < 0.2)).astype(np.uint8)
@@ -170,3 +169,11 @@ def test_sparse_relevance_is_the_squared_correlation_less_chance():
     expected = np.maximum(expected.max(axis=1) - 2 * np.log(2) / 300, 0) + 0.01
     for labels in (Y, sparse.csr_array(Y)):
         np.testing.assert_allclose(sparse_relevance(X, labels, np.ones(300), 300), expected)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_of_many_labels_the_most_balanced_ones_are_summed(container):
+    share = np.linspace(0.01, 0.49, 70)
+    Y = (np.arange(200)[:, None] < 200 * share).astype(np.uint8)
+    labels = labels_of_rows(container(Y), np.arange(200), np.ones(200))
+    np.testing.assert_array_equal(labels, Y[:, 6:])
