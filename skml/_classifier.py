@@ -63,10 +63,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         compiled, its loss, optimizer and metrics replace those parameters that are left at their defaults.
     hidden_layer_sizes : "auto", int or sequence of int, default="auto"
         Number of units of each hidden layer of a member. A layer as wide as the previous one has a residual connection
-        (He et al., 2016). "auto" is (256, 256), (128, 128) for several kinds of `inputs`, or 128 for sparse rows with
-        few values; narrower for fewer than 300 rows, and if the members would have too many weights. It is (), a linear
-        network, for sparse X with at least 500 labels and four times as many columns, up to 134 million weights, as
-        rare labels then need weights of their own.
+        (He et al., 2016). "auto" is (256, 256), or 128 for sparse rows with few values. For several kinds of `inputs`
+        it is (128, 128), or (64, 64) below 1,500 rows. It is narrower for fewer than 300 rows and too many weights. It
+        is (), a linear network, for sparse X with at least 500 labels and four times as many columns, up to 134 million
+        weights, as rare labels then need weights of their own.
     activation : str, default="relu"
         Activation of the hidden layers: "elu", "gelu", "linear", "relu", "selu", "sigmoid", "silu", "softplus" or
         "tanh".
@@ -91,9 +91,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     n_members : int or "auto", default="auto"
         Number of networks of each kind in the ensemble, whose probabilities are averaged (Hansen and Salamon, 1990).
         The training rows are divided into as many folds. Each member is trained on all folds but one and predicts that
-        one, see ``oof_proba_``. "auto" is 3 for several kinds, otherwise 5 or the largest number with at most 16
-        million weights (33 million for sparse X), or 1 for a large network without hidden layers. 1 trains a single
-        network of a kind, with a holdout of `validation_fraction` of the rows.
+        one, see ``oof_proba_``. "auto" is 3 for several kinds and at least 1,500 rows, otherwise 5, or the largest
+        number with at most 16 million weights (33 million for sparse X), or 1 for a large network without hidden
+        layers. 1 trains a single network of a kind, with a holdout of `validation_fraction` of the rows.
     optimizer : str, keras.Optimizer or class of one, default="adam"
         The optimizer. Names and classes accept routed parameters, such as ``optimizer__weight_decay=0.01``.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=None

@@ -94,6 +94,7 @@ def encoded(model, X):
 # With out-of-fold probabilities; these scale X themselves.
 CROSS_FITTED = {
     "skml": lambda seed: KerasMultiLabelClassifier(random_state=seed),
+    "skml, standardised columns": lambda seed: KerasMultiLabelClassifier(scale="standard", random_state=seed),
     "skml and trees": AveragedWithTrees,
     **PEERS,
 }

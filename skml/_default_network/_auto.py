@@ -71,6 +71,10 @@ DENSE = AutoSettings((256, 128, 64), 2, dropout=0.5, input_dropout=0.3, learning
 # With several kinds of members there are more of them, and each needs fewer units.
 DENSE_KINDS = replace(DENSE, widths=(128, 64))
 
+# Few rows are better left out by fifths than by thirds, and smaller members pay for it.
+DENSE_KINDS_FEW = replace(DENSE, widths=(64,))
+_FEW_ROWS_OF_KINDS = 1500
+
 # With zero output biases the network has to learn negative evidence from the features; biases at the base rates would
 # hide it.
 SPARSE_LONG = AutoSettings(
@@ -266,9 +270,11 @@ def auto_architecture(params, settings, n_features, n_outputs, n_rows, kinds=(),
         If ``hidden_layer_sizes`` contains anything but positive integers.
     """
     hidden, n_folds = params["hidden_layer_sizes"], params["n_members"]
-    settings = DENSE_KINDS if len(kinds) > 1 else settings
+    has_few_rows = n_rows < _FEW_ROWS_OF_KINDS
+    if len(kinds) > 1:
+        settings = DENSE_KINDS_FEW if has_few_rows else DENSE_KINDS
     if isinstance(n_folds, str):
-        n_folds = _FOLDS_OF_KINDS if len(kinds) > 1 else None
+        n_folds = None if len(kinds) < 2 else 5 if has_few_rows else 3
     if not isinstance(hidden, str):
         hidden = np.atleast_1d(hidden).tolist()
         if not all(isinstance(width, int) and width > 0 for width in hidden):
@@ -284,10 +290,6 @@ def auto_architecture(params, settings, n_features, n_outputs, n_rows, kinds=(),
     if n_folds is None:
         n_folds = auto_members([n_features, *hidden, n_outputs], settings.is_sparse)
     return Architecture(hidden, int(n_folds) * max(1, len(kinds)), kinds)
-
-
-# Members of each kind. Nine members of three kinds are as good as fifteen.
-_FOLDS_OF_KINDS = 3
 
 
 def has_words_of_their_own(n_features, n_labels):

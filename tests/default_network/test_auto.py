@@ -45,6 +45,13 @@ def test_the_bound_counts_the_members_that_there_are():
     assert auto_architecture(AUTO | {"n_members": 1}, DENSE, 11_111, 90, 300)[:2] == ([128, 128], 1)  # as with five
 
 
+def test_few_rows_have_more_and_smaller_members_of_several_kinds():
+    kinds = ("plain", "binned", "steps")
+    assert auto_architecture(AUTO, DENSE, 40, 8, 1_499, kinds)[:2] == ([64, 64], 15)
+    assert auto_architecture(AUTO, DENSE, 40, 8, 1_500, kinds)[:2] == ([128, 128], 9)
+    assert auto_architecture(AUTO | {"n_members": 2}, DENSE, 40, 8, 100, kinds)[:2] == ([64, 64], 6)
+
+
 @pytest.mark.parametrize(
     ("n_features", "n_labels", "expected"),
     [
