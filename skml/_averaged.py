@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import Bunch, get_tags, indexable
+from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -20,7 +20,7 @@ from skml._decisions._convex_weights import convex_weights
 from skml._decisions._rule import DecisionRule, MostProbable, decision_rule, is_rule_name
 from skml._decisions._tuning import TunedThresholds
 from skml._dependencies import StrOptions, _BaseComposition, _check_sample_weight, _fit_context, _num_samples
-from skml._inputs import open_interval
+from skml._inputs import indexable, open_interval
 from skml._state import VersionedState
 from skml._targets._warnings import warn_once
 from skml._typing import Matrix, RandomState, Target, TargetMatrix

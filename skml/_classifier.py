@@ -28,7 +28,7 @@ from skml._training._fit import fit_model
 from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
-from skml._typing import InputMatrix, Matrix, Network, RandomState, Target, TargetMatrix
+from skml._typing import InputMatrix, Matrix, Network, RandomState, Samples, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
@@ -198,9 +198,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         For dense X, the largest fraction of a label's variance that the column alone explains; for sparse X, the
         largest squared correlation of its presence with a label. Only available with ``scale="auto"``.
     n_features_in_ : int
-        Number of columns of X in fit.
+        Number of columns of X in fit; of a dict, number of its arrays.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns of X, if all are strings.
+        Names of the columns of X, if all are strings; of a dict, its keys.
     n_iter_ : int
         Number of epochs, those of previous fits included if training was resumed.
     kept_epoch_ : int
@@ -229,8 +229,19 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter
     ``model__x`` is passed as ``x``. A network that ends in ``Dense(meta["n_outputs_"], meta["output_activation_"])``
     serves every ``y``. ``meta`` is a dict with ``n_features_in_``, ``n_classes_``, ``n_outputs_``,
-    ``output_activation_``, ``target_type_``, ``classes_``, ``X_shape_`` and ``X_dtype_``. ``X`` contains the training
-    rows without the holdout: pass it to the ``adapt`` method of layers such as TextVectorization and Normalization.
+    ``output_activation_``, ``target_type_``, ``classes_``, ``feature_names_in_``, ``X_shape_`` and ``X_dtype_``. ``X``
+    contains the training rows without the holdout: pass it to the ``adapt`` method of layers such as TextVectorization
+    and Normalization.
+
+    **Several inputs.** A custom network takes X as a dict of arrays, each with a row for each sample: the array
+    ``X["text"]`` goes to ``keras.Input((), dtype="string", name="text")``. A class of a network gets the dict. A
+    DataFrame is the dict of its columns: text columns, columns of numbers, and categories, which are texts here. One
+    input of shape (k,) may have a name that X does not have; it gets the k columns that are left, side by side. Every
+    array and every input must be used. The arguments ``X``, ``meta["X_shape_"]`` and ``meta["X_dtype_"]`` of the
+    function are then dicts; for a DataFrame of numbers alone they are those of one array, as ever. Searches and
+    cross-validation have to split X by rows, which scikit-learn cannot do with a dict: pass a DataFrame or, for arrays
+    of more dimensions, a structured array such as ``np.empty(n, [("image", "f4", (8, 8)), ("text", object)])``, whose
+    fields are the arrays. Predict with any of the three. A list of arrays is refused, as it could be a list of rows.
 
     **Tuned thresholds.** A named threshold set on a fitted estimator is found at once if the estimator still has its
     held-out predictions; they are not pickled, but the thresholds in `tuned_rules` are. A threshold tuned before
@@ -406,12 +417,12 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
     def fit(
         self,
-        X: Matrix,
+        X: Samples,
         y: Target,
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        X_val: Matrix | None = None,
+        X_val: Samples | None = None,
         y_val: Target | None = None,
         **unknown: Any,
     ) -> Self:
@@ -419,8 +430,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
         Parameters
         ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
-            Floats. With a custom `model` also arrays of more dimensions, integers or strings.
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features), or dict of arrays
+            Floats. With a custom `model` also arrays of more dimensions, integers or strings; for several inputs a dict
+            of such arrays, a structured array or a DataFrame, see the notes of the class.
         y : label sets, indicator, or a single label per sample, for n_samples samples
             A list of sets, lists or tuples of labels; an array, sparse matrix or DataFrame of 0 and 1 of shape
             (n_samples, n_labels), with NaN for missing labels, or of probabilities with ``soft_labels=True``; or an
@@ -458,7 +470,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         return self._fit(X, y, sample_weight, groups=groups, X_val=X_val, y_val=y_val, resumes=self.warm_start)
 
     def partial_fit(
-        self, X: Matrix, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Samples, y: Target, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Train for one epoch on all rows, resuming the training of previous calls.
 
@@ -485,7 +497,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """
         return self._fit(X, y, sample_weight, classes=classes, resumes=True, is_partial_fit=True)
 
-    def predict(self, X: Matrix) -> Matrix:
+    def predict(self, X: Samples) -> Matrix:
         """Predict labels in the form of the ``y`` passed to `fit`.
 
         Parameters
@@ -510,7 +522,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         encoder, blocks = self._fitted.encoder, self._fitted.network.proba_blocks(X)
         return encoder.inverse_blocks(rule.decide(open_interval(encoder.coherent(proba))) for proba in blocks)
 
-    def predict_proba(self, X: Matrix) -> np.ndarray:
+    def predict_proba(self, X: Samples) -> np.ndarray:
         """Predict the probability of each label.
 
         Parameters
@@ -535,7 +547,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X, encoder = self.validate_X(X), self._fitted.encoder
         return open_interval(encoder.class_columns(encoder.coherent(self._fitted.network.proba(X))))
 
-    def predict_top_k(self, X: Matrix, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    def predict_top_k(self, X: Samples, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Predict the k most probable labels of each row, with their probabilities.
 
         Parameters
@@ -574,7 +586,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """
         return top_labels(self.proba_blocks(X), self.classes_, k)
 
-    def predict_log_proba(self, X: Matrix) -> np.ndarray:
+    def predict_log_proba(self, X: Samples) -> np.ndarray:
         """Predict the logarithm of the probability of each label.
 
         Parameters
@@ -588,7 +600,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """
         return np.log(self.predict_proba(X))
 
-    def decision_function(self, X: Matrix) -> np.ndarray:
+    def decision_function(self, X: Samples) -> np.ndarray:
         """Predict log-odds.
 
         Parameters
@@ -604,7 +616,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         X, encoder = self.validate_X(X), self._fitted.encoder
         return encoder.class_scores(encoder.coherent(self._fitted.network.log_proba(X)))
 
-    def score(self, X: Matrix, y: Target, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: Samples, y: Target, sample_weight: ArrayLike | None = None) -> float:
         """Return the subset accuracy: the fraction of samples whose label set is predicted exactly.
 
         Parameters
@@ -737,12 +749,12 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         check_is_fitted(self)
         return self._fitted.network
 
-    def proba_blocks(self, X: Matrix) -> Iterator[np.ndarray]:
+    def proba_blocks(self, X: Samples) -> Iterator[np.ndarray]:
         """Yield the rows of `predict_proba` in blocks of limited memory; for the other modules of skml."""
         X, network, encoder = self.validate_X(X), self._fitted.network, self._fitted.encoder
         return (open_interval(encoder.class_columns(encoder.coherent(p))) for p in network.proba_blocks(X))
 
-    def validate_X(self, X: Matrix) -> InputMatrix:
+    def validate_X(self, X: Samples) -> InputMatrix:
         """Return X as the trained network takes it; for the other modules of skml."""
         if "_fitted" not in vars(self):  # check_is_fitted takes longer than a row through the network
             check_is_fitted(self)
@@ -766,7 +778,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         previous = vars(self).get("_fitted")
         listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
         check = {"dtype": previous.network.dtype if previous else floatx(), "any_column": self._takes_any_column()}
-        X = check_X(self, X, reset=previous is None, **check)
+        X = check_X(self, X, y, reset=previous is None, **check)
         check_rows(X, y)
         has_validation = check_validation(X_val, y_val, self.early_stopping)
         self._fitted = fit_model(
@@ -781,6 +793,7 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
             classes=classes,
             is_partial_fit=is_partial_fit,
             epoch_listener=listener,
+            feature_names=getattr(self, "feature_names_in_", None),
         )
         if listener is not None:
             listener.end()
@@ -812,5 +825,5 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         tags.classifier_tags.multi_label = True
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self._takes_any_column()
-        tags.input_tags.three_d_array = tags.input_tags.string = self.model is not None
+        tags.input_tags.three_d_array = tags.input_tags.string = tags.input_tags.dict = self.model is not None
         return tags

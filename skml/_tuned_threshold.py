@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -29,6 +29,7 @@ from skml._dependencies import (
     _num_samples,
     _safe_indexing,
 )
+from skml._inputs import indexable
 from skml._state import VersionedState
 from skml._targets._groups import group_codes
 from skml._targets._weights import aligned_weights, split_weights

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from skml._inputs import NamedArrays
+
 # DataFrames of any library are array-like.
 Matrix: TypeAlias = ArrayLike | sparse.spmatrix | sparse.sparray
+
+# Named arrays are for networks with several inputs.
+Samples: TypeAlias = Matrix | Mapping[str, Any]
 
 # One label per row is array-like.
 Target: TypeAlias = Matrix | Sequence[Collection[Hashable]]
@@ -18,7 +23,7 @@ Target: TypeAlias = Matrix | Sequence[Collection[Hashable]]
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 # X as a network takes it.
-InputMatrix: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix
+InputMatrix: TypeAlias = np.ndarray | sparse.csr_array | sparse.csr_matrix | NamedArrays
 
 # The label matrix: 0 and 1; a matrix of floats may contain NaN for missing labels.
 TargetMatrix: TypeAlias = np.ndarray | sparse.csr_array

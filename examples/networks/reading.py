@@ -46,7 +46,7 @@ def read(X):
     """Return an input layer for texts and features of each word, computed from five neighbouring words."""
     vectorize = keras.layers.TextVectorization(max_tokens=40, output_sequence_length=20)
     vectorize.adapt(X)
-    inputs = keras.Input((), dtype="string")
+    inputs = keras.Input((), dtype="string", name="text")
     words = keras.layers.Embedding(vectorize.vocabulary_size(), 16)(vectorize(inputs))
     return inputs, keras.layers.Conv1D(32, 5, padding="same", activation="relu")(words)
 

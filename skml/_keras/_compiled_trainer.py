@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from skml._keras._private import strategy_of
 from skml._keras._progress import EpochLines, shows_bar
-from skml._keras._rows import BLOCK_ENTRIES, as_array, gather, specs_of
+from skml._keras._rows import BLOCK_ENTRIES, as_array, gather, n_entries_of, specs_of
 
 # Python can handle Ctrl-C between two calls of the graph only.
 _SECONDS_PER_CALL = 0.3
@@ -191,7 +191,7 @@ class CompiledTrainer:
 
     def _evaluation(self, data, groups, batch_size, callbacks):
         """Return a function that evaluates the model on groups of rows and returns logs with the prefix ``val_``."""
-        entries = sum(int(np.prod(layout.shape)) for layout in self.layouts if layout is not None)
+        entries = sum(n_entries_of(layout) for layout in self.layouts if layout is not None)
         test = _Runner(self._test(), data, max(batch_size, BLOCK_ENTRIES // max(entries, _MIN_ENTRIES)))
 
         def evaluate():

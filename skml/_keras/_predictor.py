@@ -7,9 +7,10 @@ from collections import OrderedDict
 import numpy as np
 import tensorflow as tf
 
+from skml._inputs import NamedArrays
 from skml._keras._environment import register_cache
 from skml._keras._private import resource_handle
-from skml._keras._rows import BLOCK_ENTRIES, gather, rows_of, specs_of
+from skml._keras._rows import BLOCK_ENTRIES, rows_of, specs_of, whole
 
 
 class Predictor:
@@ -27,12 +28,13 @@ class Predictor:
         self._shared = shared
         self._functions = {}
 
-    def __call__(self, model, X):
+    def __call__(self, model, X, names=None):
         """Yield the outputs of `model` for blocks of rows, shape (n_rows, n_outputs); blocks bound the memory."""
         state = _state_of(model) if self._shared else []
-        block = max(1, BLOCK_ENTRIES // int(np.prod(X.shape[1:])))
+        arrays = X.arrays.values() if isinstance(X, NamedArrays) else [X]
+        block = max(1, BLOCK_ENTRIES // max(1, sum(int(np.prod(array.shape[1:])) for array in arrays)))
         for start in range(0, X.shape[0], block):
-            rows = rows_of(X[start : start + block], model)
+            rows = rows_of(X[start : start + block], model, names)
             yield self._function(rows.layout)(*rows.tensors, *state).numpy()
 
     def _function(self, layout):
@@ -50,10 +52,7 @@ class Predictor:
         return self._functions[layout]
 
     def _forward(self, layout, tensors, state):
-        n_rows = tf.shape(tensors[-1])[0] - (0 if layout.kind == "dense" else 1)
-        batch = tensors[0] if layout.kind == "dense" else gather(layout, tensors, tf.range(n_rows))
-        if batch.dtype != layout.dtype:
-            batch = tf.cast(batch, layout.dtype)
+        batch = whole(layout, tensors)
         if not self._shared:
             return self._model(batch, training=False)
         model = self._model

@@ -7,11 +7,17 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from skml._inputs import NamedArrays, is_text
+from skml._keras._model_inputs import arrays_for, inputs_of
+
 # Maximum number of entries in one step of validation or prediction: 16 MB in float32.
 BLOCK_ENTRIES = 2**22
 
 Layout = namedtuple("Layout", ["kind", "shape", "dtype", "stored"])
 """Layout of rows in tensors. ``kind`` is "dense", "sparse" or, for sparse rows in dense batches, "densified"."""
+
+JoinedLayout = namedtuple("JoinedLayout", ["keys", "parts"])
+"""Layout of the rows of several arrays: the keys of a dict, or None for a tuple, and the layout of each array."""
 
 
 class Rows:
@@ -42,16 +48,43 @@ class Rows:
         self.layout = Layout(kind, tuple(array.shape[1:]), dtype, stored)
 
 
+class JoinedRows:
+    """Rows of several arrays, whose batches are a tuple or a dict of tensors.
+
+    Parameters
+    ----------
+    parts : list of Rows
+    keys : tuple of str or None
+        The keys of a dict; None for a tuple.
+    """
+
+    def __init__(self, parts, keys=None):
+        self.n_rows = parts[0].n_rows
+        self.tensors = tuple(tensor for part in parts for tensor in part.tensors)
+        self.layout = JoinedLayout(keys, tuple(part.layout for part in parts))
+
+
 def specs_of(layout):
     """Return the specs of the tensors of a layout."""
+    if isinstance(layout, JoinedLayout):
+        return tuple(spec for part in layout.parts for spec in specs_of(part))
     first, last = layout.stored
     if layout.kind == "dense":
         return (tf.TensorSpec((None, *layout.shape), first),)
     return tf.TensorSpec((None,), first), tf.TensorSpec((None,), "int32"), tf.TensorSpec((None,), last)
 
 
+def n_entries_of(layout):
+    """Return the number of entries of a row."""
+    if isinstance(layout, JoinedLayout):
+        return sum(map(n_entries_of, layout.parts))
+    return int(np.prod(layout.shape))
+
+
 def gather(layout, tensors, index):
     """Return a batch with the rows `index`, inside a graph."""
+    if isinstance(layout, JoinedLayout):
+        return _joined(layout, tensors, lambda part, own: gather(part, own, index))
     if layout.kind == "dense":
         batch = tf.gather(tensors[0], index)
         return batch if batch.dtype == layout.dtype else tf.cast(batch, layout.dtype)
@@ -68,6 +101,24 @@ def gather(layout, tensors, index):
         return tf.SparseTensor(tf.cast(entries, tf.int64), values, shape)
     batch = tf.scatter_nd(entries, values, tf.stack([tf.size(index), layout.shape[0]]))
     return tf.ensure_shape(batch, (None, *layout.shape))
+
+
+def whole(layout, tensors):
+    """Return a batch with all rows, inside a graph."""
+    if isinstance(layout, JoinedLayout):
+        return _joined(layout, tensors, whole)
+    if layout.kind != "dense":
+        return gather(layout, tensors, tf.range(tf.shape(tensors[-1])[0] - 1))
+    return tensors[0] if tensors[0].dtype == layout.dtype else tf.cast(tensors[0], layout.dtype)
+
+
+def _joined(layout, tensors, batch_of_part):
+    batches, start = [], 0
+    for part in layout.parts:
+        stop = start + len(specs_of(part))
+        batches.append(batch_of_part(part, tensors[start:stop]))
+        start = stop
+    return tuple(batches) if layout.keys is None else dict(zip(layout.keys, batches, strict=True))
 
 
 class Data(namedtuple("Data", ["X", "Y", "weight"])):
@@ -92,19 +143,47 @@ def as_array(variable):
     return np.asarray(memoryview(tf.convert_to_tensor(variable.value)))
 
 
-def rows_of(X, model):
-    """Return X as `Rows` in the dtype of the model's input."""
-    dtype, sparse_batches = keras.config.floatx(), False
-    if getattr(model, "inputs", None):
-        dtype, sparse_batches = model.inputs[0].dtype, model.inputs[0].sparse
-    if X.dtype.kind == "f":
-        X = X.astype(dtype, copy=False)
-    elif X.dtype.kind in "OUS":
+def rows_of(X, model, names=None):
+    """Return X as `Rows` in the dtype of the model's input, or as `JoinedRows` for several inputs.
+
+    Parameters
+    ----------
+    X : ndarray, CSR or NamedArrays
+    model : keras.Model
+    names : sequence of str, default=None
+        The names of the columns of an array.
+
+    Raises
+    ------
+    ValueError
+        If X has other arrays than the model has inputs, or arrays of other shapes or types.
+    """
+    arrays, inputs, keys = arrays_for(X, model, names)
+    parts = [_rows_for(*pair) for pair in zip(arrays, inputs, strict=True)]
+    return JoinedRows(parts, keys) if keys is not None or len(parts) > 1 else parts[0]
+
+
+def _rows_for(array, tensor):
+    dtype, sparse_batches = (keras.config.floatx(), False) if tensor is None else (tensor.dtype, tensor.sparse)
+    if array.dtype.kind == "f":
+        array = array.astype(dtype, copy=False)
+    elif is_text(array):
         dtype = "string"
-    return Rows(X, dtype, sparse_batches)
+    return Rows(array, dtype, sparse_batches)
 
 
-def batch_of(X, model):
-    """Return all rows of X as an input tensor of the model."""
-    rows = rows_of(X, model)
-    return gather(rows.layout, rows.tensors, tf.range(rows.n_rows))
+def batch_of(X, model, names=None):
+    """Return all rows of X as an input of the model."""
+    rows = rows_of(X, model, names)
+    return whole(rows.layout, rows.tensors)
+
+
+def zeros_for(model):
+    """Return an input of the model with one row of zeros, or of empty texts."""
+
+    def zeros(tensor):
+        shape = (1, *(size or 1 for size in tensor.shape[1:]))
+        return np.full(shape, "", object) if tensor.dtype == "string" else np.zeros(shape)
+
+    inputs, _ = inputs_of(model)
+    return batch_of(NamedArrays({name: zeros(tensor) for name, tensor in inputs.items()}), model)

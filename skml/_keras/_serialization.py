@@ -20,7 +20,6 @@ from skml._keras._environment import check_can_load
 check_can_load()
 
 import keras  # noqa: E402
-import numpy as np  # noqa: E402
 
 from skml._keras._cache_keys import (  # noqa: E402
     SHARED_TYPES,
@@ -243,9 +242,9 @@ def _restore_model(config, objects, weights, arguments, seeds):
 
 def _build_sublayers(model):
     """Call a model once, as some sublayers create their weights only when they are called with values."""
-    from skml._keras._rows import batch_of  # imports TensorFlow, which clones and pickles do not need
+    from skml._keras._rows import zeros_for  # imports TensorFlow, which clones and pickles do not need
 
-    model(batch_of(np.zeros((1, *(size or 1 for size in model.inputs[0].shape[1:]))), model), training=False)
+    model(zeros_for(model), training=False)
 
 
 def _compiled_and_seeded(model, arguments, seeds):

@@ -26,12 +26,15 @@ class KerasNetwork:
         The activation that converts logits to probabilities.
     logits : bool
         Whether the model's outputs are logits.
+    feature_names : sequence of str, default=None
+        The names of the columns of X in fit, if it had any.
     """
 
-    def __init__(self, model, output_activation, logits):
+    def __init__(self, model, output_activation, logits, feature_names=None):
         self.model = model
         self.output_activation = output_activation
         self.logits = logits
+        self.feature_names = feature_names
         self._predictor = None
 
     @property
@@ -45,7 +48,7 @@ class KerasNetwork:
         check_can_run()
         if self._predictor is None:
             self._predictor = predictor(self.model, model_cache_key(self.model), copy_model)
-        return self._predictor(self.model, X)
+        return self._predictor(self.model, X, self.feature_names)
 
     def outputs(self, X):
         """Return the outputs of the model, shape (n_samples, n_outputs)."""

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from skml._inputs import NamedArrays
 from skml._keras._cache_keys import model_cache_key
 from skml._keras._rows import batch_of, rows_of
 from skml._keras._serialization import compile_args, copy_model, seeded_layers, warn_unless_saved
@@ -23,21 +24,24 @@ class CustomTrainable:
     model : keras.Model
         Is trained itself if it has no cache key; otherwise it gets the weights of a trained copy.
     output_activation : {"sigmoid", "softmax"}
+    feature_names : sequence of str, default=None
+        The names of the columns of X, if it has any.
     """
 
     scaler: Scaler | None = None
     rates: Any = None
 
-    def __init__(self, model, output_activation):
+    def __init__(self, model, output_activation, feature_names=None):
         self.compile_args = compile_args(model)
         self.cache_key = model_cache_key(model)
         self._model = model
         self._output_activation = output_activation
+        self._feature_names = feature_names
         self._before = [variable.numpy() for variable in model.variables] if self.cache_key is None else None
 
     def rows_of(self, X):
         """Return X as rows of tensors in the dtype of the model's input."""
-        return rows_of(X, self._model)
+        return rows_of(X, self._model, self._feature_names)
 
     def compiled_model(self):
         """Return a compiled copy that can be kept for later fits, or the model itself."""
@@ -54,11 +58,14 @@ class CustomTrainable:
     def trained_network(self, model):
         """Return the network after training."""
         _copy_variables(model, self._model)
-        return KerasNetwork(self._model, self._output_activation, has_logits(self._model.loss))
+        return self._network(self._model, self._model.loss)
 
     def copy_of_network(self, model):
         """Return a copy of the network as trained so far, as training changes the model."""
-        return KerasNetwork(copy_model(model), self._output_activation, has_logits(model.loss))
+        return self._network(copy_model(model), model.loss)
+
+    def _network(self, model, loss):
+        return KerasNetwork(model, self._output_activation, has_logits(loss), self._feature_names)
 
     def rollback(self):
         """Set the weights back to those before an interrupted training."""
@@ -74,7 +81,7 @@ def prepare_custom(params, router, X, rows, spec, seeds) -> Trainable:
     params : dict
         Parameters of the estimator.
     router : Router
-    X : ndarray or CSR
+    X : ndarray, CSR or NamedArrays
     rows : ndarray of int
         Training rows, which a builder may receive.
     spec : TargetSpec
@@ -91,12 +98,12 @@ def prepare_custom(params, router, X, rows, spec, seeds) -> Trainable:
         ``class_weight`` or missing labels.
     """
     seed = seeds.weights().randint(1, 2**31 - 1)
-    model = router.build(seed, lambda: X[rows])
+    model = router.build(seed, lambda: X[rows].arrays if isinstance(X, NamedArrays) else X[rows])
     with seeded_layers(seed):  # build() of a custom class may create initializers
-        outputs = _build(model, X)
+        outputs = _build(model, X, spec.meta["feature_names_in_"])
     _compile(model, router, params, spec)
     _check_outputs(model, outputs, spec)
-    trainable = CustomTrainable(model, spec.meta["output_activation_"])
+    trainable = CustomTrainable(model, spec.meta["output_activation_"], spec.meta["feature_names_in_"])
     if trainable.cache_key is None:
         warn_unless_saved(model)
     return trainable
@@ -112,7 +119,7 @@ def resume_custom(network, params, router, spec) -> Trainable:
             "fit a new estimator; its model may start from weights of to_keras() of this one."
         )
     _compile(network.model, router, params, spec)
-    return CustomTrainable(network.model, network.output_activation)
+    return CustomTrainable(network.model, network.output_activation, network.feature_names)
 
 
 def _compile(model, router, params, spec):
@@ -137,11 +144,12 @@ def _compile(model, router, params, spec):
     model.compile(**arguments)
 
 
-def _build(model, X):
+def _build(model, X, names):
     """Build a model that is not built yet; return its outputs for a few rows of X."""
-    if isinstance(model, keras.Sequential) and not model.built and X.dtype.kind in "biuf":
+    is_table = not isinstance(X, NamedArrays) and X.dtype.kind in "biuf"
+    if isinstance(model, keras.Sequential) and not model.built and is_table:
         model.build((None, *X.shape[1:]))  # a call with rows would fix the batch size in its config
-    return model(batch_of(X[:16], model), training=False)
+    return model(batch_of(X[:16], model, names), training=False)
 
 
 def _check_outputs(model, outputs, spec):

@@ -218,7 +218,8 @@ def exported(network, hierarchy):
     pairs = [(j, below) for j, columns in enumerate(hierarchy.descendants()) for below in columns]
     layer = Coherent(*map(list, zip(*pairs, strict=True)), dtype=model.compute_dtype, name="coherent")
     if getattr(model, "inputs", None):
-        return keras.Model(model.inputs, layer(model.outputs[0]))
+        inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
+        return keras.Model(inputs, layer(model.outputs[0]))
     return keras.Sequential([model, layer])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skml._inputs import NamedArrays
 from skml._keras._router import Router
 from skml._keras_models._losses import NAMES, auto_loss, has_nan_support, named_loss
 from skml._targets._encoder import TargetKind
@@ -47,8 +48,10 @@ class TargetSpec:
     @classmethod
     def of(cls, encoder, dataset, prior_log_odds=None, previous_columns=None):
         """Return the specification for an encoder and a dataset."""
-        X = dataset.X
-        meta = {"n_features_in_": dataset.n_features, **encoder.meta, "X_shape_": X.shape, "X_dtype_": X.dtype}
+        X, names = dataset.X, dataset.feature_names
+        shape, dtype = (X.shapes, X.dtypes) if isinstance(X, NamedArrays) else (X.shape, X.dtype)
+        meta = {"n_features_in_": dataset.n_features, "feature_names_in_": names, **encoder.meta}
+        meta |= {"X_shape_": shape, "X_dtype_": dtype}
         return cls(
             encoder.kind,
             meta,

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_consistent_length
 
+from skml._inputs import NamedArrays, is_text
 from skml._targets._encoder import TargetEncoder
 from skml._targets._labels import format_some, label_space
 from skml._targets._matrix import column_sums, has_missing, has_soft, missing_entries, to_dense
@@ -27,7 +28,7 @@ class Dataset:
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, ...)
+    X : ndarray or CSR of shape (n_samples, ...), or NamedArrays
     Y : ndarray or csr_array of shape (n_samples, n_outputs)
         0 and 1; a matrix of floats may contain NaN for missing labels, and soft labels.
     loss_weight : ndarray of shape (n_samples,) or (n_samples, n_members), or None
@@ -42,6 +43,8 @@ class Dataset:
         Weights of single entries, relative to the weight of their row.
     has_missing, has_soft_labels : bool, default=False
         Whether entries may be NaN, or probabilities, in these rows or in the validation data.
+    feature_names : ndarray of str, or None
+        The names of the columns of X.
     """
 
     X: InputMatrix
@@ -53,6 +56,7 @@ class Dataset:
     label_weight: np.ndarray | None = None
     has_missing: bool = False
     has_soft_labels: bool = False
+    feature_names: np.ndarray | None = None
 
     @property
     def entry_weight(self):
@@ -81,6 +85,10 @@ class Dataset:
         by_row = ("X", "Y", "loss_weight", "sample_weight", "group", "label_weight")
         parts = {name: getattr(self, name) for name in by_row}
         return dataclasses.replace(self, **{k: None if v is None else v[rows] for k, v in parts.items()})
+
+    def with_context(self, group, feature_names):
+        """Return the same rows with their groups and the names of the columns."""
+        return dataclasses.replace(self, group=group, feature_names=feature_names)
 
     def with_loss_weight(self, loss_weight):
         """Return the same rows with other weights in the loss."""
@@ -209,6 +217,10 @@ def _read_validation(X, y, encoder, dataset, class_weight):
 
 def _like(array, model):
     """Return an array as sparse or dense as another one, in its dtype."""
+    if isinstance(model, NamedArrays):
+        return NamedArrays({name: _like(array.arrays[name], own) for name, own in model.arrays.items()})
+    if is_text(array):  # an array of fixed width would cut longer texts
+        return array
     if sparse.issparse(model):
         return sparse.csr_array(array).astype(model.dtype)
     return to_dense(array).astype(model.dtype, copy=False)

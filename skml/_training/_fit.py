@@ -54,6 +54,7 @@ def fit_model(
     classes=None,
     is_partial_fit=False,
     epoch_listener=None,
+    feature_names=None,
 ):
     """Train a network, calibrate it and tune its thresholds.
 
@@ -61,7 +62,7 @@ def fit_model(
     ----------
     params : dict
         Parameters of the estimator, valid ones.
-    X : ndarray or CSR
+    X : ndarray, CSR or NamedArrays
     y : any form of target
     sample_weight : array-like of shape (n_samples,), default=None
     validation : tuple (X_val, y_val), default=None
@@ -77,6 +78,8 @@ def fit_model(
         Whether to train for one epoch on all rows.
     epoch_listener : EpochListener, default=None
         Is informed of the number of epochs, and of the model after each.
+    feature_names : ndarray of str, default=None
+        The names of the columns of X.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def fit_model(
     decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
     check_tuned_rules(params["tuned_rules"], encoder)
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
-    dataset = dataclasses.replace(dataset, group=group_codes(groups, dataset.n_samples))
+    dataset = dataset.with_context(group_codes(groups, dataset.n_samples), feature_names)
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
     architecture = _architecture(params, dataset, settings, encoder, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import os
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
@@ -21,7 +21,8 @@ from sklearn.utils import check_array, check_scalar
 
 from skml._decisions._guarantees import NEVER, Guarantee
 from skml._decisions._rule import DecisionRule, MostProbable
-from skml._dependencies import _num_samples, import_optional
+from skml._dependencies import import_optional
+from skml._inputs import n_rows_of
 from skml._targets._matrix import column_sums, equal_matrices
 from skml._typing import Matrix, Target
 from skml._version import __version__
@@ -222,8 +223,8 @@ def _decide(estimator, proba, threshold):
 def _row_names(X, row_names):
     """Return a function of the number of a row that returns its name."""
     if row_names is not None:
-        if len(row_names) != _num_samples(X):
-            raise ValueError(f"row_names must have {_num_samples(X)} items, one for each row; got {len(row_names)}.")
+        if len(row_names) != n_rows_of(X):
+            raise ValueError(f"row_names must have {n_rows_of(X)} items, one for each row; got {len(row_names)}.")
         given = list(row_names)
         return lambda i: shorten(given[i], _NAME_LENGTH)
     if hasattr(X, "columns"):
@@ -233,7 +234,7 @@ def _row_names(X, row_names):
             f"{index[i]}: " + ", ".join(f"{name} = {_number(values[i], '.4g')}" for name, values in cells.items()),
             _NAME_LENGTH,
         )
-    if sparse.issparse(X) or np.ndim(next(iter(X))) > 0:
+    if sparse.issparse(X) or isinstance(X, Mapping) or np.ndim(next(iter(X))) > 0:
         return lambda i: f"row {i}"
     texts = list(X)
     return lambda i: shorten(texts[i], _NAME_LENGTH)

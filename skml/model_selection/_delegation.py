@@ -6,7 +6,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from skml._dependencies import _num_samples
+from skml._inputs import n_rows_of
 from skml._targets._encoder import TargetEncoder
 from skml._targets._labels import as_labels, format_some, format_values, label_index, label_space
 from skml._targets._matrix import equal_matrices, has_missing, to_dense
@@ -129,7 +129,7 @@ def truth_and_blocks(estimator, X, y):
     def blocks():
         for response in response_blocks(estimator, X, "predict_proba"):
             scores = as_scores(response, estimator)
-            _check_shape(Y, (_num_samples(X), scores.shape[1]), estimator, "predict_proba")
+            _check_shape(Y, (n_rows_of(X), scores.shape[1]), estimator, "predict_proba")
             yield append_lowest(scores, n_new) if n_new else scores
 
     return all_Y, blocks(), classes

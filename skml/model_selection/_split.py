@@ -16,9 +16,10 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
     check_cv,
 )
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import check_random_state
 
 from skml._dependencies import _num_samples, _safe_indexing
+from skml._inputs import indexable
 from skml._targets._groups import count_of_values, group_codes
 from skml._targets._warnings import warn_once
 from skml._typing import Matrix, RandomState, Target

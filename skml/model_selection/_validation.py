@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from skml._dependencies import _check_method_params, _num_samples, _safe_indexing
+from skml._inputs import indexable
 from skml._targets._groups import group_codes
 from skml._typing import Matrix, RandomState, Target
 from skml.model_selection._delegation import (

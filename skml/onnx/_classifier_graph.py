@@ -37,6 +37,7 @@ class ClassifierGraph:
                 f"around one, and Pipelines that end in either; got {type(inner).__name__}."
             )
         self.network = inner.trained_network()
+        _refuse_several_inputs(self.network)
         self.n_features = getattr(inner, "n_features_in_", None)
         self.encoder = estimator.target_encoder_
         self.rule = estimator.decision_rule()
@@ -159,6 +160,16 @@ class ClassifierGraph:
         if self.rule.threshold is not None:
             codes = graph.add("Reshape", codes, np.array([-1]))
         return graph.add("Gather", self.classes, codes)
+
+
+def _refuse_several_inputs(network):
+    inputs = getattr(getattr(network, "model", None), "inputs", None) or []
+    if len(inputs) > 1:
+        raise ValueError(
+            "ONNX is not supported for a custom network with several inputs; this one has "
+            f"{', '.join(repr(tensor.name) for tensor in inputs)}. Save its Keras model, whose outputs are the "
+            'probabilities: to_keras().save("model.keras").'
+        )
 
 
 def _add_keras_network(graph, X, network, custom_graph):

@@ -82,9 +82,9 @@ def to_onnx(
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If the estimator is not supported, a Pipeline is passed without `X`, the threshold is the name of a rule that
-        was not tuned, or a layer or a parameter of a text vectorizer, such as ``analyzer="char"`` or
-        ``strip_accents="unicode"``, has no counterpart in ONNX.
+        If the estimator is not supported, such as a custom network with several inputs, a Pipeline is passed without
+        `X`, the threshold is the name of a rule that was not tuned, or a layer or a parameter of a text vectorizer,
+        such as ``analyzer="char"`` or ``strip_accents="unicode"``, has no counterpart in ONNX.
 
     Warns
     -----

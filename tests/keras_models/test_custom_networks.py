@@ -50,6 +50,7 @@ def test_meta_describes_the_data(target, X):
     np.testing.assert_array_equal(classes, np.arange(3) if multi else np.unique(target))
     assert seen["meta"] == {
         "n_features_in_": 5,
+        "feature_names_in_": None,
         "n_classes_": n_classes,
         "n_outputs_": 1 if kind == "binary" else 3,
         "output_activation_": "softmax" if kind == "multiclass" else "sigmoid",
