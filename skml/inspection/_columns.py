@@ -11,8 +11,8 @@ from skml.model_selection._delegation import last_step_and_input
 class Columns:
     """The columns that the innermost classifier receives, and the columns of the user's X that they show.
 
-    A scaler or imputer shows the same column, and a one-hot encoder shows one column as several. A column that is made
-    of several, or of a text, has no source.
+    A scaler or imputer shows the same column, and a one-hot encoder shows one column as several; so does skrub's
+    TableVectorizer, of dates and texts too. A column that is made of several, or by a text vectorizer, has no source.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def _sources(transformer, n_in):
     if hasattr(transformer, "transformers_") and hasattr(transformer, "output_indices_"):
         return _sources_of_parts(transformer, n_in)
     try:
-        names = transformer.get_feature_names_out().tolist()
+        names = list(transformer.get_feature_names_out())
     except AttributeError:
         return None
     counts = _category_counts(transformer)
@@ -113,7 +113,8 @@ def _sources(transformer, n_in):
         return np.repeat(np.arange(n_in), counts)
     names_in = list(getattr(transformer, "feature_names_in_", [f"x{j}" for j in range(n_in)]))
     index = {name: j for j, name in enumerate(names_in)}
-    return np.array([index.get(name, -1) for name in names], dtype=int)
+    source = getattr(transformer, "output_to_input_", {})  # of skrub's TableVectorizer
+    return np.array([index.get(source.get(name, name), -1) for name in names], dtype=int)
 
 
 def _category_counts(encoder):

@@ -70,7 +70,8 @@ def label_contributions(estimator: BaseEstimator, X: Matrix, label: Hashable | N
 
     If the Pipeline tells which column of X a feature shows, the table has one row for the column, with its name and its
     value in X: a scaled column has its own units, and the columns of a one-hot encoder are summed. This is so for a
-    ColumnTransformer and for transformers that scale, impute, select or encode columns.
+    ColumnTransformer, for transformers that scale, impute, select or encode columns, and for skrub's TableVectorizer
+    and `tabular_pipeline`, whose columns of a date or text are summed too.
 
     The log-odds are those of the ensemble's mean probability after calibration, as `decision_function` returns them.
     For multi-class ``y`` they are ``log(p / (1 - p))`` with the probability p of the class. In a hierarchy, a label may

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
@@ -76,6 +77,31 @@ def test_columns_of_one_hot_encoders_belong_to_their_column(table, params):
     assert found == ["age", "income", "color", "color_code"]
     codes = OneHotEncoder(**params).fit(table[["color_code"]]).get_feature_names_out()
     assert np.bincount(group).tolist() == [1, 1, len(names) - 2 - len(codes), len(codes)]
+
+
+class Spread(BaseEstimator, TransformerMixin):
+    """Makes two columns of each column and tells of which, as skrub's TableVectorizer does."""
+
+    def fit(self, X, y=None):
+        self.feature_names_in_ = np.array(X.columns, dtype=object)
+        self.output_to_input_ = {f"{name}_{k}": name for k in (0, 1) for name in X.columns}
+        return self
+
+    def transform(self, X):
+        return np.hstack([X, 2 * X])
+
+    def get_feature_names_out(self, names=None):
+        return list(self.output_to_input_)
+
+
+def test_a_transformer_may_tell_the_sources_of_its_columns(X, Y):
+    frame = pd.DataFrame(X[:, :2], columns=["age", "income"])
+    pipeline = make_pipeline(Spread(), StandardScaler(), tiny()).fit(frame, Y)
+    contributions = label_contributions(pipeline, frame[:1], 1)
+    assert contributions["value"].to_dict() == frame.iloc[0].to_dict()
+    inner = label_contributions(pipeline[-1], pipeline[:-1].transform(frame[:1]), 1)["contribution"]
+    for name, columns in {"age": ["x0", "x2"], "income": ["x1", "x3"]}.items():
+        assert contributions.loc[name, "contribution"] == pytest.approx(inner[columns].sum())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from estimators import tiny
 from skml import KerasMultiLabelClassifier
+from skml.inspection import label_contributions, label_importances
 from skml.metrics import get_scorer
 
 pytestmark = pytest.mark.integrations
@@ -56,6 +57,22 @@ def test_the_pipeline_that_skrub_makes_around_the_classifier_fills_in_missing_va
     skrub = pytest.importorskip("skrub")
     model = skrub.tabular_pipeline(KerasMultiLabelClassifier(**LEARNS)).fit(table, label_sets)
     assert get_scorer("f1_micro")(model, table, label_sets) > 0.9
+
+
+def test_explanations_show_one_line_for_each_column_that_skrub_reads(table, Y):
+    skrub = pytest.importorskip("skrub")
+    model = skrub.tabular_pipeline(tiny()).fit(table, Y)
+    row = table[3:4]
+    contributions = label_contributions(model, row, 0)
+    assert set(contributions.index) == {*table.columns}
+    assert contributions["value"].to_dict() == row.iloc[0].to_dict()
+    inner = label_contributions(model[-1], model[:-1].transform(row), 0)["contribution"]
+    inner = inner.rename({f"x{j}": name for j, name in enumerate(model[0].get_feature_names_out())})
+    for name, start in {"kind": "kind", "when": "when_", "place": "place", "amount": "amount"}.items():
+        assert contributions.loc[name, "contribution"] == pytest.approx(
+            inner[[column for column in inner.index if column.startswith(start)]].sum()
+        )
+    assert set(label_importances(model, table[:5]).index) == {*table.columns}
 
 
 def test_skrub_and_labels_in_polars(table, Y):
