@@ -11,9 +11,14 @@ from sklearn.utils.validation import validate_data
 from skml._dependencies import _num_samples
 
 
+def is_dict(X):
+    """Return whether X is a mapping, but not a sparse matrix in SciPy's format DOK, which is a dict as well."""
+    return isinstance(X, Mapping) and not sparse.issparse(X)
+
+
 def indexable(*data):
     """Return X, y and other data as scikit-learn's function of this name does; refuse a dict, which has no rows."""
-    if any(isinstance(values, Mapping) for values in data):
+    if any(is_dict(values) for values in data):
         raise ValueError(
             "X is a dict, which cannot be divided into rows. Pass a DataFrame with the arrays as columns or, for "
             "arrays of more dimensions, a structured array: see the notes of KerasMultiLabelClassifier."
@@ -60,7 +65,7 @@ def is_text(array):
 
 def n_rows_of(X):
     """Return the number of rows of X in any form that `fit` accepts."""
-    return _num_samples(next(iter(X.values())) if isinstance(X, Mapping) else X)
+    return _num_samples(next(iter(X.values())) if is_dict(X) else X)
 
 
 def check_X(estimator, X, y=None, *, dtype, reset=False, any_column=False):
@@ -141,7 +146,7 @@ def _check_X_of_custom_network(estimator, X, y, reset):
 
 
 def _refuse_what_is_no_matrix(X, y):
-    if isinstance(X, Mapping):
+    if is_dict(X):
         raise ValueError(
             f"X is a {type(X).__name__}, which only a custom network takes: one with an input for each of its arrays, "
             "passed as model. Pass an array of shape (n_samples, n_features), or a DataFrame."
@@ -153,7 +158,7 @@ def _refuse_what_is_no_matrix(X, y):
 
 def _named(X):
     """Return the arrays of a mapping, of a structured array, or of a DataFrame with texts, by name; else None."""
-    if isinstance(X, Mapping):
+    if is_dict(X):
         return dict(X)
     if getattr(getattr(X, "dtype", None), "names", None):
         return {name: X[name] for name in X.dtype.names}

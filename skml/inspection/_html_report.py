@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import os
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
@@ -22,7 +22,7 @@ from sklearn.utils import check_array, check_scalar
 from skml._decisions._guarantees import NEVER, Guarantee
 from skml._decisions._rule import DecisionRule, MostProbable
 from skml._dependencies import import_optional
-from skml._inputs import n_rows_of
+from skml._inputs import is_dict, n_rows_of
 from skml._targets._matrix import column_sums, equal_matrices
 from skml._typing import Matrix, Target
 from skml._version import __version__
@@ -234,7 +234,7 @@ def _row_names(X, row_names):
             f"{index[i]}: " + ", ".join(f"{name} = {_number(values[i], '.4g')}" for name, values in cells.items()),
             _NAME_LENGTH,
         )
-    if sparse.issparse(X) or isinstance(X, Mapping) or np.ndim(next(iter(X))) > 0:
+    if sparse.issparse(X) or is_dict(X) or np.ndim(next(iter(X))) > 0:
         return lambda i: f"row {i}"
     texts = list(X)
     return lambda i: shorten(texts[i], _NAME_LENGTH)

@@ -382,6 +382,12 @@ def test_onnx_refuses_several_inputs(arrays, Y):
         to_onnx(tiny(two_branches).fit(arrays, Y))
 
 
+def test_a_sparse_matrix_in_the_format_of_a_dict_is_one_matrix(X, Y):
+    X = np.where(X > 0, X, 0)
+    one, other = (tiny().fit(sparse.csr_matrix(X).asformat(name), Y).predict_proba(X) for name in ("dok", "csr"))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_one_array_of_the_wrong_shape_is_named(X, Y):
     def build(meta):
         inputs = keras.Input((4,))
