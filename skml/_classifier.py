@@ -195,8 +195,9 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     input_weights_ : dict of str -> float
         The weight of each kind of `inputs` in the average. A kind with a weight below 0.05 is left out.
     relevance_ : ndarray of shape (n_features_in_,)
-        For dense X, the largest fraction of a label's variance that the column alone explains; for sparse X, the
-        largest squared correlation of its presence with a label. Only available with ``scale="auto"``.
+        For dense X, the largest fraction of a label's variance that the column alone explains (for a one-hot encoded
+        category see Notes); for sparse X, the largest squared correlation of its presence with a label. Only available
+        with ``scale="auto"``.
     n_features_in_ : int
         Number of columns of X in fit; of a dict, number of its arrays.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -224,6 +225,11 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     relevant columns on its own training rows. Statistics, weights and bins are those of the first fit. A missing value,
     NaN, adds nothing; a column with missing values in training has an indicator of them as well. A first `partial_fit`
     standardises columns instead, by the rows of all calls.
+
+    **One-hot encoded categories** in dense X are recognised by their values, scaled or not: at least three neighbouring
+    columns with two values each, of which each row has the larger value in exactly one. The relevance of such a column
+    is the geometric mean of its own and of that of the category, because a column of a rare level tells little alone.
+    Columns of an encoder with ``drop="first"`` are not recognised.
 
     **A custom network.** A callable is called with those of the arguments ``meta``, ``X``, ``compile_kwargs``
     (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter

@@ -74,6 +74,36 @@ def bin_columns(X, weight):
     return ColumnBins(edges, quartiles, eighths, codes)
 
 
+def one_hot_groups(bins):
+    """Return the columns of each category that is one-hot encoded, in at least three columns.
+
+    They are neighbours with two values each, and each row has the larger value in exactly one of them. Constant columns
+    between them, such as those of categories that do not occur, are left out.
+
+    Parameters
+    ----------
+    bins : ColumnBins
+
+    Returns
+    -------
+    list of ndarray of int
+    """
+    groups, start, count = [], 0, np.zeros(len(bins.codes), np.int16)
+    for j, (edges, has_missing) in enumerate(zip(bins.edges, bins.has_missing, strict=True)):
+        if len(edges) > 2 or has_missing:
+            start, count[:] = j + 1, 0
+            continue
+        count += bins.codes[:, j]
+        while count.max() > 1:  # the first columns exclude none of these rows
+            count -= bins.codes[:, start]
+            start += 1
+        if count.min() == 1:
+            columns = np.array([k for k in range(start, j + 1) if len(bins.edges[k]) == 2])
+            groups += [columns] if len(columns) > 2 else []
+            start, count[:] = j + 1, 0
+    return groups
+
+
 def distinct(values, spread=0.0):
     """Return increasing values without those that hardly differ from the preceding one.
 

@@ -14,9 +14,10 @@ from skml._default_network._column_bins import (
     distinct,
     halves,
     labels_of_rows,
+    one_hot_groups,
     sums_of_groups,
 )
-from skml._default_network._relevance import dense_relevance, split_bins
+from skml._default_network._relevance import dense_relevance, joint_relevance, level_shares, split_bins
 from skml._targets._matrix import row_blocks
 
 # Added to standard deviations, so that the scale of a column in which few values differ is not too large.
@@ -228,7 +229,8 @@ def encode_columns(X, Y, rows, fold, weight, kinds, n_members):
     missing = np.flatnonzero(bins.has_missing)
     missing_mean = weight @ (bins.codes[:, missing] == MISSING) / weight.sum()
     deviation = np.concatenate([deviation, np.sqrt(missing_mean * (1 - missing_mean))]) + _DAMPING
-    relevance, splits = _of_members(bins.codes, Y, rows, fold, weight, n_members, "steps" in kinds)
+    groups = one_hot_groups(bins)
+    relevance, splits = _of_members(bins.codes, Y, rows, fold, weight, n_members, groups, "steps" in kinds)
     factors, ramps = [], []
     for k, name in enumerate(kinds):
         kind = KINDS[name]
@@ -276,27 +278,29 @@ def _moments(X, shift, scale, weight):
     return mean, np.sqrt(np.maximum(squares / total - mean**2, 0))
 
 
-def _of_members(codes, Y, rows, fold, weight, n_members, with_splits):
+def _of_members(codes, Y, rows, fold, weight, n_members, one_hot, with_splits):
     """Return the relevance of columns for each member, and whether its tree splits before a bin of a column."""
     targets = labels_of_rows(Y, rows, weight)
     if fold is None:  # all members are trained on all rows
-        of_one = _of_members(codes, Y, rows, np.zeros(Y.shape[0], int), weight, 1, with_splits)
+        of_one = _of_members(codes, Y, rows, np.zeros(Y.shape[0], int), weight, 1, one_hot, with_splits)
         return tuple(np.repeat(array, n_members, axis=0) for array in of_one)
     fold = fold[rows]
     group = 2 * fold + halves(codes)
     relevance, splits = np.empty((n_members, codes.shape[1])), np.zeros((n_members, codes.shape[1], N_BINS - 1), bool)
+    shares = np.zeros((n_members, codes.shape[1] if one_hot else 0, targets.shape[1]))
     for block in column_blocks(*codes.shape, targets.shape[1], 2 * n_members):
         groups = sums_of_groups(codes[:, block], targets, weight, group, 2 * n_members)
         for j in range(n_members):
             own = [f for f in range(n_members) if f != j] or [j]
-            one, other = (_total([groups[2 * f + half] for f in own]) for half in (0, 1))
-            both = one + other
-            relevance[j, block] = dense_relevance(
-                one.standardised(both), other.standardised(both), both.weight[0].sum() / weight.min()
-            )
+            halves_of_rows = [_total([groups[2 * f + half] for f in own]) for half in (0, 1)]
+            both = _total(halves_of_rows)
+            one, other = (half.standardised(both) for half in halves_of_rows)
+            relevance[j, block] = dense_relevance(one, other, both.weight[0].sum() / weight.min())
+            if one_hot:
+                shares[j, block] = level_shares(one, other)
             if with_splits:
                 splits[j, block] = split_bins(both.standardised(both), _STEPS, 1 / N_QUANTILES)
-    return relevance, splits
+    return joint_relevance(relevance, shares, one_hot), splits
 
 
 def _total(sums):

@@ -43,20 +43,76 @@ def _explained(grown, judged):
     """Return the share of variance that trees explain on other rows, shape (n_features, n_targets)."""
     leaf = np.cumsum(split_bins(grown, _LEAVES, _SMALLEST_LEAF), axis=1)
     leaf = np.column_stack([np.zeros(len(leaf), int), leaf, np.full(len(leaf), _LEAVES)])  # missing values last
-    mean = grown.target.sum(axis=1, keepdims=True) / np.maximum(grown.weight.sum(axis=1), _TINY)[:, None, None]
+    mean = _mean(grown)
     gain = np.zeros((len(leaf), grown.target.shape[-1]))
     for k in range(_LEAVES + 1):
-        inside = leaf == k
-        weight, total = _inside(grown, inside)
-        step = np.where(weight > 0, total / np.maximum(weight, _TINY), mean[:, 0]) - mean[:, 0]
-        weight, total = _inside(judged, inside)
-        gain += 2 * step * (total - mean[:, 0] * weight) - step**2 * weight
+        gain += _gain(grown, judged, leaf == k, mean)
+    return gain / _variance(judged, mean)
+
+
+def level_shares(one, other):
+    """Return the share of each label's variance that the mean label in the second bin of a column explains.
+
+    Of the columns of a one-hot encoded category these shares add up to that of the means of all its levels.
+
+    Parameters
+    ----------
+    one, other : BinSums
+        Of the two halves of the rows. The mean in one is judged on the other.
+
+    Returns
+    -------
+    ndarray of shape (n_features, n_targets)
+    """
+    shares, second = 0.0, np.arange(MISSING + 1)[None] == 1
+    for grown, judged in ((one, other), (other, one)):
+        mean = _mean(grown)
+        shares = shares + _gain(grown, judged, second, mean) / _variance(judged, mean) / 2
+    return shares
+
+
+def joint_relevance(relevance, shares, groups):
+    """Return relevance in which a column of a one-hot encoded category is supported by the other columns.
+
+    A column of a rare level tells little alone. Its relevance becomes the geometric mean of its own and of that of the
+    category.
+
+    Parameters
+    ----------
+    relevance : ndarray of shape (n_members, n_features)
+    shares : ndarray of shape (n_members, n_features, n_targets)
+        From `level_shares`.
+    groups : list of ndarray of int
+        The columns of each category.
+    """
+    relevance = relevance.copy()
+    for columns in groups:
+        own = relevance[:, columns]
+        joint = shares[:, columns].sum(axis=1).max(axis=1, initial=0)
+        relevance[:, columns] = np.sqrt(own * np.maximum(joint, own.min(axis=1))[:, None])
+    return relevance
+
+
+def _mean(sums):
+    """Return the mean labels over all bins, shape (n_features, n_targets)."""
+    return sums.target.sum(axis=1) / np.maximum(sums.weight.sum(axis=1), _TINY)[:, None]
+
+
+def _gain(grown, judged, inside, mean):
+    """Return by how much the mean label in some bins lowers the sum of squares of other rows in these bins."""
+    weight, total = _inside(grown, inside)
+    step = np.where(weight > 0, total / np.maximum(weight, _TINY), mean) - mean
+    weight, total = _inside(judged, inside)
+    return 2 * step * (total - mean * weight) - step**2 * weight
+
+
+def _variance(judged, mean):
     weight, total = judged.weight.sum(axis=1)[:, None], judged.target.sum(axis=1)
-    variance = judged.square - 2 * mean[:, 0] * total + mean[:, 0] ** 2 * weight
-    return gain / np.maximum(variance, _TINY)
+    return np.maximum(judged.square - 2 * mean * total + mean**2 * weight, _TINY)
 
 
 def _inside(sums, inside):
+    inside = np.broadcast_to(inside, sums.weight.shape)
     return (sums.weight * inside).sum(axis=1)[:, None], np.einsum("jb,jbl->jl", inside, sums.target)
 
 

@@ -5,7 +5,14 @@ import pytest
 from scipy import sparse
 from sklearn.tree import DecisionTreeRegressor
 
-from skml._default_network._column_bins import MISSING, bin_columns, halves, labels_of_rows, sums_of_groups
+from skml._default_network._column_bins import (
+    MISSING,
+    bin_columns,
+    halves,
+    labels_of_rows,
+    one_hot_groups,
+    sums_of_groups,
+)
 from skml._default_network._encoding import KINDS, encode_columns
 from skml._default_network._relevance import dense_relevance, sparse_relevance, split_bins
 
@@ -96,6 +103,79 @@ def test_relevance_is_the_variance_that_a_tree_explains_on_the_other_half(table)
     assert relevance[0] > 0.3  # a threshold of label 0
     assert relevance[2] > 0.3  # one value of label 1
     assert relevance[4] > 0.3  # missing values of label 2
+
+
+# One-hot encoded categories
+
+
+def one_hot(*categories):
+    return np.hstack([np.eye(n_levels)[levels] for n_levels, levels in categories])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda X: X, [[1, 2, 3, 4], [5, 6, 7]]),
+        (lambda X: 0.5 + 3 * X, [[1, 2, 3, 4], [5, 6, 7]]),  # as a scaler leaves them
+        (lambda X: X[:, [0, *range(1, 5), 8, *range(5, 8)]], [[1, 2, 3, 4], [6, 7, 8]]),
+        (lambda X: np.insert(X, [0, 3, 6], 1.0, axis=1), [[2, 3, 5, 6], [7, 9, 10]]),  # with constant columns
+        (lambda X: X[:, [0, 2, 3, 4, 6, 7]], []),  # without the first of each category
+        (lambda X: X[:, [1, 0, 2, 3, 4, 5, 6, 7]], [[5, 6, 7]]),  # not neighbours
+        (lambda X: np.vstack([np.where(np.arange(9) == 2, np.nan, X[:1]), X[1:]]), [[5, 6, 7]]),  # a missing value
+        (lambda X: X[:, :1] > 0, []),
+        (lambda X: np.hstack([X[:, :1] > 0, X[:, :1] <= 0]), []),  # a column and its complement
+    ],
+)
+def test_columns_of_a_category_are_found(change, expected):
+    levels, others = np.arange(60) % 4, np.arange(60) // 4 % 3
+    binary = (np.arange(60) % 7 < 3)[:, None]
+    X = np.hstack([RNG.randn(60, 1), one_hot((4, levels), (3, others)), binary])
+    groups = one_hot_groups(bin_columns(change(X), np.ones(60)))
+    assert [columns.tolist() for columns in groups] == expected
+
+
+def test_columns_of_a_category_share_its_relevance():
+    rng = np.random.RandomState(0)
+    levels, noise = rng.choice(5, N, p=[0.4, 0.25, 0.15, 0.1, 0.1]), rng.choice(4, N)
+    Y = np.column_stack([np.isin(levels, [1, 3]), levels == 0]) ^ (rng.rand(N, 2) < 0.15)
+    X = np.hstack([one_hot((5, levels), (4, noise)), rng.randn(N, 1)])
+    half = halves(bin_columns(X, np.ones(N)).codes) == 1
+
+    def explained(code, y):
+        """The mean over both directions of the share of variance that means of the levels explain."""
+        shares = []
+        for grown in (half, ~half):
+            judged, mean = ~grown, y[grown].mean()
+            means = {level: y[grown & (code == level)].mean() for level in set(code)}
+            guess = np.array([means[level] for level in code])
+            shares.append(1 - ((y - guess)[judged] ** 2).sum() / ((y - mean)[judged] ** 2).sum())
+        return np.mean(shares)
+
+    encoding = encoded(X, Y.astype(np.uint8), kinds=("plain",), n_members=1)[2]
+    of_category = max(explained(levels, y) for y in Y.T.astype(float))
+    for j in range(5):
+        own = max(*(explained(X[:, j], y) for y in Y.T.astype(float)), 0.5 / N, 1e-3)
+        assert encoding.relevance[j] == pytest.approx(np.sqrt(own * of_category), rel=1e-9)
+    assert of_category > 0.3
+    assert (encoding.relevance[5:9] < 0.1).all()
+
+
+def test_a_member_learns_the_relevance_of_a_category_on_its_own_rows():
+    levels = RNG.choice(4, N)
+    X = np.hstack([one_hot((4, levels)), RNG.randn(N, 2)])
+    Y, fold = (levels < 2)[:, None].astype(np.uint8), np.arange(N) % 3
+    changed = np.where((fold == 1)[:, None], RNG.randint(2, size=(N, 1)), Y).astype(np.uint8)
+    one, other = (encoded(X, labels, fold)[2].factor.reshape(len(X[0]), 3, 3) for labels in (Y, changed))
+    np.testing.assert_array_equal(one[:, :, 1], other[:, :, 1])
+    assert not np.allclose(one[:, :, 0], other[:, :, 0])
+
+
+def test_weights_of_categories_are_repeats():
+    levels, weight = RNG.choice(4, N), np.arange(N) % 3
+    X, repeats = np.hstack([one_hot((4, levels)), RNG.randn(N, 2)]), np.repeat(np.arange(N), weight)
+    Y = ((levels < 2) ^ (RNG.rand(N) < 0.2))[:, None].astype(np.uint8)
+    one, other = encoded(X, Y, weight=weight.astype(float))[2], encoded(X[repeats], Y[repeats])[2]
+    np.testing.assert_allclose(one.factor, other.factor, rtol=1e-9)
 
 
 def test_equal_rows_are_in_the_same_half_in_any_unit(table):
