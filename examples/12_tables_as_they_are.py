@@ -52,7 +52,8 @@ columns = make_column_transformer(
 clf = KerasMultiLabelClassifier(threshold="f1_micro", random_state=0)
 pipeline = make_pipeline(columns.set_output(transform="pandas"), clf).fit(table_train, Y_train)
 
-# %% How much of a label's variance each column explains alone, and how much the kinds of members count.
+# %% How much of a label's variance each column explains alone, and how much the kinds of members count. The columns of
+# a category are recognised by their values and support each other.
 clf = pipeline[-1]
 print(pd.Series(clf.relevance_, clf.feature_names_in_).sort_values(ascending=False).head(8).round(3).to_string())
 print({kind: round(weight, 2) for kind, weight in clf.input_weights_.items()})
@@ -80,7 +81,7 @@ print(pd.Series(losses, name="log-loss of the test rows").round(3).to_string())
 best = min(("as it is", "standardised", "boosting"), key=losses.get)
 print(f"Best here: {best}.")
 
-# %% Why a machine gets a label, with the values of its columns.
+# %% Why a machine gets a label, with the values of its columns: one line for a category, whose columns are summed.
 from skml.inspection import label_contributions
 
 machine = int(pipeline.predict_proba(table_test)[:, 0].argmax())

@@ -325,6 +325,7 @@ def test_errors_speak_of_x(change, message, arrays, Y):
     assert not clf.__sklearn_is_fitted__()
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_errors_in_prediction_speak_of_x(arrays, Y, X):
     clf = tiny(two_branches).fit(arrays, Y)
     before = clf.predict_proba(arrays)
