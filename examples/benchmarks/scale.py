@@ -177,7 +177,8 @@ def epoch(n_labels):
 def top_k(side, n_labels):
     """Print time and memory of the five best labels of 501 rows: `predict_top_k`, or a sort of all probabilities."""
     from skml._decisions._top_k import top_labels
-    from skml._default_network._network import DenseNetwork, initial_weights
+    from skml._default_network._initial_weights import initial_weights
+    from skml._default_network._network import DenseNetwork
 
     weights = initial_weights([1000, 32, 32, n_labels], np.random.RandomState(0), np.float32, n_members=5)
     network, X = DenseNetwork(weights, "relu", "sigmoid", 5), np.random.RandomState(1).randn(501, 1000)

@@ -303,7 +303,7 @@ def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows, n_members=5
 
     They have at most 8 million weights for dense input. For sparse input the limit is 8 million with 256 units, 16
     million with 128 units and 32 million with fewer. Layers of 256 units need at least 300 rows. Many labels need the
-    units more than the members: there, 128 units are kept as long as three members have at most 32 million weights.
+    units more than the members: there, 128 units are kept as long as one member has at most 32 million weights.
     """
     gives_up_members = settings.is_sparse and n_outputs >= _MANY_LABELS
     for width in [w for w in settings.widths if w < 256 or n_rows >= _MIN_ROWS_OF_WIDEST]:
@@ -311,7 +311,7 @@ def auto_hidden_layer_sizes(settings, n_features, n_outputs, n_rows, n_members=5
         n_weights = count_weights([n_features, *settings.n_hidden * [width], n_outputs])
         if n_members * n_weights <= most:
             break
-        if gives_up_members and width < 256 and min(n_members, 3) * n_weights <= _MAX_SPARSE_WEIGHTS:
+        if gives_up_members and width < 256 and n_weights <= _MAX_SPARSE_WEIGHTS:
             break
     return settings.n_hidden * [width]
 

@@ -17,6 +17,11 @@ from skml._keras_models._optimizer import slots_of_outputs, use_fused_adam
 from skml._keras_models._target_spec import check_loss, targets_for
 from skml._typing import Trainable
 
+# Factor of the learning rate of the biases of a linear network for sparse rows that start at 0. There are too few
+# updates for them to reach the log-odds of rare labels, so that the weights of words would take over what is true of
+# every row, and a row with other words than in training would have too large probabilities.
+_LINEAR_BIAS_RATE = 30
+
 
 class DefaultTrainable:
     """The default network before training.
@@ -36,6 +41,8 @@ class DefaultTrainable:
     first_epoch : int, default=0
     previous_columns : ndarray of int, shape (n_outputs,), default=None
         The previous output of each label, if the labels have changed.
+    bias_rate : float, default=1
+        Factor of Adam's learning rate for the biases of the outputs.
     """
 
     def __init__(
@@ -49,16 +56,18 @@ class DefaultTrainable:
         is_cross_fitted=False,
         first_epoch=0,
         previous_columns=None,
+        bias_rate=1,
     ):
         self.compile_args = compile_args
         self.scaler = scaler
         self.rates = rates
-        self.cache_key = ("dense", network.architecture, is_cross_fitted)
+        self.cache_key = ("dense", network.architecture, is_cross_fitted, bias_rate)
         self._network = network
         self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack a single member
         self._output_weights = network.output_weights
         self._is_cross_fitted = is_cross_fitted
         self._previous_columns = previous_columns
+        self._bias_rate = bias_rate
         n_random = bool(network.dropout) * (len(network.widths) - 1)
         n_random += bool(network.input_dropout) * (1 + len(network.ramps))
         n_random += bool(network.sparse and network.row_dropout)
@@ -78,6 +87,7 @@ class DefaultTrainable:
         elif tf.distribute.has_strategy():
             model = Replicated(model.inputs, model.outputs)
         if isinstance(model, Ensemble) or self._network.sparse:
+            model.trainable_variables[-1].rate_factor = self._bias_rate
             optimizer = use_fused_adam(optimizer)
         model.compile(**{**self.compile_args, "optimizer": optimizer})
         if tf.distribute.has_strategy():
@@ -169,7 +179,11 @@ def prepare_default(
         network.weights[-1][...] = spec.prior_log_odds.reshape(network.weights[-1].shape)
     compile_args = _compile_args(router, spec)
     network = _with_input(network, scaler, rates)
-    return DefaultTrainable(network, compile_args, scaler, rates, seeds, is_cross_fitted=is_cross_fitted)
+    is_slow = network.sparse and not architecture.hidden and spec.prior_log_odds is None
+    bias_rate = _LINEAR_BIAS_RATE if is_slow else 1
+    return DefaultTrainable(
+        network, compile_args, scaler, rates, seeds, is_cross_fitted=is_cross_fitted, bias_rate=bias_rate
+    )
 
 
 def resume_default(network, params, router, spec, scaler, rates, seeds, first_epoch) -> Trainable:

@@ -15,7 +15,8 @@ class FusedAdam(keras.optimizers.Adam):
     """Adam (Kingma and Ba, 2015) as a single operation of TensorFlow, where Keras uses a dozen.
 
     A kernel of `SparseInputDense` has one second moment for each unit, as in Adam-mini (Zhang et al., 2024), and no
-    first moment, so that an update touches only the rows of columns that are in the batch.
+    first moment, so that an update touches only the rows of columns that are in the batch. A variable with the
+    attribute ``rate_factor`` is trained with that multiple of the learning rate.
     """
 
     def build(self, variables):
@@ -23,6 +24,7 @@ class FusedAdam(keras.optimizers.Adam):
         if not self.built:
             keras.optimizers.Optimizer.build(self, variables)
             self._first, self._second = [], []
+            self._rate_factors = [getattr(variable, "rate_factor", 1) for variable in variables]
             for variable in variables:
                 by_unit = getattr(variable, "one_moment_per_unit", False)
                 self._first.append(None if by_unit else self.add_variable_from_reference(variable, "momentum"))
@@ -35,6 +37,8 @@ class FusedAdam(keras.optimizers.Adam):
     def update_step(self, gradient, variable, learning_rate):
         """Update a variable and its moments."""
         i = variable_index(self, variable)
+        if self._rate_factors[i] != 1:
+            learning_rate = learning_rate * self._rate_factors[i]
         step = ops.cast(self.iterations + 1, variable.dtype)
         if self._first[i] is None:
             self._update_rows(gradient, variable, self._second[i], learning_rate, step)

@@ -17,7 +17,7 @@ _BYTES_PER_WEIGHT = 16
 
 
 def warn_of_many_labels(split, architecture, config):
-    """Warn if the out-of-fold probabilities are too many to keep, and of the cost if there are very many labels.
+    """Warn if the held-out probabilities are too many to keep, and of the cost if there are very many labels.
 
     Parameters
     ----------
@@ -28,9 +28,12 @@ def warn_of_many_labels(split, architecture, config):
     """
     n_samples, n_labels = split.dataset.Y.shape
     if split.is_sampled:
+        no_oof = "there is no oof_proba_, and "
+        if split.fold is None:
+            n_samples, no_oof = len(split.held_out.groups[0]), ""
         warn_once(
-            f"The out-of-fold probabilities of {n_samples:,} rows and {n_labels:,} labels are too many to keep: there "
-            f"is no oof_proba_, and thresholds, guarantees and calibration come from {split.n_sampled:,} random rows."
+            f"The held-out probabilities of {n_samples:,} rows and {n_labels:,} labels are too many to keep: "
+            f"{no_oof}thresholds, guarantees and calibration come from {split.n_sampled:,} random rows."
         )
     if n_labels <= _MAX_LABELS or architecture.hidden is None:
         return

@@ -7,7 +7,7 @@ import numpy as np
 from skml._training._dataset import Dataset, ValidationData
 from skml.model_selection._stratification import folds, holdout
 
-# Entries of out-of-fold probabilities that are kept and used to tune thresholds: 128 MB.
+# Entries of held-out probabilities that are kept and used to tune thresholds: 128 MB.
 _MAX_KEPT_ENTRIES = 2**25
 
 
@@ -45,13 +45,21 @@ class Split:
 
     @property
     def is_sampled(self):
-        """Whether the out-of-fold probabilities of all rows would be too many to keep."""
-        return self.fold is not None and self.dataset.n_samples * self.dataset.Y.shape[1] > _MAX_KEPT_ENTRIES
+        """Whether the held-out probabilities of all rows would be too many to keep."""
+        n_rows = self.dataset.n_samples if self.fold is not None else len(self._held_out)
+        return n_rows * self.dataset.Y.shape[1] > _MAX_KEPT_ENTRIES
 
     @property
     def n_sampled(self):
-        """Number of rows whose out-of-fold probabilities are used if `is_sampled`."""
-        return min(len(self.rows), max(1, _MAX_KEPT_ENTRIES // self.dataset.Y.shape[1]))
+        """Number of rows whose held-out probabilities are used if `is_sampled`."""
+        return min(len(self._held_out), max(1, _MAX_KEPT_ENTRIES // self.dataset.Y.shape[1]))
+
+    @property
+    def _held_out(self):
+        """Rows of the folds, or of the held-out data."""
+        if self.fold is not None:
+            return self.rows
+        return self.rows[:0] if self.held_out is None else self.held_out.groups[0]
 
     def held_out_rows(self, random_state):
         """Return rows that a network, or members of it, are not trained on.
@@ -67,12 +75,13 @@ class Split:
         fold : ndarray of int, shape (n_rows,), or None
             The member of each kind that does not train on a row; None if no member does.
         """
-        if self.fold is None:
-            dataset = self.held_out.dataset.take(self.held_out.groups[0])
-            return dataset, None
-        rows = slice(None)
+        rows = self._held_out
         if self.is_sampled:
-            rows = np.sort(random_state.permutation(self.rows)[: self.n_sampled])
+            rows = np.sort(random_state.permutation(rows)[: self.n_sampled])
+        elif self.fold is not None:
+            rows = slice(None)
+        if self.fold is None:
+            return self.held_out.dataset.take(rows), None
         return self.dataset.take(rows), self.fold[rows]
 
 

@@ -72,7 +72,8 @@ def holdout(rows, Y, fraction, random_state, group=None):
     """Split rows into training rows and a holdout.
 
     The holdout is stratified by label (Sechidis et al., 2011), or random if Y is large. The training rows keep at least
-    one positive entry of each label that has any.
+    one positive entry of each label that has any, unless so many labels have a single one that this would leave less
+    than half of the holdout.
 
     Parameters
     ----------
@@ -100,7 +101,9 @@ def holdout(rows, Y, fraction, random_state, group=None):
         )
     if group is None:
         is_held_out[_draw_holdout(rows, Y, n_held_out, random_state)] = True
-        is_held_out[_needed_in_training(rows, Y, is_held_out)] = False
+        needed = _needed_in_training(rows, Y, is_held_out)
+        if 2 * len(needed) <= n_held_out:
+            is_held_out[needed] = False
     else:
         is_held_out[rows[held_out_groups(Y[rows], group[rows], n_held_out / len(rows), random_state)]] = True
         is_held_out[np.isin(group, group[_needed_in_training(rows, Y, is_held_out)])] = False
@@ -117,12 +120,13 @@ def held_out_groups(Y, group, fraction, random_state, seconds=_FIT_SECONDS):
 
 
 def _draw_holdout(rows, Y, n_held_out, random_state):
-    if not _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
-        return random_state.permutation(rows)[:n_held_out]
-    params = {"n_splits": 1, "test_size": n_held_out, "random_state": random_state}
-    splitter = _splitter("MultilabelStratifiedShuffleSplit", **params)
-    ((_, drawn),) = splitter.split(rows, _strata(Y[rows]))
-    return rows[drawn]
+    if _is_affordable(len(rows), Y.shape[1], _FIT_SECONDS):
+        params = {"n_splits": 1, "test_size": n_held_out, "random_state": random_state}
+        splitter = _splitter("MultilabelStratifiedShuffleSplit", **params)
+        ((_, drawn),) = splitter.split(rows, _strata(Y[rows]))
+        if 2 * len(drawn) >= n_held_out:  # it holds out no row with labels that have a single row
+            return rows[drawn]
+    return random_state.permutation(rows)[:n_held_out]
 
 
 def _splitter(name, **params):

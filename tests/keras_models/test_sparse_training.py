@@ -97,6 +97,29 @@ def test_an_update_by_unit_is_that_of_a_hand_computation_and_leaves_unused_rows_
     assert sum(int(np.prod(v.shape)) for v in optimizer.variables) < 10  # no variable is as large as the kernel
 
 
+def test_a_variable_may_have_a_multiple_of_the_learning_rate():
+    ours, theirs = (keras.Variable(np.zeros(3), dtype="float32") for _ in range(2))
+    ours.rate_factor = 30
+    optimizer, reference = FusedAdam(learning_rate=0.001), keras.optimizers.Adam(learning_rate=0.03)
+    for step in range(5):
+        gradient = tf.constant([0.1 * step, -2.0, 1e-3])
+        optimizer.apply([gradient], [ours])
+        reference.apply([gradient], [theirs])
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5)
+
+
+def test_biases_of_a_linear_network_get_to_the_base_rates_in_few_updates():
+    X, rng = rows_of(1000, 300, 20), np.random.RandomState(0)
+    Y = (rng.uniform(size=(1000, 4)) < [0.01, 0.02, 0.05, 0.1]).astype(int)
+    params = {"hidden_layer_sizes": (), "n_members": 1, "epochs": 3, "early_stopping": False, "random_state": 0}
+    bias = KerasMultiLabelClassifier(**params).fit(X, Y).trained_network().weights[1]
+    assert (bias < -1).all()  # 96 updates of Adam with the learning rate of the kernel would move them by 0.1
+    # Biases of fewer rows start at the log-odds and move slowly, by a trainer of their own.
+    few = KerasMultiLabelClassifier(**params).fit(X[:999], Y[:999]).trained_network().weights[1]
+    base = Y[:999].mean(axis=0)
+    np.testing.assert_allclose(few, np.log(base / (1 - base)), atol=0.1)
+
+
 def test_rare_and_frequent_columns_differ_in_how_far_they_move():
     rng = np.random.RandomState(0)
     X = sparse.csr_array((rng.uniform(size=(400, 300)) < 0.02).astype(np.float32))

@@ -34,6 +34,17 @@ def test_a_label_keeps_a_positive_in_training(seconds, rare, monkeypatch):
         assert (rare[rows].sum(axis=0) > 0).all()
 
 
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_labels_of_single_rows_do_not_empty_the_holdout(container):
+    own = np.eye(200, dtype=np.uint8)
+    rows, held_out = holdout(np.arange(200), container(own), 0.1, RNG(0))
+    assert (len(rows), len(held_out)) == (180, 20)
+    own[100:] = own[:100]  # two rows of each label: few of the 20 rows are both rows of a label
+    rows, held_out = holdout(np.arange(200), container(own), 0.1, RNG(0))
+    assert (own[rows].sum(axis=0) > 0)[:100].all()
+    assert 10 <= len(held_out) <= 20
+
+
 def test_small_holdouts_and_folds_are_not_made(rare):
     assert holdout(np.arange(99), rare, 0.1, RNG(0))[1] is None
     assert folds(np.arange(19), rare, 5, RNG(0)) is None

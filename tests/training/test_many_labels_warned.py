@@ -27,6 +27,21 @@ def test_a_sample_of_out_of_fold_probabilities_is_announced_and_named(few_are_ke
         tiny(n_members=1).fit(X, Y).oof_proba_  # noqa: B018
 
 
+def test_a_sample_of_a_large_holdout_is_used_and_announced(few_are_kept):
+    rng = np.random.RandomState(0)
+    X, Y = rng.randn(400, 2), (rng.rand(400, 5) < 0.4).astype(int)
+    with pytest.warns(UserWarning, match=r"of 40 rows and 5 labels are too many to keep: thresholds.* 30 random rows"):
+        clf = tiny(n_members=1, early_stopping=True, threshold="f1_micro").fit(X, Y)
+    assert 0 < clf.threshold_ < 1
+    with pytest.raises(AttributeError, match=r"n_members > 1"):
+        clf.oof_proba_  # noqa: B018
+    with pytest.warns(UserWarning, match=r"of 100 rows and 5 labels .* 30 random rows"):
+        clf.fit(X, Y, X_val=X[:100], y_val=Y[:100])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny(n_members=1, early_stopping=False).fit(X, Y)
+
+
 def test_the_tuner_says_why_there_are_no_out_of_fold_probabilities(few_are_kept, X, Y):
     tuner = TunedThresholdMultiLabelClassifierCV(tiny(n_members=2), cv="oof")
     with warnings.catch_warnings():
