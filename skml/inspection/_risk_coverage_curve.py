@@ -114,8 +114,9 @@ class RiskCoverageCurveDisplay:
         holder = find_fitted(estimator, "oof_proba_")
         if holder is None:
             raise ValueError(
-                f"{type(estimator).__name__} has no oof_proba_. Fit a KerasMultiLabelClassifier with n_members > 1, or "
-                "pass probabilities of held-out rows to RiskCoverageCurveDisplay.from_predictions."
+                f"{type(estimator).__name__} has no oof_proba_. {_reason(find_fitted(estimator, 'target_encoder_'))}"
+                "Fit a KerasMultiLabelClassifier with n_members > 1, or pass probabilities of held-out rows to "
+                "RiskCoverageCurveDisplay.from_predictions."
             )
         encoder = holder.target_encoder_
         if not encoder.threshold_labels:
@@ -247,3 +248,13 @@ def _coverage_and_precision(Y, proba, rules, weight):
         "labels": n_right / n_true if n_true else 0 * n_right,
         "precision": np.divide(n_right, n_predicted, out=np.full(len(n_right), np.nan), where=n_predicted > 0),
     }
+
+
+def _reason(estimator):
+    """Return why a fitted estimator has no ``oof_proba_``, as it says itself, with a space after it."""
+    if hasattr(type(estimator), "oof_proba_"):
+        try:
+            estimator.oof_proba_  # noqa: B018
+        except AttributeError as error:
+            return f"{error} "
+    return ""

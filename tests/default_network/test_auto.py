@@ -61,8 +61,8 @@ def test_few_rows_have_more_and_smaller_members_of_several_kinds():
         (13_000, 500, ([], 5)),
         (500, 983, ([256, 256], 5)),  # too few columns for words of their own
         (50_000, 10_000, ([128, 128], 4)),  # too many weights; members are given up before units
-        (20_000, 100_000, ([64, 64], 4)),
-        (200_000, 100_000, ([32, 32], 3)),
+        (20_000, 100_000, ([128, 128], 2)),
+        (200_000, 100_000, ([64, 64], 1)),
     ],
 )
 def test_many_labels_with_words_of_their_own_have_no_hidden_layer(n_features, n_labels, expected):
