@@ -179,8 +179,8 @@ def prepare_default(
         network.weights[-1][...] = spec.prior_log_odds.reshape(network.weights[-1].shape)
     compile_args = _compile_args(router, spec)
     network = _with_input(network, scaler, rates)
-    is_slow = network.sparse and not architecture.hidden and spec.prior_log_odds is None
-    bias_rate = _LINEAR_BIAS_RATE if is_slow else 1
+    starts_at_0 = network.sparse and not architecture.hidden and spec.prior_log_odds is None
+    bias_rate = _LINEAR_BIAS_RATE if starts_at_0 and rates.learning_rate is not None else 1  # the user's is kept
     return DefaultTrainable(
         network, compile_args, scaler, rates, seeds, is_cross_fitted=is_cross_fitted, bias_rate=bias_rate
     )

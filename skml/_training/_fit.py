@@ -186,7 +186,11 @@ def _calibrate_and_tune(params, encoder, split, previous, random_state, result):
     covers_all = split.fold is not None and dataset.n_samples == split.dataset.n_samples
     oof_proba = encoder.class_columns(proba) if covers_all else None
     return dataclasses.replace(
-        model, network=network, thresholds=thresholds, oof_proba=oof_proba, has_oof_sample=split.fold is not None and split.is_sampled
+        model,
+        network=network,
+        thresholds=thresholds,
+        oof_proba=oof_proba,
+        has_oof_sample=split.fold is not None and split.is_sampled,
     )
 
 

@@ -114,6 +114,8 @@ def test_biases_of_a_linear_network_get_to_the_base_rates_in_few_updates():
     params = {"hidden_layer_sizes": (), "n_members": 1, "epochs": 3, "early_stopping": False, "random_state": 0}
     bias = KerasMultiLabelClassifier(**params).fit(X, Y).trained_network().weights[1]
     assert (bias < -1).all()  # 96 updates of Adam with the learning rate of the kernel would move them by 0.1
+    bias = KerasMultiLabelClassifier(learning_rate=1e-3, **params).fit(X, Y).trained_network().weights[1]
+    assert (np.abs(bias) <= 0.1).all()  # the user's learning rate is not multiplied
     # Biases of fewer rows start at the log-odds and move slowly, by a trainer of their own.
     few = KerasMultiLabelClassifier(**params).fit(X[:999], Y[:999]).trained_network().weights[1]
     base = Y[:999].mean(axis=0)
