@@ -42,7 +42,7 @@ def warn_of_many_labels(split, architecture, config):
     widths = [split.dataset.n_features, *architecture.hidden, n_labels]
     seconds, n_bytes = estimated_cost(len(split.rows), widths, architecture.n_members, config, split.n_sampled)
     warn_once(
-        f"y has {n_labels:,} labels. Training takes up to about {_shown_hours(seconds)} of one core ({config.epochs} "
+        f"y has {n_labels:,} labels. Training takes up to about {_shown_time(seconds)} of one core ({config.epochs} "
         f"epochs) and {n_bytes / 2**30:.1f} GB of memory, as each row is compared with every label. The packages "
         "omikuji, napkinXC and LibMultiLabel train trees of labels, or linear models, in a small part of that."
     )
@@ -69,5 +69,7 @@ def estimated_cost(n_rows, widths, n_members, config, n_held_out=0):
     return config.epochs * per_epoch, n_bytes + n_held_out * widths[-1] * _BYTES_PER_PROBABILITY
 
 
-def _shown_hours(seconds):
-    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{max(1, round(seconds / 60))} minutes"
+def _shown_time(seconds):
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} hours"
+    return "a minute" if seconds < 90 else f"{round(seconds / 60)} minutes"
