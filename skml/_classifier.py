@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,14 +21,14 @@ from skml._inputs import check_X, open_interval
 from skml._keras._environment import check_can_train, floatx
 from skml._keras._routed import RoutedParameters
 from skml._state import VersionedState, to_plain
-from skml._targets._encoder import TargetEncoder
 from skml._targets._forms import check_rows
+from skml._training._attributes import FittedAttributes
+from skml._training._batches import fit_batches
 from skml._training._dataset import check_validation
 from skml._training._fit import fit_model
-from skml._training._result import FittedModel
 from skml._training._seeds import Seeds
 from skml._training._sklearn_callbacks import CallbackSupportMixin, EpochListener, has_callbacks, with_callbacks
-from skml._typing import InputMatrix, Matrix, Network, RandomState, Samples, Target, TargetMatrix
+from skml._typing import Batches, InputMatrix, Matrix, Network, RandomState, Samples, Target, TargetMatrix
 from skml.metrics._scorer import get_scorer
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ _PARAMETERS_OF_DEFAULT_NETWORK = (
 )
 
 
-class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, VersionedState, RoutedParameters):
+class KerasMultiLabelClassifier(
+    CallbackSupportMixin, ClassifierMixin, FittedAttributes, VersionedState, RoutedParameters
+):
     """Neural multi-label classifier: one sigmoid unit per label, trained with binary cross-entropy.
 
     ``y`` holds label sets, a 0/1 indicator (array, sparse matrix or DataFrame), or a single label per sample. `predict`
@@ -73,7 +75,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     dropout : "auto" or float in [0, 1), default="auto"
         Fraction of the hidden units dropped in each training step (Srivastava et al., 2014). "auto" starts at 0.5, or
         at 0.3 for sparse rows with few values. After each epoch it is lowered if the training loss exceeds 0.9 times
-        the validation loss, which is a sign of underfitting, and raised otherwise. In `partial_fit` it is 0.1.
+        the validation loss, which is a sign of underfitting, and raised otherwise. In `partial_fit` it is 0.1. See
+        "Many rows" in Notes.
     input_dropout : "auto" or float in [0, 1), default="auto"
         Fraction of the input values dropped in each training step. "auto" starts at 0.3 for dense X, and at 0.1 for
         sparse X (0.2 if its columns have many values, 0 if its rows have few). It is lowered before `dropout` is. In
@@ -146,7 +149,8 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         Largest number of labels per row. If more reach their thresholds, those with the largest ``proba - threshold``
         are kept. None sets no limit.
     epochs : int or "auto", default="auto"
-        Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
+        Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs; for
+        more than 400 updates of an epoch there are fewer epochs, such as 5 for 900,000 rows in batches of 256.
     batch_size : int or "auto", default="auto"
         Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256]; at least
         32 but smaller if a batch would have over 16 million outputs of all members.
@@ -230,6 +234,10 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
     columns with two values each, of which each row has the larger value in exactly one. The relevance of such a column
     is the geometric mean of its own and of that of the category, because a column of a rare level tells little alone.
     Columns of an encoder with ``drop="first"`` are not recognised.
+
+    **Many rows.** An epoch of 1,000 updates or more has rounds of at least 500 updates. After each round, the rates of
+    "auto" dropout and the learning rate of the default network follow the validation loss, which is then computed on up
+    to 16,384 of the held-out rows. `fit_batches` trains on rows that do not fit in memory.
 
     **A custom network.** A callable is called with those of the arguments ``meta``, ``X``, ``compile_kwargs``
     (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter
@@ -503,6 +511,72 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         """
         return self._fit(X, y, sample_weight, classes=classes, resumes=True, is_partial_fit=True)
 
+    def fit_batches(
+        self,
+        batches: Batches,
+        *,
+        classes: ArrayLike | None = None,
+        X_val: Matrix | None = None,
+        y_val: Target | None = None,
+    ) -> Self:
+        """Train on rows that arrive in blocks, such as those of a Parquet file, and are never in memory all at once.
+
+        Everything that `fit` does is done: early stopping, calibration, tuned thresholds and guarantees.
+
+        Parameters
+        ----------
+        batches : callable or iterable
+            Gives the blocks, tuples (X, y) or (X, y, sample_weight) as in `fit`, in several passes. A callable has no
+            arguments and returns a new iterator at each call. An iterable, such as a list, is iterated over again. A
+            block has any number of rows; one without rows is left out.
+        classes : array-like of shape (n_labels,), default=None
+            The labels, like the parameter `classes`. Required, unless that is set or ``y`` is an indicator.
+        X_val, y_val : as X and y of `fit`, default=None
+            Validation data. None holds out `validation_fraction` of the rows: random rows of the first ten blocks, and
+            whole blocks of the others. The blocks must then be the same ones, in the same order, in each pass. Pass
+            validation data if rows of different blocks resemble each other, such as those of a patient.
+
+        Returns
+        -------
+        self : KerasMultiLabelClassifier
+
+        Raises
+        ------
+        ValueError
+            If a block or a parameter is not as described; the error has the number of the block, from 0. The estimator
+            then stays as it was.
+        TypeError
+            If batches is neither callable nor iterable.
+
+        Notes
+        -----
+        The first pass checks all blocks and counts rows. It keeps some training rows, of which the scaling and the
+        relevance of columns and "balanced" class weights come, and some of the held-out rows, each in a random sample
+        of at most 4 million entries of X and ``y``, or 4,096 rows if these have more. The other passes train; `epochs`
+        is their number.
+
+        Rows are mixed in a buffer of up to 262,144 rows and about 4 million entries. It gives up to half of its rows,
+        in random order, to a round, after which the validation loss is computed on up to 16,384 rows. Schedules,
+        callbacks and `n_iter_no_change` count rounds as epochs, and so do ``history_``, ``n_iter_`` and
+        ``kept_epoch_``. The buffer cannot undo the order of sorted rows: give the blocks of a sorted file in random
+        order.
+
+        "auto" for `n_members` is 1. More members are all trained on all rows, so that there is no ``oof_proba_``.
+
+        Examples
+        --------
+        >>> def read():
+        ...     for start in range(0, 200, 50):  # for example record batches of a file
+        ...         yield [[0.0], [1.0]] * 25, [{"dry"}, {"cold", "wet"}] * 25
+        >>> clf = KerasMultiLabelClassifier(epochs=2, random_state=0)
+        >>> clf.fit_batches(read, classes=["cold", "dry", "wet"]).predict_proba([[0.0]]).shape
+        (1, 3)
+        """
+        fitted = self._before_fit(resumes=self.warm_start)
+        fitted._train_on_batches(batches, classes, X_val, y_val)
+        self.__dict__ = fitted.__dict__
+        return self
+
     def predict(self, X: Samples) -> Matrix:
         """Predict labels in the form of the ``y`` passed to `fit`.
 
@@ -662,75 +736,6 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
 
         return exported(self.trained_network(), self._fitted.encoder.links_)
 
-    @property
-    def classes_(self) -> np.ndarray:
-        """The labels."""
-        return self._model_with("classes_").encoder.classes_
-
-    @property
-    def target_encoder_(self) -> TargetEncoder:
-        """Converts ``y`` into a 0/1 matrix and back."""
-        return self._model_with("target_encoder_").encoder
-
-    @property
-    def history_(self) -> dict[str, list]:
-        """Loss and metrics of each epoch."""
-        return self._model_with("history_").training.history
-
-    @property
-    def n_iter_(self) -> int:
-        """Number of epochs."""
-        return self._model_with("n_iter_").training.n_iter
-
-    @property
-    def kept_epoch_(self) -> int:
-        """The epoch whose weights were kept."""
-        return self._model_with("kept_epoch_").training.kept_epoch
-
-    @property
-    def callbacks_(self) -> list:
-        """The copies of `callbacks` that the last fit used."""
-        return self._model_with("callbacks_").training.callbacks
-
-    @property
-    def oof_proba_(self) -> np.ndarray:
-        """Out-of-fold probabilities of the training rows."""
-        return self._model_with("oof_proba_").all_oof_proba()
-
-    @property
-    def threshold_(self) -> float | np.ndarray | None:
-        """The threshold in use."""
-        self._model_with("threshold_")
-        try:
-            return self.decision_rule().threshold
-        except ValueError as error:  # displaying the estimator must not fail
-            raise AttributeError(str(error)) from error
-
-    @property
-    def tuned_threshold_(self) -> dict[Hashable, float]:
-        """The threshold in use for each label."""
-        encoder = self._model_with("tuned_threshold_").encoder
-        if not encoder.is_multilabel:
-            raise AttributeError("tuned_threshold_ is only available for multi-label y.")
-        labels, thresholds = encoder.threshold_labels, np.asarray(self.threshold_)
-        return dict(zip(labels, np.broadcast_to(thresholds, len(labels)).tolist(), strict=True))
-
-    @property
-    def input_weights_(self) -> dict[str, float]:
-        """The weight of each kind of inputs in the average."""
-        network: Any = self._model_with("input_weights_").network
-        if getattr(network, "encoding", None) is None:
-            raise AttributeError('input_weights_ is only available for dense X with scale="auto".')
-        return network.input_weights()
-
-    @property
-    def relevance_(self) -> np.ndarray:
-        """The relevance of the columns of X."""
-        relevance = self._model_with("relevance_").relevance
-        if relevance is None:
-            raise AttributeError('relevance_ is only available for the default network with scale="auto".')
-        return relevance
-
     # For skml.metrics, model_selection, inspection and onnx, which must not read private attributes.
 
     accepts_any_target = True  # fit and score accept y in any form, and there is a parameter classes
@@ -767,16 +772,21 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         return check_X(self, X, dtype=self._fitted.network.dtype, any_column=self._takes_any_column())
 
     def _fit(self, X, y, sample_weight, *, resumes, is_partial_fit=False, **given):
+        fitted = self._before_fit(resumes)
+        fitted._train(X, y, sample_weight, is_partial_fit, **given)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    def _before_fit(self, resumes):
+        """Return a copy to fit, as a refused or interrupted fit leaves this estimator as it was."""
         self._validate_params()
         self._check_routed()
         self._check_default_network(_PARAMETERS_OF_DEFAULT_NETWORK)
         check_can_train()
-        fitted = copy.copy(self)  # a refused or interrupted fit leaves this estimator as it was
+        fitted = copy.copy(self)
         if not resumes:
             vars(fitted).pop("_fitted", None)
-        fitted._train(X, y, sample_weight, is_partial_fit, **given)
-        self.__dict__ = fitted.__dict__
-        return self
+        return fitted
 
     @with_callbacks
     def _train(self, X, y, sample_weight, is_partial_fit, classes=None, groups=None, X_val=None, y_val=None):
@@ -804,18 +814,26 @@ class KerasMultiLabelClassifier(CallbackSupportMixin, ClassifierMixin, Versioned
         if listener is not None:
             listener.end()
 
+    def _train_on_batches(self, batches, classes, X_val, y_val):
+        """Set the fitted model, and the number and names of the columns of X."""
+        previous = vars(self).get("_fitted")
+        check = {"dtype": previous.network.dtype if previous else floatx(), "any_column": self._takes_any_column()}
+        self._fitted = fit_batches(
+            self.get_params(deep=False),
+            batches,
+            classes,
+            (X_val, y_val) if check_validation(X_val, y_val, self.early_stopping) else None,
+            previous,
+            seeds=previous.training.seeds if previous else Seeds.new(self.random_state),
+            check_X=lambda X, is_first: check_X(self, X, reset=is_first and previous is None, **check),
+            feature_names=lambda: getattr(self, "feature_names_in_", None),
+        )
+
     def _takes_any_column(self):
         """Return whether missing values and values of any size in dense X have a meaning."""
         fitted = vars(self).get("_fitted")
         before_fit = self.model is None and self.scale is not None
         return before_fit if fitted is None else getattr(fitted.network, "shift", None) is not None
-
-    def _model_with(self, attribute) -> FittedModel:
-        """Return the fitted model, or raise the AttributeError of an attribute that needs it."""
-        fitted = vars(self).get("_fitted")
-        if fitted is None:
-            raise AttributeError(f"{attribute} is only available after fit.")
-        return fitted
 
     def __getstate__(self):
         state = super().__getstate__()

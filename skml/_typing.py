@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -19,6 +19,9 @@ Samples: TypeAlias = Matrix | Mapping[str, Any]
 
 # One label per row is array-like.
 Target: TypeAlias = Matrix | Sequence[Collection[Hashable]]
+
+# Blocks of rows, (X, y) or (X, y, sample_weight), in several passes.
+Batches: TypeAlias = Callable[[], Iterable[tuple[Any, ...]]] | Iterable[tuple[Any, ...]]
 
 RandomState: TypeAlias = int | np.random.RandomState | None
 

@@ -150,6 +150,11 @@ class AdaptiveRates:
     adaptive: tuple
     learning_rate: float | None
 
+    @property
+    def follow_loss(self):
+        """Whether a rate is adapted to the loss."""
+        return bool(self.adaptive) or self.learning_rate is not None
+
 
 def adaptive_rates(params, settings, is_partial_fit=False):
     """Return the `AdaptiveRates` for the parameters of an estimator; None for a custom network.

@@ -6,6 +6,7 @@ Compiled models are kept for later fits of the same kind.
 """
 
 import functools
+import itertools
 import time
 
 import keras
@@ -32,6 +33,10 @@ _BATCH_HOOKS = (
     "on_test_batch_begin",
     "on_test_batch_end",
 )
+
+
+class RoundCallback(keras.callbacks.Callback):
+    """A callback whose ``on_epoch_end`` is called after each round of updates, of which a long epoch has several."""
 
 
 class CompiledTrainer:
@@ -78,15 +83,16 @@ class CompiledTrainer:
 
         Parameters
         ----------
-        data : Data
+        data : Data or iterator of Data
+            An iterator gives the data of each epoch, of the layouts of the trainer.
         rows : ndarray of int32
-            Training rows.
+            Training rows; those of an iterator are all rows.
         order : callable
             ``order(rows, epoch)`` returns the rows in the random order of an epoch.
         validation : tuple (Data, list of ndarray of int32) or None
             Data to evaluate after each epoch, and groups of row indices; no batch mixes two groups.
         config : TrainingConfig
-            Its batch_size, epochs, first_epoch and verbose are used.
+            Its batch_size, epochs, first_epoch, round_steps and verbose are used.
         callbacks : list of keras.callbacks.Callback
 
         Returns
@@ -104,6 +110,8 @@ class CompiledTrainer:
                 reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
         if reason is None:
             self._fit_looped(data, rows, order, validation, config, callbacks, bar)
+        elif rows is None:
+            raise ValueError(f"Blocks of rows cannot be trained by the loop of Keras, but {reason}.")
         else:
             if config.verbose:
                 print(f"Training uses the loop of Keras, which is slower: {reason}.")
@@ -160,44 +168,56 @@ class CompiledTrainer:
     def _fit_looped(self, data, rows, order, validation, config, callbacks, bar):
         model = self.model
         last_epoch = config.first_epoch + config.epochs
-        n_steps = -(-len(rows) // config.batch_size)
+        n_steps = -(-(data.n_rows if rows is None else len(rows)) // config.batch_size)
+        followers = keras.callbacks.CallbackList([c for c in callbacks if isinstance(c, RoundCallback)], model=model)
         callbacks = keras.callbacks.CallbackList(
-            callbacks,
+            [c for c in callbacks if not isinstance(c, RoundCallback)],
             add_progbar=bar,
             verbose=int(bar),
             epochs=last_epoch,
             steps=n_steps,
             model=model,
         )
-        train = _Runner(self._train(), data, config.batch_size)
         evaluate = None if validation is None else self._evaluation(*validation, config.batch_size, callbacks)
+        train = functools.partial(self._train_round, _Runner(self._train(), config.batch_size), evaluate)
         model.stop_training = False
         callbacks.on_train_begin()
+        followers.on_train_begin()
         for epoch in range(config.first_epoch, last_epoch):
             callbacks.on_epoch_begin(epoch)
-            if bar:
-                callbacks.on_train_batch_begin(0)
-            self._reset_metrics()
-            logs = train([order(rows, epoch)])
-            if bar:
-                callbacks.on_train_batch_end(n_steps - 1, logs)
-            if evaluate is not None:
-                logs |= evaluate()
-            callbacks.on_epoch_end(epoch, logs)
+            logs, report = [], _bar_of(callbacks, n_steps, config) if bar else None
+            for part, index in _rounds(data, rows, order, epoch, config):
+                if logs:  # the round before is not the last one
+                    followers.on_epoch_end(epoch, logs[-1])
+                if model.stop_training:
+                    break
+                logs.append(train(part, index, report))
+            part = None  # freed before the next one is made
+            callbacks.on_epoch_end(epoch, _logs_of_epoch(logs))
+            followers.on_epoch_end(epoch, logs[-1])
             if model.stop_training:
                 break
         model.optimizer.finalize_variable_values(model.trainable_weights)
-        callbacks.on_train_end(logs)
+        callbacks.on_train_end(_logs_of_epoch(logs))
+        followers.on_train_end(logs[-1])
+
+    def _train_round(self, run, evaluate, data, index, report):
+        """Train on some rows of data, evaluate, and return the logs of both."""
+        self._reset_metrics()
+        logs = run(data, [index])
+        if report is not None:
+            report(logs)
+        return logs if evaluate is None else logs | evaluate()
 
     def _evaluation(self, data, groups, batch_size, callbacks):
         """Return a function that evaluates the model on groups of rows and returns logs with the prefix ``val_``."""
         entries = sum(n_entries_of(layout) for layout in self.layouts if layout is not None)
-        test = _Runner(self._test(), data, max(batch_size, BLOCK_ENTRIES // max(entries, _MIN_ENTRIES)))
+        test = _Runner(self._test(), max(batch_size, BLOCK_ENTRIES // max(entries, _MIN_ENTRIES)))
 
         def evaluate():
             self._reset_metrics()
             callbacks.on_test_begin()
-            logs = test(groups)
+            logs = test(data, groups)
             callbacks.on_test_end(logs)
             return {f"val_{name}": value for name, value in logs.items()}
 
@@ -231,22 +251,48 @@ class CompiledTrainer:
         )
 
 
+def _rounds(data, rows, order, epoch, config):
+    """Yield the data and the rows of each round of an epoch, in random order."""
+    if rows is None:
+        data = next(data)
+        rows = np.arange(data.Y.n_rows, dtype=np.int32)
+    rows = order(rows, epoch)
+    size = config.round_steps * config.batch_size or len(rows)
+    for start in range(0, len(rows), size):
+        yield data, rows[start : start + size]
+
+
+def _bar_of(callbacks, n_steps, config):
+    """Return a function that moves the progress bar of an epoch after each round."""
+    callbacks.on_train_batch_begin(0)
+    done = itertools.accumulate(itertools.repeat(config.round_steps or n_steps))
+    return lambda logs: callbacks.on_train_batch_end(min(next(done), n_steps) - 1, logs)
+
+
+def _logs_of_epoch(logs):
+    """Return the mean of the training loss and metrics of the rounds of an epoch, and the last evaluation."""
+    if len(logs) == 1:
+        return logs[0]
+    means = {name: sum(entry[name] for entry in logs) / len(logs) for name in logs[0]}
+    return means | {name: value for name, value in logs[-1].items() if name.startswith("val_")}
+
+
 class _Runner:
     """Calls a graph on groups of rows, with a number of batches that takes about `_SECONDS_PER_CALL` for each call."""
 
-    def __init__(self, function, data, batch_size):
+    def __init__(self, function, batch_size):
         self._function = function
-        self._tensors = data.tensors
         self._batch_size = batch_size
         self._n_batches = _FIRST_BATCHES
         self._flags = tf.constant(False), tf.constant(True)
 
-    def __call__(self, groups):
+    def __call__(self, data, groups):
+        tensors = data.tensors
         order, bounds = tf.convert_to_tensor(np.concatenate(groups)), self._bounds(groups)
         start = 0
         while start < len(bounds) - 1:
             stop = start + self._n_batches
-            logs = self._run(order, bounds[start : stop + 1], start == 0)
+            logs = self._run(tensors, order, bounds[start : stop + 1], start == 0)
             start = stop
         return logs
 
@@ -258,9 +304,9 @@ class _Runner:
             start += len(group)
         return np.array(bounds, dtype=np.int32)
 
-    def _run(self, order, bounds, is_first):
+    def _run(self, tensors, order, bounds, is_first):
         began = time.perf_counter()
-        logs = self._function(order, tf.convert_to_tensor(bounds), self._flags[is_first], *self._tensors)
+        logs = self._function(order, tf.convert_to_tensor(bounds), self._flags[is_first], *tensors)
         logs = {name: value.numpy().tolist() for name, value in logs.items()}
         n_batches = (len(bounds) - 1) * _SECONDS_PER_CALL / (time.perf_counter() - began)
         self._n_batches = max(_FIRST_BATCHES, int(min(n_batches, 100 * self._n_batches)))

@@ -13,6 +13,12 @@ from skml._keras._model_inputs import arrays_for, inputs_of
 # Maximum number of entries in one step of validation or prediction: 16 MB in float32.
 BLOCK_ENTRIES = 2**22
 
+# Size in bytes from which an array is copied with care for memory.
+_LARGE = 2**24
+
+# TensorFlow's kernels read vectors from such addresses.
+_ALIGNMENT = 64
+
 Layout = namedtuple("Layout", ["kind", "shape", "dtype", "stored"])
 """Layout of rows in tensors. ``kind`` is "dense", "sparse" or, for sparse rows in dense batches, "densified"."""
 
@@ -38,12 +44,12 @@ class Rows:
             kind = "sparse" if sparse_batches else "densified"
             index = np.int32 if array.nnz < 2**31 else np.int64
             parts = (array.data, array.indices.astype(np.int32, copy=False), array.indptr.astype(index, copy=False))
-            self.tensors = tuple(tf.convert_to_tensor(part) for part in parts)
+            self.tensors = tuple(_as_tensor(part) for part in parts)
         else:
             kind = "dense"
             if array.size <= BLOCK_ENTRIES and array.dtype.kind in "biu":
                 array = array.astype(dtype)  # for small arrays the memory costs less than a cast in every step
-            self.tensors = (tf.convert_to_tensor(array),)
+            self.tensors = (_as_tensor(array),)
         stored = (self.tensors[0].dtype.name, self.tensors[-1].dtype.name)
         self.layout = Layout(kind, tuple(array.shape[1:]), dtype, stored)
 
@@ -62,6 +68,17 @@ class JoinedRows:
         self.n_rows = parts[0].n_rows
         self.tensors = tuple(tensor for part in parts for tensor in part.tensors)
         self.layout = JoinedLayout(keys, tuple(part.layout for part in parts))
+
+
+def _as_tensor(array):
+    """Return a tensor with a copy of an array; ``tf.convert_to_tensor`` copies it twice, and keeps both copies."""
+    if array.nbytes < _LARGE or array.dtype.kind not in "fiu" or not array.dtype.isnative:
+        return tf.convert_to_tensor(array)
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return tf.identity(tf.experimental.dlpack.from_dlpack(copy.__dlpack__()))
 
 
 def specs_of(layout):
@@ -133,6 +150,15 @@ class Data(namedtuple("Data", ["X", "Y", "weight"])):
     def tensors(self):
         """Tensors of X, Y and the weights."""
         return [tensor for rows in self if rows for tensor in rows.tensors]
+
+    def cast(self, layouts):
+        """Return the same rows in the dtypes of layouts; other data of the same kind may be stored in other dtypes."""
+        for rows, layout in zip(self, layouts, strict=True):
+            if rows:
+                stored = [layout.stored[0], *(t.dtype for t in rows.tensors[1:-1]), layout.stored[-1]]
+                rows.tensors = tuple(map(tf.cast, rows.tensors, stored))
+                rows.layout = layout
+        return self
 
 
 def as_array(variable):

@@ -63,6 +63,7 @@ class DefaultTrainable:
         self.rates = rates
         self.cache_key = ("dense", network.architecture, is_cross_fitted, bias_rate)
         self._network = network
+        self._input_dtype = network.input_dtype
         self._shapes = [weight.shape for weight in network.weights]  # Keras does not stack a single member
         self._output_weights = network.output_weights
         self._is_cross_fitted = is_cross_fitted
@@ -75,7 +76,7 @@ class DefaultTrainable:
 
     def rows_of(self, X):
         """Return X as rows of tensors in the dtype in which the network scales them."""
-        dtype = self._network.input_dtype
+        dtype = self._input_dtype
         return Rows(X.astype(dtype, copy=False), dtype.name, self._network.sparse)
 
     def compiled_model(self):

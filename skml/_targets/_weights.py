@@ -148,17 +148,21 @@ class ClassWeight(NamedTuple):
     by_class: np.ndarray | None = None
 
     def times(self, weight, Y):
-        """Return the sample weights multiplied by the weights of the rows' classes."""
-        if self.by_class is None:
-            return weight
-        row_weight = self.by_class[class_codes(Y)]
-        weight = row_weight if weight is None else row_weight * weight
-        if not weight.any():
+        """Return the sample weights multiplied by the weights of the rows' classes, which must not all be 0."""
+        weight = self.of_rows(weight, Y)
+        if self.by_class is not None and not weight.any():
             raise ValueError(
                 "The product of class_weight and sample_weight is 0 for each row. At least one row must have a weight "
                 "above 0."
             )
         return weight
+
+    def of_rows(self, weight, Y):
+        """Return the sample weights multiplied by the weights of the rows' classes."""
+        if self.by_class is None:
+            return weight
+        row_weight = self.by_class[class_codes(Y)]
+        return row_weight if weight is None else row_weight * weight
 
 
 def class_codes(Y):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from skml._keras._compiled_trainer import RoundCallback
 from skml._keras._rows import as_array
 from skml._keras_models._ensemble import set_rates
 
@@ -19,12 +20,15 @@ _GAIN = 4.0
 _PROGRESS = 0.003
 _UPDATES_WITHOUT = 150
 
+# The more rows, the longer a network goes on learning slowly.
+_UPDATES_WITHOUT_IF_LONG = 1000
+
 # Length of the decay: a fraction of the epochs before it, and at least this number of updates.
 _DECAY = 1.0
 _MIN_DECAY = 150
 
 
-def default_callbacks(split, config, rates):
+def default_callbacks(split, config, rates, n_rows, is_long):
     """Return the callbacks that follow the validation loss.
 
     They adapt the rates of the default network, stop training and restore the weights of the epoch to keep.
@@ -35,16 +39,21 @@ def default_callbacks(split, config, rates):
     config : TrainingConfig
     rates : AdaptiveRates or None
         None for a custom network.
+    n_rows : int
+        Number of rows that an epoch trains on.
+    is_long : bool
+        Whether a pass over the rows has several rounds.
     """
     if split.validation is None:
         return []
     callbacks, patience = [], config.patience
-    steps = -(-len(split.rows) // config.batch_size)
+    steps, rounds = config.rounds(n_rows)
     if rates is not None and rates.adaptive:
         callbacks.append(AdaptiveDropout(rates.values, rates.adaptive, steps))
     if rates is not None and rates.learning_rate is not None:
         peak = rates.learning_rate * (config.batch_size / 16) ** 0.5
-        callbacks.append(PlateauThenLinearDecay(peak, steps, config.epochs, patience))
+        without = _UPDATES_WITHOUT_IF_LONG if is_long else _UPDATES_WITHOUT
+        callbacks.append(PlateauThenLinearDecay(peak, steps, config.epochs * rounds, patience, without))
         patience = config.epochs  # the decay ends training
     if split.is_cross_fitted:
         return [*callbacks, KeepLastGoodWeights(patience)]
@@ -97,7 +106,7 @@ class KeepLastGoodWeights(keras.callbacks.Callback):
             variable.assign(weight)
 
 
-class AdaptiveDropout(keras.callbacks.Callback):
+class AdaptiveDropout(RoundCallback):
     """Lower the dropout rates while a network underfits, and raise them while it overfits.
 
     Training starts with the highest rates. A single strength moves both: from 2 to 1 the rate of the input falls to 0,
@@ -135,7 +144,7 @@ class AdaptiveDropout(keras.callbacks.Callback):
         set_rates(self.model, **rates)
 
 
-class PlateauThenLinearDecay(keras.callbacks.Callback):
+class PlateauThenLinearDecay(RoundCallback):
     """Keep the learning rate constant until ``val_loss`` plateaus, then decay it linearly to 0, and stop training.
 
     Parameters
@@ -146,14 +155,16 @@ class PlateauThenLinearDecay(keras.callbacks.Callback):
         Updates of an epoch, and the maximum number of epochs.
     patience : int
         The largest number of epochs without progress before the decay starts.
+    updates_without : int
+        Updates without progress after which it starts.
     """
 
-    def __init__(self, peak, steps, epochs, patience):
+    def __init__(self, peak, steps, epochs, patience, updates_without=_UPDATES_WITHOUT):
         super().__init__()
         self._peak = peak
         self._steps = steps
         self._epochs = epochs
-        self._patience = min(max(2, -(-_UPDATES_WITHOUT // steps)), patience)
+        self._patience = min(max(2, -(-updates_without // steps)), patience)
         self._n_done = 0
         self._best, self._when = np.inf, 0
         self._start = self._length = None

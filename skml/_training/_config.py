@@ -7,6 +7,12 @@ import numpy as np
 # Updates that training takes at most by default.
 _UPDATES = 2000
 
+# An epoch of more updates is long: there are fewer of them.
+_LONG_EPOCH = 400
+
+# Updates between two evaluations, at least, of an epoch that has twice as many.
+_ROUND = 500
+
 # Logits of a batch, of all members: the largest array in training, of which there are about ten (640 MB in all).
 _MAX_LOGITS = 2**24
 
@@ -22,6 +28,8 @@ class TrainingConfig:
         Number of epochs of previous fits.
     patience : int
         Number of epochs without improvement after which training stops.
+    round_steps : int
+        Updates after which the validation loss is computed, and followed; 0 for those of an epoch.
     verbose : int
         As in ``keras.Model.fit``.
     jit_compile : bool
@@ -32,11 +40,18 @@ class TrainingConfig:
     batch_size: int
     first_epoch: int = 0
     patience: int = 10
+    round_steps: int = 0
     verbose: int = 0
     jit_compile: bool = False
 
+    def rounds(self, n_rows):
+        """Return the number of updates of a round, and the number of rounds of an epoch with some rows."""
+        n_steps = -(-n_rows // self.batch_size)
+        steps = self.round_steps or n_steps
+        return steps, -(-n_steps // steps)
 
-def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=False):
+
+def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=False, n_rounds=None):
     """Return the `TrainingConfig` for the parameters of an estimator.
 
     Parameters
@@ -50,14 +65,17 @@ def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=Fals
         Number of epochs of previous fits.
     is_partial_fit : bool, default=False
         Whether training takes a single epoch.
+    n_rounds : int, default=None
+        Number of rounds of a pass over rows that are not in memory, each of which is an epoch.
     """
     batch_size = auto_batch_size(n_rows, n_logits) if params["batch_size"] == "auto" else int(params["batch_size"])
     epochs = auto_epochs(n_rows, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
     return TrainingConfig(
-        1 if is_partial_fit else epochs,
+        1 if is_partial_fit else epochs * (n_rounds or 1),
         batch_size,
         first_epoch,
         patience=params["n_iter_no_change"],
+        round_steps=0 if n_rounds else auto_round_steps(n_rows, batch_size),
         verbose=int(params["verbose"]),
         jit_compile=params["jit_compile"],
     )
@@ -72,7 +90,18 @@ def auto_batch_size(n_rows, n_logits=1):
     return int(2 ** np.clip(np.round(np.log2(max(n_rows, 1) / 30)), 5, most))
 
 
+def auto_round_steps(n_rows, batch_size):
+    """Return the updates of a round, about 500, or 0 if an epoch has fewer than twice as many."""
+    n_steps = np.ceil(n_rows / batch_size)
+    n_rounds = n_steps // _ROUND
+    return int(np.ceil(n_steps / n_rounds)) if n_rounds > 1 else 0
+
+
 def auto_epochs(n_rows, batch_size):
-    """Return the number of epochs that makes about 2,000 updates, within [20, 150]."""
+    """Return the number of epochs that makes about 2,000 updates, within [20, 150]; fewer for more than 400 updates.
+
+    The larger an epoch, the more updates there are in all, but they grow more slowly than it does.
+    """
     steps = max(1, np.ceil(n_rows / batch_size))
-    return int(np.clip(np.ceil(_UPDATES / steps), 20, 150))
+    least = np.ceil(20 * min(1, _LONG_EPOCH / steps) ** 0.7)
+    return int(np.clip(np.ceil(_UPDATES / steps), least, 150))

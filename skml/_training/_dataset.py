@@ -90,6 +90,17 @@ class Dataset:
         """Return the same rows with their groups and the names of the columns."""
         return dataclasses.replace(self, group=group, feature_names=feature_names)
 
+    @property
+    def n_entries(self):
+        """Number of entries of X and of Y that are stored."""
+        return sum(part.nnz if sparse.issparse(part) else part.size for part in (self.X, self.Y))
+
+    def with_weights(self, names):
+        """Return the rows with weights of 1 for those of the names that have none."""
+        shapes = {"label_weight": self.Y.shape}
+        missing = [name for name in names if getattr(self, name) is None]
+        return dataclasses.replace(self, **{name: np.ones(shapes.get(name, self.Y.shape[:1])) for name in missing})
+
     def with_loss_weight(self, loss_weight):
         """Return the same rows with other weights in the loss."""
         return dataclasses.replace(self, loss_weight=loss_weight)
@@ -126,7 +137,7 @@ def encoder_for_fit(y, classes, params, previous=None, is_partial_fit=False):
     ----------
     y : any form of target
     classes : array-like of shape (n_labels,) or None
-        The argument of `partial_fit`.
+        The argument of `partial_fit` or `fit_batches`.
     params : dict
         Parameters of the estimator. If `classes` is passed twice, both must be equal.
     previous : TargetEncoder, default=None
@@ -138,7 +149,7 @@ def encoder_for_fit(y, classes, params, previous=None, is_partial_fit=False):
     given, reading = params["classes"], (params["soft_labels"], params["hierarchy"])
     if classes is not None and given is not None and label_space(classes) != label_space(given):
         raise ValueError(
-            f"classes={classes!r}, passed to partial_fit, differs from the parameter classes={given!r} of the "
+            f"classes={classes!r}, passed to this method, differs from the parameter classes={given!r} of the "
             "estimator. Pass the same labels, or change the parameter with set_params."
         )
     classes = given if classes is None else classes
@@ -147,8 +158,8 @@ def encoder_for_fit(y, classes, params, previous=None, is_partial_fit=False):
     encoder = TargetEncoder(classes, *reading).fit(y)
     if is_partial_fit and classes is None and not encoder.has_columns:
         raise ValueError(
-            "classes must be passed on the first call to partial_fit, because labels may be absent from this y. Pass "
-            "all labels as classes=[...]."
+            "classes must be passed to fit_batches, and on the first call to partial_fit, because labels may be absent "
+            "from this y. Pass all labels as classes=[...]."
         )
     return encoder
 
@@ -175,6 +186,12 @@ def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
     Y = encoder.transform(y)
     check_consistent_length(X, Y)
     _warn_of_missing_labels(Y, encoder.classes_)
+    dataset, weight = with_class_weight(read_rows(X, Y, sample_weight, encoder), encoder, class_weight)
+    return (dataset, None) if validation is None else read_validation(*validation, encoder, dataset, weight)
+
+
+def read_rows(X, Y, sample_weight, encoder):
+    """Return rows of X and of the label matrix with sample weights as a dataset, which has no loss weights yet."""
     if not encoder.is_multilabel and are_label_weights(sample_weight):
         raise ValueError(
             f"For single-label y, sample_weight must have the shape (n_samples,), here ({Y.shape[0]},): weights of "
@@ -182,17 +199,44 @@ def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
         )
     Y, sample_weight, label_weight = split_weights(sample_weight, Y, encoder.classes_.tolist())
     sample_weight = without_missing_rows(sample_weight, Y)
-    weight = encoder.class_weight(class_weight, Y, joined_weights(sample_weight, label_weight))
     labels = {"label_weight": label_weight, "has_missing": _any_missing(Y), "has_soft_labels": has_soft(Y)}
-    dataset = Dataset(X, Y, weight.times(sample_weight, Y), sample_weight, weight.positive, **labels)
-    return (dataset, None) if validation is None else _read_validation(*validation, encoder, dataset, weight)
+    return Dataset(X, Y, None, sample_weight, **labels)
+
+
+def with_class_weight(dataset, encoder, class_weight):
+    """Return a dataset with its loss weights, and the resolved `ClassWeight`."""
+    weight = encoder.class_weight(class_weight, dataset.Y, dataset.entry_weight)
+    loss_weight = weight.times(dataset.sample_weight, dataset.Y)
+    return dataclasses.replace(dataset, loss_weight=loss_weight, positive_weight=weight.positive), weight
+
+
+def joined_datasets(datasets):
+    """Return the rows of several datasets as one; where only some have weights, those of the others are 1."""
+    first = datasets[0]
+    if len(datasets) == 1:
+        return first
+    weights = weights_of(*datasets)
+    datasets = [dataset.with_weights(weights) for dataset in datasets]
+    parts = {name: _joined([getattr(dataset, name) for dataset in datasets]) for name in ("X", "Y", *weights)}
+    flags = {name: any(getattr(d, name) for d in datasets) for name in ("has_missing", "has_soft_labels")}
+    return dataclasses.replace(first, **parts, **flags)
+
+
+def weights_of(*datasets):
+    """Return the names of the weights that any of the datasets has."""
+    names = ("loss_weight", "sample_weight", "label_weight")
+    return [name for name in names if any(getattr(dataset, name) is not None for dataset in datasets)]
+
+
+def _joined(parts):
+    return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
 
 def _any_missing(Y):
     return has_missing(Y) and bool(column_sums(missing_entries(Y)).any())
 
 
-def _read_validation(X, y, encoder, dataset, class_weight):
+def read_validation(X, y, encoder, dataset, class_weight):
     Y, unknown = encoder.transform_known(y)
     check_consistent_length(X, Y)
     if has_missing(Y):  # both must have the dtype that holds NaN and soft labels

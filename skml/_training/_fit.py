@@ -91,12 +91,11 @@ def fit_model(
         If y, weights or a parameter are not as described, before any training.
     """
     encoder = encoder_for_fit(y, classes, params, previous and previous.encoder, is_partial_fit)
-    decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])  # refuses wrong ones
-    check_tuned_rules(params["tuned_rules"], encoder)
+    check_decisions(params, encoder)
     dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
     dataset = dataset.with_context(group_codes(groups, dataset.n_samples), feature_names)
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
-    architecture = _architecture(params, dataset, settings, encoder, previous, is_partial_fit)
+    architecture = architecture_of(params, dataset, settings, encoder, previous, is_partial_fit)
     first_epoch = previous.training.n_iter if previous else 0
     split = split_dataset(
         dataset,
@@ -107,27 +106,79 @@ def fit_model(
         resumes=is_partial_fit or params["warm_start"],
         is_partial_fit=is_partial_fit,
     )
+    plan = encoder, dataset, split, settings, architecture
+    return fit_split(params, *plan, seeds, previous, is_partial_fit, epoch_listener)
+
+
+def fit_split(
+    params,
+    encoder,
+    dataset,
+    split,
+    settings,
+    architecture,
+    seeds,
+    previous=None,
+    is_partial_fit=False,
+    epoch_listener=None,
+    blocks=None,
+):
+    """Train a network on a split, calibrate it and tune its thresholds.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the estimator.
+    encoder : TargetEncoder
+    dataset : Dataset
+        All rows, with the loss weights of a single member.
+    split : Split
+    settings : AutoSettings or None
+    architecture : Architecture
+    seeds : Seeds
+    previous : FittedModel, default=None
+    is_partial_fit : bool, default=False
+    epoch_listener : EpochListener, default=None
+    blocks : ShuffleBuffer, default=None
+        Gives the training rows of each epoch, of which those of the split are a sample.
+
+    Returns
+    -------
+    FittedModel
+    """
     _check_held_out(params, split, previous)
     _warn_if_optimizer_starts_anew(previous)
+    first_epoch = previous.training.n_iter if previous else 0
+    n_rows, n_rounds = dataset.effective_rows(split.rows), None
+    if blocks is not None:
+        n_rows, n_rounds = n_rows * blocks.n_total / len(split.rows), blocks.n_rounds
     n_logits = dataset.Y.shape[1] * architecture.n_members
-    config = training_config(params, dataset.effective_rows(split.rows), n_logits, first_epoch, is_partial_fit)
-    warn_of_many_labels(split, architecture, config)
+    config = training_config(params, n_rows, n_logits, first_epoch, is_partial_fit, n_rounds)
+    rates = adaptive_rates(params, settings, is_partial_fit)
+    if split.validation is None or rates is None or not rates.follow_loss:
+        config = dataclasses.replace(config, round_steps=0)
+    warn_of_many_labels(split, architecture, config, len(split.rows) if blocks is None else blocks.n_rows)
     finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
     if epoch_listener is not None:
         epoch_listener.begin(config.epochs, finish)
 
     from skml._training._run import prepare, train
 
-    rates = adaptive_rates(params, settings, is_partial_fit)
     trainable, callbacks = prepare(
         params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit
     )
-    result = train(trainable, split, config, seeds, callbacks, previous and previous.training, epoch_listener)
+    result = train(trainable, split, config, seeds, callbacks, previous and previous.training, epoch_listener, blocks)
     model = finish(result)
     return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
 
 
-def _architecture(params, dataset, settings, encoder, previous, is_partial_fit):
+def check_decisions(params, encoder):
+    """Raise a ValueError if a parameter of decisions does not suit the labels."""
+    decision_rule(encoder, params["threshold"], params["min_labels"], params["max_labels"])
+    check_tuned_rules(params["tuned_rules"], encoder)
+
+
+def architecture_of(params, dataset, settings, encoder, previous, is_partial_fit):
     """Return the architecture of the default network; a custom network has one member."""
     if previous is not None:
         return Architecture(None, getattr(previous.network, "n_members", 1))

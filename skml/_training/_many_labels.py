@@ -18,7 +18,7 @@ _BYTES_PER_WEIGHT = 16
 _BYTES_PER_PROBABILITY = 12
 
 
-def warn_of_many_labels(split, architecture, config):
+def warn_of_many_labels(split, architecture, config, n_rows):
     """Warn if the held-out probabilities are too many to keep, and of the cost if there are very many labels.
 
     Parameters
@@ -27,6 +27,8 @@ def warn_of_many_labels(split, architecture, config):
     architecture : Architecture
         ``hidden`` is None for a custom network, and for training that resumes: then there is no estimate.
     config : TrainingConfig
+    n_rows : int
+        Training rows of an epoch.
     """
     n_samples, n_labels = split.dataset.Y.shape
     if split.is_sampled:
@@ -40,7 +42,7 @@ def warn_of_many_labels(split, architecture, config):
     if n_labels <= _MAX_LABELS or architecture.hidden is None:
         return
     widths = [split.dataset.n_features, *architecture.hidden, n_labels]
-    seconds, n_bytes = estimated_cost(len(split.rows), widths, architecture.n_members, config, split.n_sampled)
+    seconds, n_bytes = estimated_cost(n_rows, widths, architecture.n_members, config, split.n_sampled)
     warn_once(
         f"y has {n_labels:,} labels. Training takes up to about {_shown_time(seconds)} of one core ({config.epochs} "
         f"epochs) and {n_bytes / 2**30:.1f} GB of memory, as each row is compared with every label. The packages "

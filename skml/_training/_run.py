@@ -19,6 +19,12 @@ from skml._keras_models._target_spec import TargetSpec, check_metrics, make_rout
 from skml._training._callbacks import EpochTaskCallback, default_callbacks, kept_epoch
 from skml._training._result import OptimizerState, TrainingResult
 
+# Rows on which the validation loss is computed if there are several evaluations in a long epoch.
+_MAX_WATCHED = 2**14
+
+# Rows whose columns are cut into bins. More change quantiles by less than their error, and take time and memory.
+_MAX_ENCODED = 2**17
+
 
 def prepare(params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit):
     """Return a network that is ready for training, and new copies of the user's callbacks.
@@ -68,7 +74,7 @@ def _prepare_default_network(params, router, dataset, split, spec, settings, arc
         scaler = updated_scaler(previous.training.scaler, dataset, split.rows)
         return resume_default(previous.network, params, router, spec, scaler, rates, seeds, previous.training.n_iter)
     if architecture.kinds:
-        scaler, encoded = None, _encoded_columns(dataset, split, architecture)
+        scaler, encoded = None, _encoded_columns(dataset, split, architecture, seeds.columns())
     else:
         scaler, encoded = new_scaler(params, dataset, split.rows, settings.relevance_power), {}
         scaler = updated_scaler(scaler, dataset, split.rows)
@@ -87,10 +93,13 @@ def _prepare_default_network(params, router, dataset, split, spec, settings, arc
     )
 
 
-def _encoded_columns(dataset, split, architecture):
-    """Return the fields of a `DenseNetwork` that encode the columns of X."""
+def _encoded_columns(dataset, split, architecture, random_state):
+    """Return the fields of a `DenseNetwork` that encode the columns of X, from statistics of some rows."""
+    rows = split.rows
+    if len(rows) > _MAX_ENCODED:
+        rows = np.sort(random_state.permutation(rows)[:_MAX_ENCODED])
     shift, scale, encoding = encode_columns(
-        dataset.X, dataset.Y, split.rows, split.fold, dataset.loss_weight, architecture.kinds, architecture.n_folds
+        dataset.X, dataset.Y, rows, split.fold, dataset.loss_weight, architecture.kinds, architecture.n_folds
     )
     return {"shift": shift, "scale": scale, "encoding": encoding}
 
@@ -109,7 +118,7 @@ def _prior_log_odds(encoder, dataset, split, settings, n_members, previous, colu
     return encoder.base_log_odds(dataset.Y, weight, dataset.positive_weight, dataset.label_weight)
 
 
-def train(trainable, split, config, seeds, callbacks, previous=None, epoch_listener=None):
+def train(trainable, split, config, seeds, callbacks, previous=None, epoch_listener=None, blocks=None):
     """Train a network.
 
     Parameters
@@ -123,15 +132,19 @@ def train(trainable, split, config, seeds, callbacks, previous=None, epoch_liste
     previous : TrainingResult, default=None
         The training that is resumed.
     epoch_listener : EpochListener, default=None
+    blocks : ShuffleBuffer, default=None
+        Gives the training rows of each epoch. None trains on those of the split.
 
     Returns
     -------
     TrainingResult
     """
-    data = _data_of(split.dataset, trainable)
+    data = _data_of(split.dataset if blocks is None else split.dataset.take(split.rows[:1]), trainable)
     key = _trainer_key(trainable, data, config, callbacks)
-    validation = _validation_data(split, data, trainable)
-    all_callbacks = [*callbacks, *default_callbacks(split, config, trainable.rates)]
+    validation = _validation_data(split, data, trainable, is_long=blocks is not None or config.round_steps > 0)
+    n_rows = len(split.rows) if blocks is None else blocks.n_rows
+    is_long = config.round_steps > 0 or (blocks is not None and blocks.n_rounds > 1)
+    all_callbacks = [*callbacks, *default_callbacks(split, config, trainable.rates, n_rows, is_long)]
     if epoch_listener is not None:
         # Not one of the user's callbacks, which would keep the trainer out of the pool.
         so_far = functools.partial(_result_so_far, trainable, seeds, previous)
@@ -140,7 +153,8 @@ def train(trainable, split, config, seeds, callbacks, previous=None, epoch_liste
         make = lambda: CompiledTrainer(trainable.compiled_model(), data.layouts, config.jit_compile)  # noqa: E731
         with pool.borrow(key, make) as trainer:
             state = _load(trainer, trainable, previous and previous.optimizer_state)
-            history = trainer.fit(data, split.rows, seeds.order, validation, config, all_callbacks)
+            feed = (data, split.rows) if blocks is None else (_Feed(blocks, trainable, data.layouts), None)
+            history = trainer.fit(*feed, seeds.order, validation, config, all_callbacks)
             state.values = trainer.optimizer_state()
             network = trainable.trained_network(trainer.model)
     except BaseException:
@@ -169,11 +183,33 @@ def _trainer_key(trainable, data, config, callbacks):
     return (*keys, data.layouts, config.jit_compile, keras.config.floatx(), keras.config.dtype_policy().name)
 
 
-def _validation_data(split, data, trainable):
-    """Return the validation data as a trainer takes them, without a copy of the training data."""
+class _Feed:
+    """Iterator of the data of each round of blocks, in the layouts of a trainer."""
+
+    def __init__(self, blocks, trainable, layouts):
+        self.n_rows = blocks.n_rows
+        self._blocks = blocks
+        self._trainable = trainable
+        self._layouts = layouts
+
+    def __next__(self):
+        return _data_of(next(self._blocks), self._trainable).cast(self._layouts)
+
+
+def _validation_data(split, data, trainable, is_long):
+    """Return the validation data as a trainer takes them, without a copy of the training data.
+
+    If training is long, they are a part of the rows, as they are evaluated often.
+    """
     if split.validation is None:
         return None
     dataset, groups = split.validation.dataset, split.validation.groups
+    if is_long:
+        step = -(-sum(map(len, groups)) // _MAX_WATCHED)
+        groups = [group[::step] for group in groups]
+    if data.Y.n_rows < split.dataset.n_samples:  # the training rows come in blocks
+        dataset = dataset.take(groups[0])
+        return _data_of(dataset, trainable).cast(data.layouts), [np.arange(dataset.n_samples, dtype=np.int32)]
     # Y as well: a user may pass the training X again, with other labels.
     if dataset.X is not split.dataset.X or dataset.Y is not split.dataset.Y:
         return _data_of(dataset, trainable), groups

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 # The position of a purpose is part of its seed: append new ones, never reorder them.
-_PURPOSES = ("folds", "weights", "order", "dropout", "sampling")
+_PURPOSES = ("folds", "weights", "order", "dropout", "sampling", "blocks", "buffer", "columns")
 
 # Largest seed that Keras accepts everywhere.
 _MAX_SEED = 2**31 - 1
@@ -51,6 +51,18 @@ class Seeds:
     def sampling(self, epoch):
         """Return the RandomState that samples rows where all would be too many."""
         return self._generator("sampling", epoch)
+
+    def block(self, number):
+        """Return the RandomState that holds out a block, or some of its rows."""
+        return self._generator("blocks", number)
+
+    def buffer(self, epoch):
+        """Return the RandomState that mixes blocks in a fit that begins at an epoch."""
+        return self._generator("buffer", epoch)
+
+    def columns(self):
+        """Return the RandomState that samples rows for statistics of the columns."""
+        return self._generator("columns", 0)
 
     def _generator(self, purpose, epoch):
         sequence = np.random.SeedSequence(self.root, spawn_key=(_PURPOSES.index(purpose), epoch))

@@ -31,7 +31,6 @@ SMALL_FOR_A_REASON = {
     "skml._decisions._scale": "scores as numbers in [0, 1]: the one place that knows estimators without probabilities",
     "skml._keras._progress": "what training prints, apart from how it trains",
     "skml._keras._sparse_ops": "raw operations of TensorFlow, which layers should not spell out",
-    "skml._training._config": "how long training takes by default",
     "skml.onnx._custom_graph": "the one file of the toolbox that imports TensorFlow",
 }
 

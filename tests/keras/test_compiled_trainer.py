@@ -12,7 +12,7 @@ import skml
 from estimators import tiny
 from skml import KerasMultiLabelClassifier
 from skml._keras import _predictor
-from skml._keras._compiled_trainer import CompiledTrainer
+from skml._keras._compiled_trainer import CompiledTrainer, RoundCallback
 from skml._keras._pool import pool
 from skml._keras._rows import Data, Rows
 from skml._keras._serialization import copy_model
@@ -391,3 +391,60 @@ print(resident() - before)
         imported="keras",
     )
     assert float(grown) < 10
+
+
+class Followed(RoundCallback):
+    """Notes the loss of each round, and may stop training after some."""
+
+    def __init__(self, n_rounds=None):
+        super().__init__()
+        self.losses = []
+        self._n_rounds = n_rounds
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.losses.append((logs["loss"], logs["val_loss"]))
+        if len(self.losses) == self._n_rounds:
+            self.model.stop_training = True
+
+
+def test_rounds_of_an_epoch_make_the_same_updates_and_are_followed(arrays):
+    X, Y, weight = arrays
+    whole = full_model()
+    divided, stopped = copy_model(whole), copy_model(whole)
+    data = data_of(X, Y, weight)
+    rows = np.arange(103, dtype=np.int32)
+    validation = data, [rows]
+    expected = fit_trainer(CompiledTrainer(whole, data.layouts), data, validation)
+    followed, config = Followed(), TrainingConfig(3, 32, round_steps=2)  # batches of 32, 32 | 32, 7 rows
+    trainer = CompiledTrainer(divided, data.layouts)
+    history = trainer.fit(data, rows, order_of, validation, config, [followed])
+    for ours, theirs in zip(divided.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert history["val_loss"] == expected["val_loss"] == [val_loss for _, val_loss in followed.losses[1::2]]
+    means = [np.mean([loss for loss, _ in followed.losses[i : i + 2]]) for i in (0, 2, 4)]
+    np.testing.assert_allclose(history["loss"], means, rtol=1e-6)
+    before, followed = followed.losses, Followed(n_rounds=3)
+    history = CompiledTrainer(stopped, data.layouts).fit(data, rows, order_of, validation, config, [followed])
+    assert followed.losses[:3] == before[:3]
+    assert history["val_loss"] == [before[1][1], before[2][1]]  # the second epoch ends after its first round
+
+
+def test_an_iterator_gives_the_data_of_each_epoch(arrays):
+    X, Y, weight = arrays
+    by_parts = full_model()
+    twin = copy_model(by_parts)
+    parts = [data_of(X[i : i + 40], Y[i : i + 40], weight[i : i + 40]) for i in (0, 40)]
+
+    class Feed:
+        n_rows = 40
+
+        def __next__(self):
+            return parts.pop(0)
+
+    layouts = parts[0].layouts
+    CompiledTrainer(by_parts, layouts).fit(Feed(), None, order_of, None, TrainingConfig(2, 32), [])
+    for epoch, start in enumerate((0, 40)):
+        index = start + order_of(np.arange(40), epoch)
+        twin.fit(X[index], Y[index], sample_weight=weight[index], batch_size=32, shuffle=False, verbose=0)
+    for ours, theirs in zip(by_parts.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
