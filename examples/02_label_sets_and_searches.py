@@ -1,11 +1,13 @@
-"""Lesson 2: which forms of y, scorers and searches work together.
+"""Lesson 2: which forms of y, scorers and searches work together
+==============================================================
 
 y can be a collection of sets or lists, a 0/1 array, a sparse matrix or a DataFrame. The scorers and splitters of
 scikit-learn support some of these forms; those of skml support all of them. Run this lesson with
 ``python examples/02_label_sets_and_searches.py``, or cell by cell in an editor or notebook.
 """
 
-# %% The same labels in seven forms. "0/1 and NaN" has missing labels. "single-label" keeps one label for each row.
+# %%
+# The same labels in seven forms. "0/1 and NaN" has missing labels. "single-label" keeps one label for each row.
 import warnings
 
 import numpy as np
@@ -27,7 +29,8 @@ forms = {
     "single-label": names[Y.argmax(axis=1)],
 }
 
-# %% `predict` returns labels in the form of y. Sets and lists come back as tuples, a DataFrame as a 0/1 array.
+# %%
+# `predict` returns labels in the form of y. Sets and lists come back as tuples, a DataFrame as a 0/1 array.
 from skml import KerasMultiLabelClassifier
 
 clf = KerasMultiLabelClassifier(n_members=1, hidden_layer_sizes=20, epochs=10, random_state=0)
@@ -35,14 +38,16 @@ for form, y in forms.items():
     predicted = " ".join(repr(clf.fit(X, y).predict(X[:2])).split())
     print(f"{form:18s} -> {predicted[:100]}")
 
-# %% A column of a file often has labels in another notation. `read_label_sets` reads joined strings, lists written as
+# %%
+# A column of a file often has labels in another notation. `read_label_sets` reads joined strings, lists written as
 # text, dicts, rows of 0 and 1, and long tables with a line for each pair of a sample and a label.
 from skml import read_label_sets
 
 print(read_label_sets(pd.Series(["beach, sea", "", "city"])).tolist(), read_label_sets(["['beach' 'sea']", "[]"]))
 print(read_label_sets(["beach", "sea", "city"], ids=[1, 1, 3], rows=[1, 2, 3]))
 
-# %% Run a small search for each combination of form, scorer and splitter. A scikit-learn scorer that does not support
+# %%
+# Run a small search for each combination of form, scorer and splitter. A scikit-learn scorer that does not support
 # a form warns and returns NaN. (`cross_val_score` supports the same combinations, except sparse y.)
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -74,7 +79,8 @@ with warnings.catch_warnings():
     )
 print(table.to_string())
 
-# %% The scorers of `get_scorer` support every form, and a splitter as `cv` makes a search possible for each form. Here
+# %%
+# The scorers of `get_scorer` support every form, and a splitter as `cv` makes a search possible for each form. Here
 # is a grid search over label sets. Its `scoring` is a scorer object, not a string.
 grid = {"hidden_layer_sizes": [20, (50, 50)], "learning_rate": [0.003, 0.01]}
 search = GridSearchCV(clf, grid, scoring=get_scorer("f1_micro"), cv=MultiLabelStratifiedKFold(3, random_state=0))

@@ -1,4 +1,5 @@
-"""Lesson 5: custom networks.
+"""Lesson 5: custom networks
+=========================
 
 We predict which parts of a product a review complains about: {"battery"} for "great screen the battery is awful". The
 order of the words matters here. We try three networks. The first takes word counts, and a grid search finds its size.
@@ -52,8 +53,9 @@ scorer, cv, scores = get_scorer("f1_macro"), KFold(3), {}
 for text, labels in zip(X_train[:3], y_train[:3], strict=True):
     print(f"{text:60} {sorted(labels)}")
 
-# %% [markdown]
-# ## A function that builds a network, and its arguments in a grid
+# %%
+# A function that builds a network, and its arguments in a grid
+# -------------------------------------------------------------
 #
 # `model` can be a function that returns a Keras model. The estimator passes the arguments that its signature names.
 # `meta` holds the sizes and the output activation that `y` requires. The estimator's parameter `model__units` becomes
@@ -80,11 +82,12 @@ found = pd.DataFrame(search.cv_results_["params"]).rename(columns=lambda name: n
 print(found.assign(macro_f1=search.cv_results_["mean_test_score"]).round(3).to_string(index=False))
 scores["word counts"] = search.best_score_
 
-# %% [markdown]
+# %%
 # Single words do not show which part is awful. Pairs of words would show it in part. (With scikit-learn 1.9 or later,
 # `search.set_callbacks(ProgressBar())` displays one progress bar for the search, its fits and their epochs.)
 #
-# ## A network that takes texts
+# A network that takes texts
+# --------------------------
 #
 # A function with an argument `X` receives the training rows only, without test folds and without a holdout. A
 # `TextVectorization` layer therefore takes no words from the test rows. (The function `read` in `networks/reading.py`
@@ -109,8 +112,9 @@ print("in the first, but not in all:", *sorted(vocabularies[0] - common)[:5], "(
 scores["texts"] = result["test_score"].mean()
 reader.fit(X_train, y_train)
 
-# %% [markdown]
-# ## One folder for each fit
+# %%
+# One folder for each fit
+# -----------------------
 #
 # Callbacks such as `CSVLogger`, `TensorBoard` and `ModelCheckpoint` write to a path, and all fits of a search would
 # write to the same one. A function as `callbacks` is called for each fit, and can make a new folder each time.
@@ -129,8 +133,9 @@ with tempfile.TemporaryDirectory() as folder:
     for path in Path(folder).glob("fit-*/epochs.csv"):
         print(path.parent.name, "loss of each epoch:", *pd.read_csv(path)["loss"].round(3))
 
-# %% [markdown]
-# ## A custom layer with weights
+# %%
+# A custom layer with weights
+# ---------------------------
 #
 # The network `attending` ends in a `LabelAttention` layer, which computes one weighted mean of the words for each label
 # (Mullenbach et al., 2018). Both are in the module `networks/reading.py`. The layer's `get_config` returns the
@@ -142,7 +147,7 @@ result = cross_validate(attention, X_train, y_train, scoring=scorer, cv=cv)
 scores["label attention"] = result["test_score"].mean()
 attention.fit(X_train, y_train)
 
-# %% [markdown]
+# %%
 # The file contains the weights and the vocabulary. A process that loads it must be able to import the module
 # `networks.reading`, but needs nothing else of this lesson.
 
@@ -161,8 +166,9 @@ with tempfile.TemporaryDirectory() as folder:
     )
 print(dict(zip(attention.classes_.tolist(), np.round(json.loads(loaded.stdout), 3).tolist(), strict=True)))
 
-# %% [markdown]
-# ## Which network is best?
+# %%
+# Which network is best?
+# ----------------------
 #
 # The F1 score of each label on the test rows, and the macro-F1 score of the cross-validation:
 

@@ -1,10 +1,12 @@
-"""Lesson 7: tables with many rows: when the network is worth its training time.
+"""Lesson 7: tables with many rows: when the network is worth its training time
+============================================================================
 
 We generate two tables with 5,000 training rows each. In one, the labels depend on products of columns; in the other, on
 sums. Run this lesson with ``python examples/07_tables_with_many_rows.py``, or cell by cell in an editor or notebook.
 """
 
-# %% Data: 20 columns with different scales, 6 labels.
+# %%
+# Data: 20 columns with different scales, 6 labels.
 import time
 
 import matplotlib.pyplot as plt
@@ -21,7 +23,8 @@ def make_table(kind, n_rows=9_000, n_columns=20, n_labels=6):
     return X * 10.0 ** rng.randint(-3, 4, n_columns), Y.astype(int)
 
 
-# %% Four models. A grid search finds C of the logistic regressions. They and MLPClassifier need standardised columns.
+# %%
+# Four models. A grid search finds C of the logistic regressions. They and MLPClassifier need standardised columns.
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -58,7 +61,8 @@ for kind in ("products", "sums"):
         print(f"{kind:9s} {name:40s} {scores['log-loss']:.3f}", flush=True)
 print(pd.DataFrame(rows).T.round(3).to_string())
 
-# %% If labels depend on sums of columns, the logistic regressions are slightly better. If labels depend on products,
+# %%
+# If labels depend on sums of columns, the logistic regressions are slightly better. If labels depend on products,
 # the network is worth its training time. The curves show the training: it stops when the out-of-fold loss no longer
 # improves.
 from skml.inspection import TrainingCurveDisplay

@@ -1,4 +1,5 @@
-"""Lesson 8: retraining with new labels.
+"""Lesson 8: retraining with new labels
+====================================
 
 Support tickets arrive every month, and the list of their tags changes: the tag "outage" is used from month 3 on, and
 "fax" is not used after month 4. We train a model on the new tickets of each month only. It adds one label and later

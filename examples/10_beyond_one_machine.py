@@ -1,4 +1,5 @@
-"""Lesson 10: data larger than memory, and several machines.
+"""Lesson 10: data larger than memory, and several machines
+========================================================
 
 1. `fit_batches` over the record batches of a Parquet file, in a process whose memory limit is lower than the size of
    the table: with early stopping and a tuned threshold, from blocks that are held out. The same process then predicts

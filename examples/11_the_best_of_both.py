@@ -1,4 +1,5 @@
-"""Lesson 11: the best of both: a network and trees, averaged.
+"""Lesson 11: the best of both: a network and trees, averaged
+==========================================================
 
 Networks are good at smooth dependencies and sums, trees at thresholds in single columns. Tables often have both.
 `AveragedMultiLabelClassifier` averages the probabilities of any classifiers, with weights that it finds on out-of-fold
@@ -6,7 +7,8 @@ probabilities. Run this lesson with ``python examples/11_the_best_of_both.py``, 
 notebook.
 """
 
-# %% Data: 20 columns and 4 labels. The log-odds of each label are the sum of a smooth function of ten columns and of
+# %%
+# Data: 20 columns and 4 labels. The log-odds of each label are the sum of a smooth function of ten columns and of
 # boxes, which are regions beyond thresholds in two columns.
 import numpy as np
 import pandas as pd
@@ -30,7 +32,8 @@ def make_table(n_rows=5_000, n_columns=20, n_labels=4):
 X, Y = make_table()
 X_train, Y_train, X_test, Y_test = X[:2_000], Y[:2_000], X[2_000:], Y[2_000:]
 
-# %% One fit of three classifiers. HistGradientBoostingClassifier predicts a single label only, so that one clone of it
+# %%
+# One fit of three classifiers. HistGradientBoostingClassifier predicts a single label only, so that one clone of it
 # is trained for each label. It and the extra trees are also fitted to three folds, for out-of-fold probabilities. The
 # network has these already after its fit, as it cross-fits itself.
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
@@ -44,7 +47,8 @@ models = [
 ]
 clf = AveragedMultiLabelClassifier(models, cv=3, random_state=0).fit(X_train, Y_train)
 
-# %% The table shows the three classifiers and the average on the test rows, with the threshold 0.5. A classifier with
+# %%
+# The table shows the three classifiers and the average on the test rows, with the threshold 0.5. A classifier with
 # the weight 0 adds nothing to the others, and predictions do not use it. Before another fit, you can leave it out with
 # `clf.set_params(trees="drop")`, or give weights of your own with `clf.set_params(weights=[2, 1, 0])`.
 from skml.metrics import f1_score, log_loss
@@ -72,7 +76,8 @@ rows["the average"] = {"weight": 1.0} | scores(clf.predict_proba(X_test))
 table = pd.DataFrame(rows).T.round(3)
 print(table.to_string())
 
-# %% `oof_proba_` is the average of the out-of-fold probabilities. Thresholds are tuned on it, as in lesson 3, without
+# %%
+# `oof_proba_` is the average of the out-of-fold probabilities. Thresholds are tuned on it, as in lesson 3, without
 # another fit.
 from skml.metrics import precision_score
 
@@ -81,7 +86,8 @@ for rule in ("f1_macro", "precision>=0.8"):
     precision = precision_score(Y_test, decisions, average="micro")
     print(f"{rule}: macro-F1 {f1_score(Y_test, decisions, average='macro'):.3f}, precision {precision:.3f}")
 
-# %% What the average gains here.
+# %%
+# What the average gains here.
 single = table["log-loss"].drop("the average")
 gain = 1 - table.loc["the average", "log-loss"] / single.min()
 verdict = f"{gain:.0%} lower than" if gain > 0 else "no lower than"

@@ -1,11 +1,13 @@
-"""Lesson 12: tables as they are: numbers of any scale, missing values, categories.
+"""Lesson 12: tables as they are: numbers of any scale, missing values, categories
+===============================================================================
 
 We generate a table of machines in a factory and predict which of four faults each has. The labels depend on thresholds
 of a few columns. Run this lesson with ``python examples/12_tables_as_they_are.py``, or cell by cell in an editor or
 notebook.
 """
 
-# %% Data: a date as a number, a heavy-tailed column, missing values that mean something, two categories, noise.
+# %%
+# Data: a date as a number, a heavy-tailed column, missing values that mean something, two categories, noise.
 import numpy as np
 import pandas as pd
 
@@ -36,7 +38,8 @@ table.loc[(Y["no contact"] == 1) & (rng.rand(n_rows) < 0.7), "voltage"] = np.nan
 table_train, table_test, Y_train, Y_test = table[:2_000], table[2_000:], Y[:2_000], Y[2_000:]
 print(table_train.head(3).to_string())
 
-# %% Categories become columns of 0 and 1 in a preceding step. Numbers pass as they are: NaN is a missing value, and no
+# %%
+# Categories become columns of 0 and 1 in a preceding step. Numbers pass as they are: NaN is a missing value, and no
 # column needs scaling. `skrub.tabular_pipeline(clf)` makes such a Pipeline by itself.
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
@@ -52,13 +55,15 @@ columns = make_column_transformer(
 clf = KerasMultiLabelClassifier(threshold="f1_micro", random_state=0)
 pipeline = make_pipeline(columns.set_output(transform="pandas"), clf).fit(table_train, Y_train)
 
-# %% How much of a label's variance each column explains alone, and how much the kinds of members count. The columns of
+# %%
+# How much of a label's variance each column explains alone, and how much the kinds of members count. The columns of
 # a category are recognised by their values and support each other.
 clf = pipeline[-1]
 print(pd.Series(clf.relevance_, clf.feature_names_in_).sort_values(ascending=False).head(8).round(3).to_string())
 print({kind: round(weight, 2) for kind, weight in clf.input_weights_.items()})
 
-# %% The same network without this, boosting with one model for each label, and the chances that labels were drawn from.
+# %%
+# The same network without this, boosting with one model for each label, and the chances that labels were drawn from.
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
@@ -81,7 +86,8 @@ print(pd.Series(losses, name="log-loss of the test rows").round(3).to_string())
 best = min(("as it is", "standardised", "boosting"), key=losses.get)
 print(f"Best here: {best}.")
 
-# %% Why a machine gets a label, with the values of its columns: one line for a category, whose columns are summed.
+# %%
+# Why a machine gets a label, with the values of its columns: one line for a category, whose columns are summed.
 from skml.inspection import label_contributions
 
 machine = int(pipeline.predict_proba(table_test)[:, 0].argmax())

@@ -1,4 +1,7 @@
-"""Tag texts about software weaknesses, compare with a tuned linear model, and tag new texts.
+"""Tags of software weaknesses: the main example
+=============================================
+
+Tag texts about software weaknesses, compare with a tuned linear model, and tag new texts.
 
 The data are the Common Weakness Enumeration, from the package ``cwe2``. It lists for each weakness the security
 properties that it endangers: Confidentiality, Integrity, Availability, Access Control and others. These sets are the
@@ -101,6 +104,8 @@ def show_tags(model, text):
         print(f"    {mark} {attrs['label']:<16} {attrs['probability']:.2f} of {attrs['threshold']:.2f}   {reasons}")
 
 
+# %%
+# The texts and their labels.
 start = time.perf_counter()
 threadpool_limits(1, "blas")  # the matrices of the linear model are too small for more threads
 titles, texts, y = read_weaknesses()
@@ -108,6 +113,8 @@ counts = Counter(label for labels in y for label in labels)
 print(f"{len(texts)} weaknesses, {len(counts)} labels, {sum(counts.values()) / len(y):.1f} labels for each:")
 print("  " + ", ".join(f"{label} {count}" for label, count in counts.most_common()))
 
+# %%
+# Both models in four folds.
 results = compare(texts, y)
 print(f"\nMeans of {results.shape[1]} folds, each model tuned on the training rows of the fold:\n")
 print("  " + f"{'':<14}" + "".join(f"{name:>10}" for name in SCORES) + f"{'seconds':>10}")
@@ -115,11 +122,15 @@ for name, (*scores, seconds) in zip(("linear model", "network"), results.mean(ax
     print(f"  {name:<14}" + "".join(f"{score:>10.3f}" for score in scores) + f"{seconds:>10.1f}")
 print(f"\n{verdict(results)}")
 
+# %%
+# Tags of new texts, and the words that speak for and against them.
 model = network().fit(texts, y)
 print("\nNew texts: the three most probable tags, probability and threshold, and the words that speak for them")
 for text in NEW_TEXTS:
     show_tags(model, text)
 
+# %%
+# A report about each label.
 path = report_html(model, texts, y, "weaknesses_report.html", row_names=titles, title="Tags of software weaknesses")
 print(f"\nA report about each label, from out-of-fold probabilities: open {path} in a browser.")
 print(f"Done in {time.perf_counter() - start:.0f} seconds.")

@@ -85,7 +85,7 @@ class AveragedMultiLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Versione
         Converts ``y`` to a 0/1 matrix (``transform``) and back (``inverse_transform``).
     n_features_in_ : int
         Number of columns of X in fit. Only available if a classifier has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X in fit. Only available if a classifier has them.
 
     See Also

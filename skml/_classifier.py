@@ -198,13 +198,13 @@ class KerasMultiLabelClassifier(
         entries. Read-only and not pickled.
     input_weights_ : dict of str -> float
         The weight of each kind of `inputs` in the average. A kind with a weight below 0.05 is left out.
-    relevance_ : ndarray of shape (n_features_in_,)
+    relevance_ : ndarray of shape (`n_features_in_`,)
         For dense X, the largest fraction of a label's variance that the column alone explains (for a one-hot encoded
         category see Notes); for sparse X, the largest squared correlation of its presence with a label. Only available
         with ``scale="auto"``.
     n_features_in_ : int
         Number of columns of X in fit; of a dict, number of its arrays.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X, if all are strings; of a dict, its keys.
     n_iter_ : int
         Number of epochs, those of previous fits included if training was resumed.

@@ -140,7 +140,7 @@ class TunedThresholdMultiLabelClassifierCV(ClassifierMixin, MetaEstimatorMixin, 
         Converts ``y`` to a 0/1 matrix (``transform``) and back (``inverse_transform``).
     n_features_in_ : int
         Number of columns of X in fit. Only available if the estimator has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X in fit. Only available if the estimator has them.
 
     Notes

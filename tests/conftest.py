@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Before NumPy is imported: matrices as small as those of tests gain nothing from threads of BLAS, which wait busily.
@@ -87,3 +88,16 @@ def clf(fitted):
 def run_python(tmp_path):
     """Run code in a fresh process and return what it prints."""
     return functools.partial(run_python_in, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, driven by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e '.[integrations]'")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,7 +1,6 @@
 """The HTML report: its numbers against label_report and cleanlab, its page as a parser and as a browser see it."""
 
 import re
-import shutil
 import time
 from html.parser import HTMLParser
 
@@ -365,18 +364,6 @@ def test_a_thousand_labels_take_under_5_mb_and_30_seconds(tmp_path):
 
 
 # The browser
-
-
-@pytest.fixture
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install -e '.[integrations]'")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("needs Chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.integrations
