@@ -22,6 +22,7 @@ from pathlib import Path
 
 import joblib
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from networks.reading import attending, read
@@ -178,9 +179,12 @@ f1 = {name: label_report(y_test, model.predict_proba(X_test), classes=PARTS)["f1
 table = pd.DataFrame(f1).reindex(PARTS)
 table.loc["(macro, 3 folds)"] = scores
 print(table.round(3).to_string())
+table.plot.bar(ylabel="F1", rot=0, figsize=(8, 3.5))
+plt.show()
 
-# %% [markdown]
-# ## Several inputs
+# %%
+# Several inputs
+# --------------
 #
 # Whether a complaint leads to a refund also depends on what the text does not tell: the age of the product in months,
 # and the shop. `X` is now a DataFrame, and each column goes to the `keras.Input` of its name: the texts to `read`, the
@@ -222,15 +226,16 @@ reports = {
 }
 print(pd.DataFrame({name: report["f1"] for name, report in reports.items()}).round(3).to_string())
 
-# %% [markdown]
+# %%
 # A dict of arrays is accepted, too, as long as no rows are selected: a search or a cross-validation needs the
 # DataFrame, or a structured array if the inputs have more dimensions.
 
 # %%
 print(branches.predict({"text": ["the screen is awful"] * 2, "months": [6, 30], "shop": ["online"] * 2}))
 
-# %% [markdown]
-# ## Fine-tuning a network that is already trained
+# %%
+# Fine-tuning a network that is already trained
+# ---------------------------------------------
 #
 # Suppose that refunds are known for 80 reviews only. The network `reader` has learned from 600 reviews what they
 # complain about. We take its layers up to the last one, freeze them, and put the branches of above around them. A

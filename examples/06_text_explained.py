@@ -8,7 +8,7 @@ The texts describe software weaknesses of the Common Weakness Enumeration, from 
 security properties that a weakness endangers: Confidentiality, Integrity, Availability and others.
 
 Run this lesson with ``python examples/06_text_explained.py``, or cell by cell in an editor or notebook. It saves the
-figure ``06_text_explained.png``.
+figure ``06_text_explained.png``, which the README shows.
 """
 
 import os
@@ -89,3 +89,4 @@ for label, ax in zip(("Access Control", "Availability"), axes, strict=True):
     LabelContributionsDisplay.from_estimator(clf, [held_out], label, ax=ax, max_features=16, show_values=False)
 figure.suptitle(HELD_OUT)
 figure.savefig("06_text_explained.png", dpi=100)
+plt.show()

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
+import matplotlib.pyplot as plt
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -94,4 +95,7 @@ print("the same probabilities in threads:", np.allclose(np.vstack(predicted), ex
 
 # %%
 # Time of one prediction and size of each file.
-print(pd.DataFrame(rows).T.round(2).to_string())
+table = pd.DataFrame(rows).T
+print(table.round(2).to_string())
+table.plot.barh(subplots=True, layout=(1, 2), figsize=(8, 2.5), sharex=False, legend=False)
+plt.show()

@@ -10,6 +10,7 @@ notebook.
 # %%
 # Data: 20 columns and 4 labels. The log-odds of each label are the sum of a smooth function of ten columns and of
 # boxes, which are regions beyond thresholds in two columns.
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -92,3 +93,7 @@ single = table["log-loss"].drop("the average")
 gain = 1 - table.loc["the average", "log-loss"] / single.min()
 verdict = f"{gain:.0%} lower than" if gain > 0 else "no lower than"
 print(f"The log-loss of the average is {verdict} that of the best single classifier ({single.idxmin()}).")
+
+table["log-loss"].plot.barh(xlabel="log-loss of the test rows", figsize=(6, 2.5))
+plt.tight_layout()
+plt.show()

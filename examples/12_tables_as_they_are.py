@@ -40,7 +40,7 @@ print(table_train.head(3).to_string())
 
 # %%
 # Categories become columns of 0 and 1 in a preceding step. Numbers pass as they are: NaN is a missing value, and no
-# column needs scaling. `skrub.tabular_pipeline(clf)` makes such a Pipeline by itself.
+# column needs scaling.
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -56,6 +56,13 @@ clf = KerasMultiLabelClassifier(threshold="f1_micro", random_state=0)
 pipeline = make_pipeline(columns.set_output(transform="pandas"), clf).fit(table_train, Y_train)
 
 # %%
+# `tabular_pipeline` of the package skrub makes a Pipeline by itself, also for dates and texts. It fills in missing
+# values, with a column that marks them; `make_pipeline(skrub.TableVectorizer(), clf)` leaves them to the network.
+import skrub
+
+automatic = skrub.tabular_pipeline(KerasMultiLabelClassifier(random_state=0)).fit(table_train, Y_train)
+
+# %%
 # How much of a label's variance each column explains alone, and how much the kinds of members count. The columns of
 # a category are recognised by their values and support each other.
 clf = pipeline[-1]
@@ -63,7 +70,8 @@ print(pd.Series(clf.relevance_, clf.feature_names_in_).sort_values(ascending=Fal
 print({kind: round(weight, 2) for kind, weight in clf.input_weights_.items()})
 
 # %%
-# The same network without this, boosting with one model for each label, and the chances that labels were drawn from.
+# The Pipeline of skrub, the network with standardised columns only, boosting with one model for each label, and the
+# chances that labels were drawn from.
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
@@ -78,17 +86,21 @@ boosting.fit(table_train, Y_train)
 of_boosting = np.column_stack([proba[:, 1] for proba in boosting.predict_proba(table_test)])
 losses = {
     "as it is": log_loss(Y_test, pipeline.predict_proba(table_test)),
+    "by skrub": log_loss(Y_test, automatic.predict_proba(table_test)),
     "standardised": log_loss(Y_test, standard.predict_proba(table_test)),
     "boosting": log_loss(Y_test, of_boosting),
     "the true chances": log_loss(Y_test, chance[2_000:].to_numpy()),
 }
 print(pd.Series(losses, name="log-loss of the test rows").round(3).to_string())
-best = min(("as it is", "standardised", "boosting"), key=losses.get)
+best = min(("as it is", "by skrub", "standardised", "boosting"), key=losses.get)
 print(f"Best here: {best}.")
 
 # %%
 # Why a machine gets a label, with the values of its columns: one line for a category, whose columns are summed.
-from skml.inspection import label_contributions
+import matplotlib.pyplot as plt
+
+from skml.inspection import LabelContributionsDisplay
 
 machine = int(pipeline.predict_proba(table_test)[:, 0].argmax())
-print(label_contributions(pipeline, table_test[machine : machine + 1], "worn bearing").head(4).round(2).to_string())
+LabelContributionsDisplay.from_estimator(pipeline, table_test[machine : machine + 1], "worn bearing", max_features=8)
+plt.show()

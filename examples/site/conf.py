@@ -34,7 +34,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["GALLERY_HEADER.rst"]
+exclude_patterns = ["GALLERY_HEADER.rst", "**sg_execution_times.rst"]
 default_role = "literal"  # single backticks are code, as in Markdown
 nitpicky = False
 myst_enable_extensions = ["colon_fence"]
@@ -43,6 +43,7 @@ myst_heading_anchors = 3
 # The API reference: a page for each public object, from its docstring.
 shutil.rmtree(SITE / "generated/api", ignore_errors=True)  # no pages of what is gone
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # numpydoc says it in words
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -62,6 +63,7 @@ for page in SITE.glob("gallery/*.rst"):
 sphinx_gallery_conf = {
     "examples_dirs": os.path.relpath(LESSONS, SITE),
     "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"(?!10_)\d\d_|tag_weaknesses",  # lesson 10 limits the memory of its process
     "ignore_pattern": r"(^|[/\\])weaknesses\.py",
     "doc_module": ("skml",),
@@ -104,6 +106,7 @@ html_copy_source = False
 html_theme_options = {
     "logo": {"text": "skml"},
     "header_links_before_dropdown": 5,
+    "navbar_persistent": ["search-button"],
     "show_toc_level": 2,
     "navigation_depth": 2,
     "footer_start": ["copyright"],

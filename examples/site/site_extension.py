@@ -32,11 +32,13 @@ PARAMETERS = {
 # A name of the API, or a call of it, in backticks.
 REFERENCE = re.compile(r"(?:skml\.(?:\w+\.)?)?(\w+)(?:\(.*\))?", re.DOTALL)
 LESSON = re.compile(r"\]\((?:\.\./)+(\d\d_\w+|tag_weaknesses)\.py\)")
+LESSONS = re.compile(r"\]\((?:\.\./)+README\.md#lessons\)")
 
 
 def methods_of(cls):
     """Return the public methods of an estimator that its page shows."""
-    return [name for name in dir(cls) if not name.startswith("_") and is_shown(getattr(cls, name))]
+    public = [name for name in dir(cls) if not name.startswith("_") and not isinstance(getattr(cls, name), property)]
+    return [name for name in public if is_shown(getattr(cls, name))]
 
 
 def is_shown(member):
@@ -100,14 +102,15 @@ def list_parameters(app, what, name, obj, options, lines):
 
 
 def skip_member(app, what, name, obj, skip, options):
-    """Skip members that are not for users."""
-    return skip or (what == "class" and not is_shown(obj)) or None
+    """Skip members that are not for users, and attributes, which the docstring of the class describes."""
+    return skip or (what == "class" and (isinstance(obj, property) or not is_shown(obj))) or None
 
 
 def link_lessons(app, docname, source):
     """Let links to lessons, which lead to scripts on GitHub, lead to their pages."""
     up = "../" * docname.count("/")
     source[0] = LESSON.sub(rf"]({up}gallery/\1.rst)", source[0])
+    source[0] = LESSONS.sub(f"]({up}gallery/index.rst)", source[0])
 
 
 def draw(app):

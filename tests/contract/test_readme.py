@@ -1,4 +1,4 @@
-"""Run the code of the README, and check the links and script names of all READMEs."""
+"""Run the code of the README, and check the links and script names of all READMEs and pages of the site."""
 
 import os
 import re
@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-READMES = [README, ROOT / "examples/README.md", ROOT / "examples/benchmarks/README.md"]
+BENCHMARKS = ROOT / "examples/benchmarks/README.md"
+GENERATED = {ROOT / "examples/site" / name for name in ("gallery", "generated")}
+PAGES = sorted(page for page in ROOT.glob("examples/site/**/*.md") if not GENERATED & set(page.parents))
+READMES = [README, ROOT / "examples/README.md", BENCHMARKS, *PAGES]
 
 
 def anchors(text):
@@ -73,6 +76,10 @@ def test_scripts_in_the_readmes_exist(readme):
     }  # written by the user
 
 
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 120
+
+
 def test_all_lessons_are_in_the_readme():
     lessons = {path.name for path in ROOT.glob("examples/[0-9]*.py")}
     assert lessons <= set(re.findall(r"\]\(examples/(\w+\.py)\)", README.read_text()))
@@ -81,4 +88,4 @@ def test_all_lessons_are_in_the_readme():
 def test_all_benchmarks_are_in_their_readme():
     helpers = {"timing.py"}
     scripts = {path.name for path in ROOT.glob("examples/benchmarks/*.py")}
-    assert scripts - helpers <= set(re.findall(r"(\w+\.py)\b", READMES[2].read_text()))
+    assert scripts - helpers <= set(re.findall(r"(\w+\.py)\b", BENCHMARKS.read_text()))
