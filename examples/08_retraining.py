@@ -30,7 +30,7 @@ TAGS = ["billing", "login", "mobile", "printing", "refund", "speed", "fax", "out
 N_MONTHS, N_TICKETS = 6, 500
 
 X, Y = make_multilabel_classification(
-    N_MONTHS * N_TICKETS, n_features=300, n_classes=len(TAGS), n_labels=2, length=60, sparse=True, random_state=1
+    N_MONTHS * N_TICKETS, n_features=300, n_classes=len(TAGS), n_labels=2, length=60, sparse=True, random_state=0
 )
 tickets = pd.DataFrame(Y, columns=TAGS)
 
@@ -117,16 +117,17 @@ plt.show()
 
 # %%
 # A trap: unnamed tags count as no. In the first half of month 6, somebody gave 60 tickets all their tags, and looked
-# for "outage" and "mobile" only in the others. As label sets, those tickets say that they have no other tag, and the
-# model unlearns the other tags. In a DataFrame with NaN for the tags that nobody looked for, they say nothing about
-# those. (If all rows of a call have NaN for a tag, a warning says so.)
+# for "outage" only in the others. As label sets, those tickets say that they have no other tag, and the model unlearns
+# the other tags. In a DataFrame with NaN for the tags that nobody looked for, they say nothing about those. (If all
+# rows of a call have NaN for a tag, a warning says so.)
 X_6, y_6 = month(6)
 looked_at, rest = slice(0, N_TICKETS // 2), slice(N_TICKETS // 2, None)
 with_nan = y_6[looked_at].astype(float)
-with_nan.loc[with_nan.index[60:], ~y_6.columns.isin(["mobile", "outage"])] = np.nan
+with_nan.loc[with_nan.index[60:], y_6.columns != "outage"] = np.nan
 as_sets = [{tag for tag in y_6 if row[tag] == 1} for _, row in with_nan.iterrows()]
 
-print("\nmicro-F1 on the second half of month 6, trained to month 5:", round(scores(updated, 6)[0], 2))
+before = f1_score(y_6[rest], updated.predict(X_6[rest]), average="micro")
+print(f"\nmicro-F1 on the second half of month 6, trained to month 5: {before:.2f}")
 for name, y in {"label sets that name few tags": as_sets, "NaN for the other tags": with_nan}.items():
     model = copy.deepcopy(updated)
     for _ in range(10):
