@@ -89,4 +89,5 @@ for label, ax in zip(("Access Control", "Availability"), axes, strict=True):
     LabelContributionsDisplay.from_estimator(clf, [held_out], label, ax=ax, max_features=16, show_values=False)
 figure.suptitle(HELD_OUT)
 figure.savefig("06_text_explained.png", dpi=100)
+# sphinx_gallery_thumbnail_number = 2
 plt.show()

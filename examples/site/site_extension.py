@@ -3,6 +3,8 @@
 import inspect
 import os
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 from docutils import nodes
@@ -119,10 +121,12 @@ def draw(app):
     from displays import draw_displays
 
     folder = Path(app.srcdir, "generated/displays")
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = [path.stat().st_mtime for path in folder.glob("*.png")]
-    if not drawn or min(drawn) < os.stat(script).st_mtime:
-        draw_displays(folder)
+    if not folder.exists() or folder.stat().st_mtime < os.stat(script).st_mtime:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as drawn:
+            draw_displays(Path(drawn))
+            shutil.copytree(drawn, folder)
 
 
 def setup(app):

@@ -127,7 +127,7 @@ CUT_OFF = """() => {
   const scrolls = element => element.tagName != "ARTICLE"
     && (/auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
   const isCut = element => element.getBoundingClientRect().right > innerWidth + 1 && !scrolls(element);
-  const parts = [...document.querySelectorAll("article :is(h1, h2, p, li, dt, code, a, img)")];
+  const parts = [...document.querySelectorAll("article :is(h1, h2, p, li, dt, code, a, img, .pre)")];
   return parts.filter(isCut).map(element => element.textContent.slice(0, 60) || element.src);
 }"""
 
