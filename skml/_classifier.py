@@ -149,8 +149,8 @@ class KerasMultiLabelClassifier(
         Largest number of labels per row. If more reach their thresholds, those with the largest ``proba - threshold``
         are kept. None sets no limit.
     epochs : int or "auto", default="auto"
-        Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs; for
-        more than 400 updates of an epoch there are fewer epochs, such as 5 for 900,000 rows in batches of 256.
+        Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
+        A single member makes fewer of more than 400 updates, such as 5 for 900,000 rows in batches of 256.
     batch_size : int or "auto", default="auto"
         Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256]; at least
         32 but smaller if a batch would have over 16 million outputs of all members.
@@ -232,7 +232,8 @@ class KerasMultiLabelClassifier(
 
     **One-hot encoded categories** in dense X are recognised by their values, scaled or not: at least three neighbouring
     columns with two values each, of which each row has the larger value in exactly one. The relevance of such a column
-    is the geometric mean of its own and of that of the category, because a column of a rare level tells little alone.
+    is the geometric mean of its own, with weight 2/3, and of that of the category, because a column of a rare level
+    tells little alone.
     Columns of an encoder with ``drop="first"`` are not recognised.
 
     **Many rows.** An epoch of 1,000 updates or more has rounds of at least 500 updates. After each round, the rates of

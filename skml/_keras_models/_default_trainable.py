@@ -20,7 +20,7 @@ from skml._typing import Trainable
 # Factor of the learning rate of the biases of a linear network for sparse rows that start at 0. There are too few
 # updates for them to reach the log-odds of rare labels, so that the weights of words would take over what is true of
 # every row, and a row with other words than in training would have too large probabilities.
-_LINEAR_BIAS_RATE = 30
+_LINEAR_BIAS_RATE = 20
 
 
 class DefaultTrainable:

@@ -51,7 +51,7 @@ class TrainingConfig:
         return steps, -(-n_steps // steps)
 
 
-def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=False, n_rounds=None):
+def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=False, n_rounds=None, n_members=1):
     """Return the `TrainingConfig` for the parameters of an estimator.
 
     Parameters
@@ -67,9 +67,10 @@ def training_config(params, n_rows, n_logits, first_epoch=0, is_partial_fit=Fals
         Whether training takes a single epoch.
     n_rounds : int, default=None
         Number of rounds of a pass over rows that are not in memory, each of which is an epoch.
+    n_members : int, default=1
     """
     batch_size = auto_batch_size(n_rows, n_logits) if params["batch_size"] == "auto" else int(params["batch_size"])
-    epochs = auto_epochs(n_rows, batch_size) if params["epochs"] == "auto" else int(params["epochs"])
+    epochs = auto_epochs(n_rows, batch_size, n_members) if params["epochs"] == "auto" else int(params["epochs"])
     return TrainingConfig(
         1 if is_partial_fit else epochs * (n_rounds or 1),
         batch_size,
@@ -97,11 +98,12 @@ def auto_round_steps(n_rows, batch_size):
     return int(np.ceil(n_steps / n_rounds)) if n_rounds > 1 else 0
 
 
-def auto_epochs(n_rows, batch_size):
-    """Return the number of epochs that makes about 2,000 updates, within [20, 150]; fewer for more than 400 updates.
+def auto_epochs(n_rows, batch_size, n_members=1):
+    """Return the number of epochs that makes about 2,000 updates, within [20, 150].
 
-    The larger an epoch, the more updates there are in all, but they grow more slowly than it does.
+    For a single member there are fewer than 20 of more than 400 updates. The larger an epoch, the more updates there
+    are in all, but they grow more slowly than it does.
     """
     steps = max(1, np.ceil(n_rows / batch_size))
-    least = np.ceil(20 * min(1, _LONG_EPOCH / steps) ** 0.7)
+    least = np.ceil(20 * min(1, _LONG_EPOCH / steps) ** 0.7) if n_members == 1 else 20
     return int(np.clip(np.ceil(_UPDATES / steps), least, 150))

@@ -152,8 +152,9 @@ def fit_split(
     n_rows, n_rounds = dataset.effective_rows(split.rows), None
     if blocks is not None:
         n_rows, n_rounds = n_rows * blocks.n_total / len(split.rows), blocks.n_rounds
-    n_logits = dataset.Y.shape[1] * architecture.n_members
-    config = training_config(params, n_rows, n_logits, first_epoch, is_partial_fit, n_rounds)
+    n_members = architecture.n_members
+    n_logits = dataset.Y.shape[1] * n_members
+    config = training_config(params, n_rows, n_logits, first_epoch, is_partial_fit, n_rounds, n_members)
     rates = adaptive_rates(params, settings, is_partial_fit)
     if split.validation is None or rates is None or not rates.follow_loss:
         config = dataclasses.replace(config, round_steps=0)

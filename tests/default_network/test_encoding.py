@@ -155,7 +155,7 @@ def test_columns_of_a_category_share_its_relevance():
     of_category = max(explained(levels, y) for y in Y.T.astype(float))
     for j in range(5):
         own = max(*(explained(X[:, j], y) for y in Y.T.astype(float)), 0.5 / N, 1e-3)
-        assert encoding.relevance[j] == pytest.approx(np.sqrt(own * of_category), rel=1e-9)
+        assert encoding.relevance[j] == pytest.approx(np.cbrt(own * own * of_category), rel=1e-9)
     assert of_category > 0.3
     assert (encoding.relevance[5:9] < 0.1).all()
 
