@@ -170,7 +170,8 @@ def _value_info(name, dtype, shape):
 def _pipeline_model(pipeline, feeds, options):
     skl2onnx = import_package("skl2onnx")
     types = import_package("skl2onnx.common.data_types")
-    types_by_kind = {"O": types.StringTensorType, "b": types.BooleanTensorType, "i": types.Int64TensorType}
+    # As integers, since skl2onnx scales no booleans.
+    types_by_kind = {"O": types.StringTensorType, "b": types.Int64TensorType, "i": types.Int64TensorType}
     initial_types = []
     for name, rows in feeds.items():
         float_type = types.DoubleTensorType if rows.dtype == np.float64 else types.FloatTensorType

@@ -314,7 +314,9 @@ def test_a_pipeline_of_columns():
     assert_same(pipeline, X, skml.onnx.to_onnx(pipeline, X), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("dtypes", [("int64", "float64"), ("bool", "float64"), ("float32", "float64")], ids="-".join)
+@pytest.mark.parametrize(
+    "dtypes", [("int64", "float64"), ("bool", "float64"), ("float32", "float64"), ("bool", "bool")], ids="-".join
+)
 def test_columns_of_different_types_are_joined(dtypes, X, Y):
     pytest.importorskip("skl2onnx")
     numbers = {name: (X[:, j] > 0).astype(dtype) for j, (name, dtype) in enumerate(zip("ab", dtypes, strict=True))}
