@@ -187,13 +187,13 @@ def _check_named(estimator, named, reset):
     state = vars(estimator)
     if not reset and "feature_names_in_" not in state:
         raise ValueError(
-            f"X has named arrays, {_quoted(named)}, but the X in fit had no names. Pass X in the same form as in fit."
+            f"X has named arrays, {quoted(named)}, but the X in fit had no names. Pass X in the same form as in fit."
         )
     names = list(named) if reset else state["feature_names_in_"].tolist()
     missing, unknown = [n for n in names if n not in named], [n for n in named if n not in names]
     if missing or unknown:
-        wrong = [f" {what} here: {_quoted(some)}." for what, some in (("Missing", missing), ("New", unknown)) if some]
-        raise ValueError(f"X must have the names that it had in fit: {_quoted(names)}.{''.join(wrong)}")
+        wrong = [f" {what} here: {quoted(some)}." for what, some in (("Missing", missing), ("New", unknown)) if some]
+        raise ValueError(f"X must have the names that it had in fit: {quoted(names)}.{''.join(wrong)}")
     X = NamedArrays({name: _check_named_array(name, named[name]) for name in names})
     n_rows = {name: array.shape[0] for name, array in X.arrays.items()}
     if len(set(n_rows.values())) > 1:
@@ -207,7 +207,8 @@ def _check_named(estimator, named, reset):
     return X
 
 
-def _quoted(names):
+def quoted(names):
+    """Return names as text, each in quotes."""
     return ", ".join(map(repr, names))
 
 

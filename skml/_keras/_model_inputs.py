@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from scipy import sparse
 
-from skml._inputs import NamedArrays, is_text
+from skml._inputs import NamedArrays, is_text, quoted
 
 
 def arrays_for(X, model, names=None):
@@ -65,9 +65,9 @@ def _by_name(X, inputs, names):
     if takes_rest and rest and all(array.ndim == 1 for array in rest.values()):
         return {**given, lacking[0]: (f"X[{list(rest)}]", _side_by_side(rest))}
     raise ValueError(
-        f"X has {_quoted(arrays)}, and the network has the inputs {_quoted(inputs)}."
-        + (f" X has nothing for {_quoted(lacking)}." if lacking else "")
-        + (f" No input takes {_quoted(rest)}." if rest else "")
+        f"X has {quoted(arrays)}, and the network has the inputs {quoted(inputs)}."
+        + (f" X has nothing for {quoted(lacking)}." if lacking else "")
+        + (f" No input takes {quoted(rest)}." if rest else "")
         + ' Each input takes the array or column of its name, as in keras.Input(..., name="age"). One input of shape '
         "(k,) may have another name; it takes the k columns that remain."
     )
@@ -76,7 +76,7 @@ def _by_name(X, inputs, names):
 def _columns(X, inputs, names):
     if names is None or sparse.issparse(X) or X.ndim != 2:
         raise ValueError(
-            f"X is an array of shape {_shape(X)} without names, but the network has the inputs {_quoted(inputs)}. Pass "
+            f"X is an array of shape {_shape(X)} without names, but the network has the inputs {quoted(inputs)}. Pass "
             "a dict of their arrays, X={"
             + ", ".join(f"{name!r}: ..." for name in inputs)
             + "}, or a DataFrame with columns of these names."
@@ -89,7 +89,7 @@ def _side_by_side(columns):
     kinds = {is_text(array): name for name, array in columns.items()}
     if len(kinds) > 1:
         raise ValueError(
-            f"The columns {_quoted(columns)} of X go into one input, but {kinds[True]!r} holds texts and "
+            f"The columns {quoted(columns)} of X go into one input, but {kinds[True]!r} holds texts and "
             f"{kinds[False]!r} numbers. Add an input for each column of texts, such as keras.Input((), "
             f'dtype="string", name={kinds[True]!r}).'
         )
@@ -136,7 +136,3 @@ def _with_dimensions(array, takes):
 def _shape(array):
     """Return a shape as text; the number of rows may be that of a part."""
     return f"({', '.join(map(str, ('n_samples', *array.shape[1:])))})"
-
-
-def _quoted(names):
-    return ", ".join(map(repr, names))

@@ -15,8 +15,9 @@ from skml._training._dataset import (
     read_validation,
     with_class_weight,
 )
-from skml._training._fit import architecture_of, check_decisions, fit_split
+from skml._training._fit import architecture_of, check_decisions, first_epoch_after, fit_split
 from skml._training._split import Split
+from skml.model_selection._stratification import MIN_HOLDOUT
 
 # Stored entries of X and of the label matrix that statistics come from, and as many that are held out: 32 MB each.
 _MAX_SAMPLE_ENTRIES = 2**22
@@ -26,9 +27,6 @@ _MAX_ROUND_ENTRIES = 2**21
 
 # Rows of a round at least, however wide they are, and at most, so that the loss is computed after some 500 updates.
 _ROUND_ROWS = 2**11, 2**17
-
-# With fewer held-out rows there is no early stopping, as in `fit`.
-_MIN_HELD_OUT = 10
 
 
 def fit_batches(params, batches, classes, validation, previous, *, seeds, check_X, feature_names):
@@ -64,7 +62,7 @@ def fit_batches(params, batches, classes, validation, previous, *, seeds, check_
         If batches, a block or a parameter is not as described.
     """
     params = params if params["n_members"] != "auto" or params["model"] else {**params, "n_members": 1}
-    first_epoch = previous.training.n_iter if previous else 0
+    first_epoch = first_epoch_after(previous)
 
     def encoder_for(y):
         encoder = encoder_for_fit(y, classes, params, previous and previous.encoder, is_partial_fit=True)
@@ -129,13 +127,10 @@ def _split(scan, validation, params, encoder):
     n_sample = scan.sample.n_samples
     dataset = joined_datasets([scan.none, scan.sample, scan.held_out])
     dataset, weight = with_class_weight(dataset, encoder, params["class_weight"])
-    rows = np.arange(dataset.n_samples, dtype=np.int32)
-    if dataset.loss_weight is not None:
-        rows = rows[dataset.loss_weight > 0]
-    held_out = None
+    rows, held_out = dataset.rows_in_loss(), None
     if validation is not None:
         dataset, held_out = read_validation(*validation, encoder, dataset, weight)
-    elif (rows >= n_sample).sum() >= _MIN_HELD_OUT:
+    elif (rows >= n_sample).sum() >= MIN_HOLDOUT:
         held_out = ValidationData(dataset, [rows[rows >= n_sample]])
     split = Split(dataset, rows[rows < n_sample], held_out=held_out, validation=held_out)
     return dataset, split, weight
@@ -145,4 +140,4 @@ def _trained_rows(rows, weight, dataset):
     """Return rows of a block with their loss weights, and all kinds of weights that the dataset has."""
     rows = dataclasses.replace(rows, loss_weight=weight.of_rows(rows.sample_weight, rows.Y))
     rows = joined_datasets([dataset.take(slice(0)), rows])
-    return rows if rows.loss_weight is None else rows.take(np.flatnonzero(rows.loss_weight > 0))
+    return rows if rows.loss_weight is None else rows.take(rows.rows_in_loss())

@@ -86,6 +86,11 @@ class Dataset:
         parts = {name: getattr(self, name) for name in by_row}
         return dataclasses.replace(self, **{k: None if v is None else v[rows] for k, v in parts.items()})
 
+    def rows_in_loss(self):
+        """Return the rows of weight above 0."""
+        rows = np.arange(self.n_samples, dtype=np.int32)
+        return rows if self.loss_weight is None else rows[self.loss_weight > 0]
+
     def with_context(self, group, feature_names):
         """Return the same rows with their groups and the names of the columns."""
         return dataclasses.replace(self, group=group, feature_names=feature_names)

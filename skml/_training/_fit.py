@@ -96,7 +96,7 @@ def fit_model(
     dataset = dataset.with_context(group_codes(groups, dataset.n_samples), feature_names)
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
     architecture = architecture_of(params, dataset, settings, encoder, previous, is_partial_fit)
-    first_epoch = previous.training.n_iter if previous else 0
+    first_epoch = first_epoch_after(previous)
     split = split_dataset(
         dataset,
         validation,
@@ -148,7 +148,7 @@ def fit_split(
     """
     _check_held_out(params, split, previous)
     _warn_if_optimizer_starts_anew(previous)
-    first_epoch = previous.training.n_iter if previous else 0
+    first_epoch = first_epoch_after(previous)
     n_rows, n_rounds = dataset.effective_rows(split.rows), None
     if blocks is not None:
         n_rows, n_rounds = n_rows * blocks.n_total / len(split.rows), blocks.n_rounds
@@ -171,6 +171,11 @@ def fit_split(
     result = train(trainable, split, config, seeds, callbacks, previous and previous.training, epoch_listener, blocks)
     model = finish(result)
     return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
+
+
+def first_epoch_after(previous):
+    """Return the number of epochs of previous fits."""
+    return previous.training.n_iter if previous else 0
 
 
 def check_decisions(params, encoder):

@@ -107,8 +107,7 @@ def split_dataset(dataset, validation, params, architecture, random_state, *, re
     -------
     Split
     """
-    rows, loss_weight = np.arange(dataset.n_samples, dtype=np.int32), dataset.loss_weight
-    rows = rows if loss_weight is None else rows[loss_weight > 0]
+    rows, loss_weight = dataset.rows_in_loss(), dataset.loss_weight
     stops_early = params["early_stopping"]
     n_members, n_folds = architecture.n_members, architecture.n_folds
     fold = folds(rows, dataset.Y, 1 if resumes else n_folds, random_state, dataset.group)

@@ -10,7 +10,7 @@ from skml._targets._strata import strata_of
 from skml.model_selection._groups import parts_of_groups
 
 # Minimum number of rows of a holdout. Fewer rows are more useful as training data.
-_MIN_HOLDOUT = 10
+MIN_HOLDOUT = 10
 
 # Minimum number of rows of a fold.
 _MIN_FOLD = 4
@@ -91,7 +91,7 @@ def holdout(rows, Y, fraction, random_state, group=None):
         `held_out` is None if it would have fewer than 10 rows, or if all its groups are needed in training.
     """
     n_held_out = int(len(rows) * fraction)
-    if n_held_out < _MIN_HOLDOUT or n_held_out == len(rows):
+    if n_held_out < MIN_HOLDOUT or n_held_out == len(rows):
         return rows, None
     is_held_out = np.zeros(Y.shape[0], dtype=bool)
     if group is not None and len(np.unique(group[rows])) == 1:
