@@ -20,8 +20,6 @@ from threadpoolctl import threadpool_limits
 from skml import KerasMultiLabelClassifier
 from timing import PLAIN, compare, dense_problem, show
 
-DEFAULT = {"hidden_layer_sizes": (256, 256), "n_members": 5}
-
 # One member of the size of MLPClassifier, which scales X as it does by default.
 ONE = {**PLAIN, "scale": "auto"}
 
@@ -33,7 +31,7 @@ def repeated(function, argument, calls):
 def dense_rows(threads):
     X, Y = dense_problem(100_000, 103, 14)
     one, default = (
-        KerasMultiLabelClassifier(epochs=1, random_state=0, **size).fit(X[:2400], Y[:2400]) for size in (ONE, DEFAULT)
+        KerasMultiLabelClassifier(epochs=1, random_state=0, **size).fit(X[:2400], Y[:2400]) for size in (ONE, {})
     )
     mlp = MLPClassifier((100,), max_iter=1).fit(X[:2400], Y[:2400])
     for n_rows, calls, aims in [(1, 500, (1.0, 2.0)), (100, 100, (1.0, "-")), (100_000, 1, (0.75, "-"))]:
