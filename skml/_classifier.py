@@ -20,6 +20,7 @@ from skml._dependencies import Interval, StrOptions, check_installed
 from skml._inputs import check_X, open_interval
 from skml._keras._environment import check_can_train, floatx
 from skml._keras._routed import RoutedParameters
+from skml._keras._workers import current_workers
 from skml._state import VersionedState, to_plain
 from skml._targets._forms import check_rows
 from skml._training._attributes import FittedAttributes
@@ -239,6 +240,16 @@ class KerasMultiLabelClassifier(
     **Many rows.** An epoch of 1,000 updates or more has rounds of at least 500 updates. After each round, the rates of
     "auto" dropout and the learning rate of the default network follow the validation loss, which is then computed on up
     to 16,384 of the held-out rows. `fit_batches` trains on rows that do not fit in memory.
+
+    **Several processes** train one default network in the scope of a ``tf.distribute.MultiWorkerMirroredStrategy``.
+    Each of them makes the same calls, and passes its own share of the rows, weights, groups and validation data, or of
+    the blocks of `fit_batches`. All get the same estimator, as one process would with all rows; only dropout draws
+    other numbers. `fit` sends all rows to all processes, ``oof_proba_`` has them in the order of the processes, and
+    `batch_size` is that of all together. With `fit_batches` each process keeps its rows, and all get a common sample of
+    4 million entries. Without `classes`, each share of single-label y must have two classes. If one process raises an
+    error or dies, all raise one. A process has one device: start one for each GPU. Network traffic is one exchange of
+    all gradients for each update, so that a small network gains nothing. Custom networks, ``jit_compile=True`` and
+    callbacks with batch hooks are refused.
 
     **A custom network.** A callable is called with those of the arguments ``meta``, ``X``, ``compile_kwargs``
     (optimizer, loss and metrics) and ``params`` (the parameters of the estimator) that its signature names. A parameter
@@ -562,6 +573,8 @@ class KerasMultiLabelClassifier(
         ``kept_epoch_``. The buffer cannot undo the order of sorted rows: give the blocks of a sorted file in random
         order.
 
+        Several processes may each pass their own share of the blocks: see "Several processes" in the notes of the class.
+
         "auto" for `n_members` is 1. More members are all trained on all rows, so that there is no ``oof_proba_``.
 
         Examples
@@ -573,8 +586,9 @@ class KerasMultiLabelClassifier(
         >>> clf.fit_batches(read, classes=["cold", "dry", "wet"]).predict_proba([[0.0]]).shape
         (1, 3)
         """
-        fitted = self._before_fit(resumes=self.warm_start)
-        fitted._train_on_batches(batches, classes, X_val, y_val)
+        with current_workers() as workers:
+            fitted = self._before_fit(resumes=self.warm_start)
+            fitted._train_on_batches(batches, classes, X_val, y_val, workers)
         self.__dict__ = fitted.__dict__
         return self
 
@@ -773,8 +787,9 @@ class KerasMultiLabelClassifier(
         return check_X(self, X, dtype=self._fitted.network.dtype, any_column=self._takes_any_column())
 
     def _fit(self, X, y, sample_weight, *, resumes, is_partial_fit=False, **given):
-        fitted = self._before_fit(resumes)
-        fitted._train(X, y, sample_weight, is_partial_fit, **given)
+        with current_workers() as workers:
+            fitted = self._before_fit(resumes)
+            fitted._train(X, y, sample_weight, workers, is_partial_fit, **given)
         self.__dict__ = fitted.__dict__
         return self
 
@@ -790,7 +805,7 @@ class KerasMultiLabelClassifier(
         return fitted
 
     @with_callbacks
-    def _train(self, X, y, sample_weight, is_partial_fit, classes=None, groups=None, X_val=None, y_val=None):
+    def _train(self, X, y, sample_weight, workers, is_partial_fit, classes=None, groups=None, X_val=None, y_val=None):
         """Set the fitted model, and the number and names of the columns of X."""
         previous = vars(self).get("_fitted")
         listener = EpochListener(self, X, y, sample_weight) if has_callbacks(self) and not is_partial_fit else None
@@ -811,11 +826,12 @@ class KerasMultiLabelClassifier(
             is_partial_fit=is_partial_fit,
             epoch_listener=listener,
             feature_names=getattr(self, "feature_names_in_", None),
+            workers=workers,
         )
         if listener is not None:
             listener.end()
 
-    def _train_on_batches(self, batches, classes, X_val, y_val):
+    def _train_on_batches(self, batches, classes, X_val, y_val, workers):
         """Set the fitted model, and the number and names of the columns of X."""
         previous = vars(self).get("_fitted")
         check = {"dtype": previous.network.dtype if previous else floatx(), "any_column": self._takes_any_column()}
@@ -828,6 +844,7 @@ class KerasMultiLabelClassifier(
             seeds=previous.training.seeds if previous else Seeds.new(self.random_state),
             check_X=lambda X, is_first: check_X(self, X, reset=is_first and previous is None, **check),
             feature_names=lambda: getattr(self, "feature_names_in_", None),
+            workers=workers,
         )
 
     def _takes_any_column(self):

@@ -16,6 +16,7 @@ import tensorflow as tf
 from skml._keras._private import strategy_of
 from skml._keras._progress import EpochLines, shows_bar
 from skml._keras._rows import BLOCK_ENTRIES, as_array, gather, n_entries_of, specs_of
+from skml._keras._workers import Workers
 
 # Python can handle Ctrl-C between two calls of the graph only.
 _SECONDS_PER_CALL = 0.3
@@ -24,6 +25,8 @@ _FIRST_BATCHES = 16
 
 # Minimum number of entries that a row counts for in evaluation, because of its hidden units.
 _MIN_ENTRIES = 2**10
+
+_ALONE = Workers()
 
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -50,11 +53,14 @@ class CompiledTrainer:
         The layouts of X, Y and the sample weights.
     jit_compile : bool, default=False
         Whether XLA compiles the training step.
+    workers : Workers, default=Workers()
+        The processes that train the model together. The training step of the model combines their gradients.
     """
 
-    def __init__(self, model, layouts, jit_compile=False):
+    def __init__(self, model, layouts, jit_compile=False, workers=_ALONE):
         self.model = model
         self.layouts = layouts
+        self._workers = workers
         # Built here, as variables that are created inside a graph keep the graph alive.
         model.optimizer.build(model.trainable_variables)
         self._initial = [(variable, _constant_or_array(variable)) for variable in model.optimizer.variables]
@@ -64,7 +70,7 @@ class CompiledTrainer:
         self._train = functools.cache(lambda: self._trace(train_step))
         self._test = functools.cache(lambda: self._trace(model.test_step))
         # Metrics create their variables in the first step, so that the graph can reset only the loss.
-        self._resets_inside = len(model.metrics) == 1
+        self._resets_inside = len(model.metrics) == 1 and workers.is_alone
 
     def reset_optimizer(self, values=None):
         """Set the optimizer to the state of a new one, or to a state that `optimizer_state` returned."""
@@ -84,7 +90,7 @@ class CompiledTrainer:
         Parameters
         ----------
         data : Data or iterator of Data
-            An iterator gives the data of each epoch, of the layouts of the trainer.
+            All rows. Or an iterator that gives the rows of this process for each epoch, in the layouts of the trainer.
         rows : ndarray of int32
             Training rows; those of an iterator are all rows.
         order : callable
@@ -110,8 +116,9 @@ class CompiledTrainer:
                 reason = f"its training step cannot be traced ({type(error).__name__}: {error})"
         if reason is None:
             self._fit_looped(data, rows, order, validation, config, callbacks, bar)
-        elif rows is None:
-            raise ValueError(f"Blocks of rows cannot be trained by the loop of Keras, but {reason}.")
+        elif rows is None or not self._workers.is_alone:
+            what = "Blocks of rows" if rows is None else "Several processes"
+            raise ValueError(f"{what} cannot be trained by the loop of Keras, but {reason}.")
         else:
             if config.verbose:
                 print(f"Training uses the loop of Keras, which is slower: {reason}.")
@@ -179,7 +186,7 @@ class CompiledTrainer:
             model=model,
         )
         evaluate = None if validation is None else self._evaluation(*validation, config.batch_size, callbacks)
-        train = functools.partial(self._train_round, _Runner(self._train(), config.batch_size), evaluate)
+        train = functools.partial(self._train_round, self._training(config.batch_size, rows is not None), evaluate)
         model.stop_training = False
         callbacks.on_train_begin()
         followers.on_train_begin()
@@ -194,6 +201,7 @@ class CompiledTrainer:
                 logs.append(train(part, index, report))
             part = None  # freed before the next one is made
             callbacks.on_epoch_end(epoch, _logs_of_epoch(logs))
+            model.stop_training = any(self._workers.gather(model.stop_training))
             followers.on_epoch_end(epoch, logs[-1])
             if model.stop_training:
                 break
@@ -201,10 +209,16 @@ class CompiledTrainer:
         callbacks.on_train_end(_logs_of_epoch(logs))
         followers.on_train_end(logs[-1])
 
+    def _training(self, batch_size, holds_all_rows):
+        """Return a function that trains the model on groups of rows and returns logs."""
+        divide = functools.partial(self._batches, batch_size, holds_all_rows=holds_all_rows)
+        # Rows of sparse batches have other columns in each process, and one call of a graph can exchange one size only.
+        return _Runner(self._train(), divide, n_batches=None if self._workers.is_alone else 1)
+
     def _train_round(self, run, evaluate, data, index, report):
         """Train on some rows of data, evaluate, and return the logs of both."""
         self._reset_metrics()
-        logs = run(data, [index])
+        logs = self._logs_of_all(run(data, [index]))
         if report is not None:
             report(logs)
         return logs if evaluate is None else logs | evaluate()
@@ -212,16 +226,35 @@ class CompiledTrainer:
     def _evaluation(self, data, groups, batch_size, callbacks):
         """Return a function that evaluates the model on groups of rows and returns logs with the prefix ``val_``."""
         entries = sum(n_entries_of(layout) for layout in self.layouts if layout is not None)
-        test = _Runner(self._test(), max(batch_size, BLOCK_ENTRIES // max(entries, _MIN_ENTRIES)))
+        size = max(batch_size, BLOCK_ENTRIES // max(entries, _MIN_ENTRIES))
+        test = _Runner(self._test(), functools.partial(self._batches, size, holds_all_rows=True, drops_empty=True))
 
         def evaluate():
             self._reset_metrics()
             callbacks.on_test_begin()
-            logs = test(data, groups)
+            logs = self._logs_of_all(test(data, groups))
             callbacks.on_test_end(logs)
             return {f"val_{name}": value for name, value in logs.items()}
 
         return evaluate
+
+    def _batches(self, batch_size, groups, *, holds_all_rows, drops_empty=False):
+        """Return the rows of all batches, one after the other, and the positions at which batches begin and end."""
+        if self._workers.is_alone:
+            return np.concatenate(groups), _bounds(groups, batch_size)
+        batches = self._workers.batches(groups, batch_size, holds_all_rows)
+        sizes = [len(batch) for batch in batches if len(batch) or not drops_empty]
+        return np.concatenate(batches), np.cumsum([0, *sizes], dtype=np.int32)
+
+    def _logs_of_all(self, logs):
+        """Return the loss and metrics of the rows of all processes; `logs` are those of the rows of this one."""
+        if self._workers.is_alone:
+            return logs
+        variables = [variable for metric in self.model.metrics for variable in metric.variables]
+        values = self._workers.gather([as_array(variable) for variable in variables])
+        for variable, of_processes in zip(variables, zip(*values, strict=True), strict=True):
+            variable.assign(np.sum(of_processes, axis=0, dtype=of_processes[0].dtype))
+        return _numbers(self.model.get_metrics_result())
 
     def _fit_by_keras(self, data, rows, order, validation, config, callbacks, bar):
         # Drawn in advance, as Keras reads the first batch twice: to build the model and to train it.
@@ -277,39 +310,56 @@ def _logs_of_epoch(logs):
     return means | {name: value for name, value in logs[-1].items() if name.startswith("val_")}
 
 
-class _Runner:
-    """Calls a graph on groups of rows, with a number of batches that takes about `_SECONDS_PER_CALL` for each call."""
+def _bounds(groups, batch_size):
+    """Return the positions at which batches begin and end; no batch mixes two groups."""
+    bounds, start = [0], 0
+    for group in groups:
+        bounds += [*range(start + batch_size, start + len(group), batch_size), start + len(group)]
+        start += len(group)
+    return np.array(bounds, dtype=np.int32)
 
-    def __init__(self, function, batch_size):
+
+def _numbers(tensors):
+    return {name: value.numpy().tolist() for name, value in tensors.items()}
+
+
+class _Runner:
+    """Calls a graph on groups of rows, with a number of batches that takes about `_SECONDS_PER_CALL` for each call.
+
+    Parameters
+    ----------
+    function : callable
+    divide : callable
+        ``divide(groups)`` returns rows, and the positions at which batches begin and end.
+    n_batches : int, default=None
+        Number of batches for each call in place of one that takes about that time.
+    """
+
+    def __init__(self, function, divide, n_batches=None):
         self._function = function
-        self._batch_size = batch_size
-        self._n_batches = _FIRST_BATCHES
+        self._divide = divide
+        self._is_fixed = n_batches is not None
+        self._n_batches = n_batches or _FIRST_BATCHES
         self._flags = tf.constant(False), tf.constant(True)
 
     def __call__(self, data, groups):
         tensors = data.tensors
-        order, bounds = tf.convert_to_tensor(np.concatenate(groups)), self._bounds(groups)
-        start = 0
+        order, bounds = self._divide(groups)
+        order = tf.convert_to_tensor(order)
+        start, logs = 0, None
         while start < len(bounds) - 1:
             stop = start + self._n_batches
             logs = self._run(tensors, order, bounds[start : stop + 1], start == 0)
             start = stop
         return logs
 
-    def _bounds(self, groups):
-        """Return the positions at which batches begin and end; no batch mixes two groups."""
-        bounds, start = [0], 0
-        for group in groups:
-            bounds += [*range(start + self._batch_size, start + len(group), self._batch_size), start + len(group)]
-            start += len(group)
-        return np.array(bounds, dtype=np.int32)
-
     def _run(self, tensors, order, bounds, is_first):
         began = time.perf_counter()
         logs = self._function(order, tf.convert_to_tensor(bounds), self._flags[is_first], *tensors)
-        logs = {name: value.numpy().tolist() for name, value in logs.items()}
-        n_batches = (len(bounds) - 1) * _SECONDS_PER_CALL / (time.perf_counter() - began)
-        self._n_batches = max(_FIRST_BATCHES, int(min(n_batches, 100 * self._n_batches)))
+        logs = _numbers(logs)
+        if not self._is_fixed:
+            n_batches = (len(bounds) - 1) * _SECONDS_PER_CALL / (time.perf_counter() - began)
+            self._n_batches = max(_FIRST_BATCHES, int(min(n_batches, 100 * self._n_batches)))
         return logs
 
 

@@ -43,6 +43,8 @@ class DefaultTrainable:
         The previous output of each label, if the labels have changed.
     bias_rate : float, default=1
         Factor of Adam's learning rate for the biases of the outputs.
+    workers : Workers
+        The processes that train the network together.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class DefaultTrainable:
         first_epoch=0,
         previous_columns=None,
         bias_rate=1,
+        workers,
     ):
         self.compile_args = compile_args
         self.scaler = scaler
@@ -69,10 +72,11 @@ class DefaultTrainable:
         self._is_cross_fitted = is_cross_fitted
         self._previous_columns = previous_columns
         self._bias_rate = bias_rate
+        self._workers = workers
         n_random = bool(network.dropout) * (len(network.widths) - 1)
         n_random += bool(network.input_dropout) * (1 + len(network.ramps))
         n_random += bool(network.sparse and network.row_dropout)
-        self._seeds = seeds.dropout(n_random, first_epoch)
+        self._seeds = seeds.dropout(n_random, first_epoch) ^ workers.rank  # each process drops other entries
 
     def rows_of(self, X):
         """Return X as rows of tensors in the dtype in which the network scales them."""
@@ -82,12 +86,13 @@ class DefaultTrainable:
     def compiled_model(self):
         """Return a new compiled model of this architecture."""
         loss, optimizer = self.compile_args["loss"], self.compile_args["optimizer"]
-        model = build(self._network, has_logits(loss))
+        model = build(self._network, has_logits(loss), as_ensemble=not self._workers.is_alone)
         if isinstance(model, Ensemble):
             model.cross_fitted = self._is_cross_fitted
+            model.workers = None if self._workers.is_alone else self._workers
         elif tf.distribute.has_strategy():
             model = Replicated(model.inputs, model.outputs)
-        if isinstance(model, Ensemble) or self._network.sparse:
+        if self._network.n_members > 1 or self._network.sparse:
             model.trainable_variables[-1].rate_factor = self._bias_rate
             optimizer = use_fused_adam(optimizer)
         model.compile(**{**self.compile_args, "optimizer": optimizer})
@@ -132,7 +137,7 @@ class DefaultTrainable:
 
 
 def prepare_default(
-    params, router, X, spec, settings, architecture, scaler, rates, seeds, *, encoded, is_cross_fitted
+    params, router, X, spec, settings, architecture, scaler, rates, seeds, *, encoded, is_cross_fitted, workers
 ) -> Trainable:
     """Return the default network with new weights.
 
@@ -152,6 +157,7 @@ def prepare_default(
         Fields of the network that encode the columns of X; empty if they are only scaled.
     is_cross_fitted : bool
         Whether each member is evaluated on its own fold.
+    workers : Workers
 
     Returns
     -------
@@ -183,11 +189,18 @@ def prepare_default(
     starts_at_0 = network.sparse and not architecture.hidden and spec.prior_log_odds is None
     bias_rate = _LINEAR_BIAS_RATE if starts_at_0 and rates.learning_rate is not None else 1  # the user's is kept
     return DefaultTrainable(
-        network, compile_args, scaler, rates, seeds, is_cross_fitted=is_cross_fitted, bias_rate=bias_rate
+        network,
+        compile_args,
+        scaler,
+        rates,
+        seeds,
+        is_cross_fitted=is_cross_fitted,
+        bias_rate=bias_rate,
+        workers=workers,
     )
 
 
-def resume_default(network, params, router, spec, scaler, rates, seeds, first_epoch) -> Trainable:
+def resume_default(network, params, router, spec, scaler, rates, seeds, first_epoch, workers) -> Trainable:
     """Return a trained default network whose training is resumed.
 
     Raises
@@ -219,7 +232,14 @@ def resume_default(network, params, router, spec, scaler, rates, seeds, first_ep
     network = _with_input(replace(network, calibration=NOT_CALIBRATED), scaler, rates)
     compile_args = _compile_args(router, spec)
     return DefaultTrainable(
-        network, compile_args, scaler, rates, seeds, first_epoch=first_epoch, previous_columns=columns
+        network,
+        compile_args,
+        scaler,
+        rates,
+        seeds,
+        first_epoch=first_epoch,
+        previous_columns=columns,
+        workers=workers,
     )
 
 

@@ -40,6 +40,9 @@ class Ensemble(keras.Model):
     # Number of kinds of members; members of a kind follow each other, one for each fold.
     n_kinds = 1
 
+    # The processes that train the model together, each on its share of a batch; None for one process.
+    workers = None
+
     @functools.cached_property
     def members(self):
         """A model that returns the logits of the members, shape (n_members, batch, n_outputs)."""
@@ -58,6 +61,9 @@ class Ensemble(keras.Model):
             # The loss is a mean over members. Multiplied by their number, each gets the gradient of a single network.
             objective = self.optimizer.scale_loss(loss) * logits.shape[0]
         gradients = tape.gradient(objective, self.trainable_weights)
+        if self.workers is not None:
+            share = weight_in_mean(self.loss, y, weight)
+            loss, *gradients = self.workers.weighted_means([loss, *gradients], share)
         self.optimizer.apply(gradients, self.trainable_weights)
         self._track(loss, ops.shape(y)[0])
         return self.compute_metrics(x, y, self._average(logits))
@@ -149,7 +155,7 @@ def _logits_of_mean(logits, output_activation):
     return ops.logsumexp(ops.log_sigmoid(logits), axis=0) - ops.logsumexp(ops.log_sigmoid(-logits), axis=0)
 
 
-def build(network, logits=False):
+def build(network, logits=False, as_ensemble=False):
     """Return an uncompiled Keras model with the architecture of a `DenseNetwork` and new weights.
 
     Parameters
@@ -157,6 +163,8 @@ def build(network, logits=False):
     network : DenseNetwork
     logits : bool, default=False
         Whether a network with one member returns logits, as required by a loss with ``from_logits=True``.
+    as_ensemble : bool, default=False
+        Whether a network with one member is an `Ensemble` too.
     """
     dtype = network.dtype.name
     inputs = keras.Input((network.n_features,), sparse=network.sparse, dtype=network.input_dtype.name)
@@ -167,11 +175,15 @@ def build(network, logits=False):
         hidden = _dropped_input(network, hidden)
         if network.encoding is not None:
             hidden = [hidden, *(_dropped_input(network, ramps) for ramps in _ramp_features(network, inputs))]
-        if network.n_members == 1:
+        if network.n_members == 1 and not as_ensemble:
             return keras.Model(inputs, _plain_layers(network, hidden, None if logits else network.output_activation))
         weights = None if network.member_weights is None else network.member_weights.tolist()
         average = Average(network.output_activation, weights, dtype=dtype)
-        model = Ensemble(inputs, average(_member_layers(network, hidden)))
+        if network.n_members == 1:
+            members = ops.expand_dims(_plain_layers(network, hidden, None), 0)
+        else:
+            members = _member_layers(network, hidden)
+        model = Ensemble(inputs, average(members))
         model.n_kinds = network.n_kinds
         return model
 
@@ -306,6 +318,16 @@ def share_of_replica(loss, y, weight):
     is_shared = replica is not None and replica.num_replicas_in_sync > 1
     if not is_shared or getattr(loss, "reduction", None) != "mean_with_sample_weight":
         return 1.0
-    here = tf.reduce_sum(tf.ones_like(y[:, 0]) if weight is None else weight)
+    here = weight_in_mean(loss, y, weight)
     total = replica.all_reduce(tf.distribute.ReduceOp.SUM, here)
     return tf.math.divide_no_nan(here * replica.num_replicas_in_sync, total)
+
+
+def weight_in_mean(loss, y, weight):
+    """Return the weight of a batch in a mean over batches, inside a graph: the sum of the weights of its rows.
+
+    Losses of Keras are means over rows, whatever the weights.
+    """
+    if weight is None or getattr(loss, "reduction", None) != "mean_with_sample_weight":
+        return tf.cast(tf.shape(y)[0], keras.config.floatx())
+    return tf.reduce_sum(weight)

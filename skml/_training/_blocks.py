@@ -172,31 +172,67 @@ class Sample:
 
     def __init__(self, max_entries, random_state):
         self._max_entries = max_entries
+        self.limit = 1.0  # rows with larger random numbers are left out
         self._random_state = random_state
         self._parts = []
-        self._limit = 1.0
 
     def add(self, rows):
         """Add the rows of a dataset."""
         drawn = self._random_state.rand(rows.n_samples)
         self._keep(rows, drawn)
         while len(self) > _MIN_SAMPLE and sum(part.n_entries for part, _ in self._parts) > self._max_entries:
-            self._limit = np.median(np.concatenate([drawn for _, drawn in self._parts]))
-            parts, self._parts = self._parts, []
-            for part, drawn in parts:
-                self._keep(part, drawn)
+            self._shrink(np.median(np.concatenate([drawn for _, drawn in self._parts])))
+
+    def _shrink(self, limit):
+        self.limit = limit
+        parts, self._parts = self._parts, []
+        for part, drawn in parts:
+            self._keep(part, drawn)
 
     def _keep(self, rows, drawn):
-        kept = np.flatnonzero(drawn < self._limit)
+        kept = np.flatnonzero(drawn < self.limit)
         if len(kept):
             self._parts.append((rows.take(kept), drawn[kept]))
 
     def __len__(self):
         return sum(len(drawn) for _, drawn in self._parts)
 
-    def dataset(self, none):
-        """Return the rows that were kept; `none` is a list of a dataset without rows, in case there are none."""
+    def dataset(self, none, limit):
+        """Return the rows with random numbers below `limit`.
+
+        Parameters
+        ----------
+        none : list of Dataset
+            One without rows, in case no row was kept.
+        limit : float
+            At most that of the sample: the smallest one of several samples, so that all rows are as likely to be kept.
+        """
+        self._shrink(limit)
         return joined_datasets([*none, *(part for part, _ in self._parts)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """The training rows of each round.
+
+    Parameters
+    ----------
+    feed : ShuffleBuffer
+        Gives the rows of this process.
+    n_total : int
+        Rows of a pass, of all processes.
+    n_rounds : int
+        Rounds of a pass.
+    """
+
+    feed: "ShuffleBuffer"
+    n_total: int
+    n_rounds: int
+
+    @property
+    def n_rows(self):
+        """Rows of a round, of all processes; the last round of a pass may have fewer."""
+        return -(-self.n_total // self.n_rounds)
 
 
 class ShuffleBuffer:
@@ -206,17 +242,13 @@ class ShuffleBuffer:
     ----------
     passes : callable
         ``passes()`` yields the datasets of a pass.
-    n_total : int
-        Rows of a pass.
-    max_rows : int
-        Largest number of rows of a round. The buffer has twice as many.
+    n_rows : int
+        Rows of a round; the last one of a pass may have fewer. The buffer has twice as many.
     random_state : numpy.random.RandomState
     """
 
-    def __init__(self, passes, n_total, max_rows, random_state):
-        self.n_total = n_total
-        self.n_rounds = -(-n_total // max_rows)
-        self.n_rows = -(-n_total // self.n_rounds)  # the last round of a pass may have fewer
+    def __init__(self, passes, n_rows, random_state):
+        self._n_rows = n_rows
         self._rounds = self._endless(passes)
         self._random_state = random_state
 
@@ -231,7 +263,7 @@ class ShuffleBuffer:
             parts = []
             for rows in passes():
                 parts.append(rows)
-                while sum(part.n_samples for part in parts) >= 2 * self.n_rows:
+                while sum(part.n_samples for part in parts) >= 2 * self._n_rows:
                     first, rest = self._divided(parts)
                     parts = [rest]
                     yield first
@@ -245,4 +277,4 @@ class ShuffleBuffer:
         rows = joined_datasets(parts)
         parts.clear()  # the rows are large
         order = self._random_state.permutation(rows.n_samples)
-        return rows.take(order[: self.n_rows]), rows.take(order[self.n_rows :])
+        return rows.take(order[: self._n_rows]), rows.take(order[self._n_rows :])

@@ -169,30 +169,24 @@ def encoder_for_fit(y, classes, params, previous=None, is_partial_fit=False):
     return encoder
 
 
-def read_datasets(X, y, sample_weight, validation, encoder, class_weight):
-    """Return the training data and the validation data.
+def read_dataset(X, y, sample_weight, encoder):
+    """Return the training data, which have no loss weights yet.
 
     Parameters
     ----------
     X : ndarray or CSR
     y : any form of target
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), or None
-    validation : tuple (X_val, y_val) or None
-        X_val is an ndarray or CSR, y_val any form of target.
     encoder : TargetEncoder
-    class_weight : the parameter of the estimator
 
     Returns
     -------
-    dataset : Dataset
-    validation : ValidationData or None
-        Dense or sparse like the training data, in the same dtypes. Both have loss weights, or neither.
+    Dataset
     """
     Y = encoder.transform(y)
     check_consistent_length(X, Y)
     _warn_of_missing_labels(Y, encoder.classes_)
-    dataset, weight = with_class_weight(read_rows(X, Y, sample_weight, encoder), encoder, class_weight)
-    return (dataset, None) if validation is None else read_validation(*validation, encoder, dataset, weight)
+    return read_rows(X, Y, sample_weight, encoder)
 
 
 def read_rows(X, Y, sample_weight, encoder):
@@ -242,6 +236,23 @@ def _any_missing(Y):
 
 
 def read_validation(X, y, encoder, dataset, class_weight):
+    """Return the training data and the validation data.
+
+    Parameters
+    ----------
+    X : ndarray or CSR
+    y : any form of target
+    encoder : TargetEncoder
+    dataset : Dataset
+        The training data.
+    class_weight : ClassWeight
+
+    Returns
+    -------
+    dataset : Dataset
+    validation : ValidationData
+        Dense or sparse like the training data, in the same dtypes. Both have loss weights, or neither.
+    """
     Y, unknown = encoder.transform_known(y)
     check_consistent_length(X, Y)
     if has_missing(Y):  # both must have the dtype that holds NaN and soft labels

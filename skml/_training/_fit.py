@@ -25,13 +25,20 @@ from skml._default_network._auto import (
 )
 from skml._default_network._network import DenseNetwork
 from skml._inputs import open_interval
-from skml._targets._groups import group_codes
 from skml._targets._labels import format_some
 from skml._targets._warnings import warn_once
 from skml._training._config import training_config
-from skml._training._dataset import encoder_for_fit, read_datasets
+from skml._training._dataset import encoder_for_fit, read_dataset, read_validation, with_class_weight
 from skml._training._many_labels import warn_of_many_labels
 from skml._training._result import FittedModel
+from skml._training._shares import (
+    check_can_share,
+    shared_dataset,
+    shared_encoder,
+    shared_groups,
+    shared_seeds,
+    shared_validation,
+)
 from skml._training._split import split_dataset
 
 # A kind of members with a smaller weight is left out.
@@ -55,6 +62,7 @@ def fit_model(
     is_partial_fit=False,
     epoch_listener=None,
     feature_names=None,
+    workers,
 ):
     """Train a network, calibrate it and tune its thresholds.
 
@@ -80,6 +88,8 @@ def fit_model(
         Is informed of the number of epochs, and of the model after each.
     feature_names : ndarray of str, default=None
         The names of the columns of X.
+    workers : Workers
+        The processes that train together, each with its share of X, y, weights, groups and validation data.
 
     Returns
     -------
@@ -90,10 +100,16 @@ def fit_model(
     ValueError
         If y, weights or a parameter are not as described, before any training.
     """
+    check_can_share(params, workers)
+    seeds = shared_seeds(seeds, workers)
     encoder = encoder_for_fit(y, classes, params, previous and previous.encoder, is_partial_fit)
+    encoder = shared_encoder(encoder, y, params, workers)
     check_decisions(params, encoder)
-    dataset, validation = read_datasets(X, y, sample_weight, validation, encoder, params["class_weight"])
-    dataset = dataset.with_context(group_codes(groups, dataset.n_samples), feature_names)
+    dataset = shared_dataset(read_dataset(X, y, sample_weight, encoder), workers)
+    dataset, weight = with_class_weight(dataset, encoder, params["class_weight"])
+    if validation is not None:
+        dataset, validation = shared_validation(*read_validation(*validation, encoder, dataset, weight), workers)
+    dataset = dataset.with_context(shared_groups(groups, X.shape[0], workers), feature_names)
     settings = auto_settings(params, dataset.X, dataset.loss_weight)
     architecture = architecture_of(params, dataset, settings, encoder, previous, is_partial_fit)
     first_epoch = first_epoch_after(previous)
@@ -107,7 +123,7 @@ def fit_model(
         is_partial_fit=is_partial_fit,
     )
     plan = encoder, dataset, split, settings, architecture
-    return fit_split(params, *plan, seeds, previous, is_partial_fit, epoch_listener)
+    return fit_split(params, *plan, seeds, previous, is_partial_fit, epoch_listener, workers=workers)
 
 
 def fit_split(
@@ -122,6 +138,8 @@ def fit_split(
     is_partial_fit=False,
     epoch_listener=None,
     blocks=None,
+    *,
+    workers,
 ):
     """Train a network on a split, calibrate it and tune its thresholds.
 
@@ -139,8 +157,9 @@ def fit_split(
     previous : FittedModel, default=None
     is_partial_fit : bool, default=False
     epoch_listener : EpochListener, default=None
-    blocks : ShuffleBuffer, default=None
+    blocks : Blocks, default=None
         Gives the training rows of each epoch, of which those of the split are a sample.
+    workers : Workers
 
     Returns
     -------
@@ -165,11 +184,13 @@ def fit_split(
 
     from skml._training._run import prepare, train
 
-    trainable, callbacks = prepare(
-        params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit
-    )
-    result = train(trainable, split, config, seeds, callbacks, previous and previous.training, epoch_listener, blocks)
-    model = finish(result)
+    def trained():
+        plan = params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit
+        trainable, callbacks = prepare(*plan, workers)
+        before = previous and previous.training
+        return train(trainable, split, config, seeds, callbacks, before, epoch_listener, blocks, workers=workers)
+
+    model = finish(workers.outside_scope(trained))
     return dataclasses.replace(model, keeps_optimizer_state=is_partial_fit or params["warm_start"])
 
 

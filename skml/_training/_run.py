@@ -26,7 +26,7 @@ _MAX_WATCHED = 2**14
 _MAX_ENCODED = 2**17
 
 
-def prepare(params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit):
+def prepare(params, encoder, dataset, split, settings, architecture, rates, seeds, previous, is_partial_fit, workers):
     """Return a network that is ready for training, and new copies of the user's callbacks.
 
     Parameters
@@ -44,6 +44,7 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
     previous : FittedModel or None
         The model whose training is resumed.
     is_partial_fit : bool
+    workers : Workers
 
     Returns
     -------
@@ -57,22 +58,25 @@ def prepare(params, encoder, dataset, split, settings, architecture, rates, seed
     spec = TargetSpec.of(encoder, dataset, prior, columns)
     check_metrics(params, spec)
     # The metrics of an ensemble get probabilities; those of a single network get the output that the loss gets.
-    router = make_router(params, spec, from_logits=architecture.n_members > 1)
+    router = make_router(params, spec, from_logits=architecture.n_members > 1 or not workers.is_alone)
     if previous is None and settings is None:
         trainable = prepare_custom(params, router, dataset.X, split.rows, spec, seeds)
     elif previous is not None and params["model"] is not None:
         trainable = resume_custom(previous.network, params, router, spec)
     else:
         trainable = _prepare_default_network(
-            params, router, dataset, split, spec, settings, architecture, rates, seeds, previous
+            params, router, dataset, split, spec, settings, architecture, rates, seeds, previous, workers
         )
     return trainable, router.callbacks()
 
 
-def _prepare_default_network(params, router, dataset, split, spec, settings, architecture, rates, seeds, previous):
+def _prepare_default_network(
+    params, router, dataset, split, spec, settings, architecture, rates, seeds, previous, workers
+):
     if previous is not None:
         scaler = updated_scaler(previous.training.scaler, dataset, split.rows)
-        return resume_default(previous.network, params, router, spec, scaler, rates, seeds, previous.training.n_iter)
+        first_epoch = previous.training.n_iter
+        return resume_default(previous.network, params, router, spec, scaler, rates, seeds, first_epoch, workers)
     if architecture.kinds:
         scaler, encoded = None, _encoded_columns(dataset, split, architecture, seeds.columns())
     else:
@@ -90,6 +94,7 @@ def _prepare_default_network(params, router, dataset, split, spec, settings, arc
         seeds,
         encoded=encoded,
         is_cross_fitted=split.is_cross_fitted,
+        workers=workers,
     )
 
 
@@ -118,7 +123,7 @@ def _prior_log_odds(encoder, dataset, split, settings, n_members, previous, colu
     return encoder.base_log_odds(dataset.Y, weight, dataset.positive_weight, dataset.label_weight)
 
 
-def train(trainable, split, config, seeds, callbacks, previous=None, epoch_listener=None, blocks=None):
+def train(trainable, split, config, seeds, callbacks, previous=None, epoch_listener=None, blocks=None, *, workers):
     """Train a network.
 
     Parameters
@@ -132,15 +137,16 @@ def train(trainable, split, config, seeds, callbacks, previous=None, epoch_liste
     previous : TrainingResult, default=None
         The training that is resumed.
     epoch_listener : EpochListener, default=None
-    blocks : ShuffleBuffer, default=None
+    blocks : Blocks, default=None
         Gives the training rows of each epoch. None trains on those of the split.
+    workers : Workers
 
     Returns
     -------
     TrainingResult
     """
     data = _data_of(split.dataset if blocks is None else split.dataset.take(split.rows[:1]), trainable)
-    key = _trainer_key(trainable, data, config, callbacks)
+    key = _trainer_key(trainable, data, config, callbacks) if workers.is_alone else None
     validation = _validation_data(split, data, trainable, is_long=blocks is not None or config.round_steps > 0)
     n_rows = len(split.rows) if blocks is None else blocks.n_rows
     is_long = config.round_steps > 0 or (blocks is not None and blocks.n_rounds > 1)
@@ -150,7 +156,9 @@ def train(trainable, split, config, seeds, callbacks, previous=None, epoch_liste
         so_far = functools.partial(_result_so_far, trainable, seeds, previous)
         all_callbacks.append(EpochTaskCallback(epoch_listener, so_far))
     try:
-        make = lambda: CompiledTrainer(trainable.compiled_model(), data.layouts, config.jit_compile)  # noqa: E731
+        make = lambda: CompiledTrainer(  # noqa: E731
+            trainable.compiled_model(), data.layouts, config.jit_compile, workers
+        )
         with pool.borrow(key, make) as trainer:
             state = _load(trainer, trainable, previous and previous.optimizer_state)
             feed = (data, split.rows) if blocks is None else (_Feed(blocks, trainable, data.layouts), None)
@@ -193,7 +201,7 @@ class _Feed:
         self._layouts = layouts
 
     def __next__(self):
-        return _data_of(next(self._blocks), self._trainable).cast(self._layouts)
+        return _data_of(next(self._blocks.feed), self._trainable).cast(self._layouts)
 
 
 def _validation_data(split, data, trainable, is_long):
