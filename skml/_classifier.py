@@ -573,7 +573,7 @@ class KerasMultiLabelClassifier(
         ``kept_epoch_``. The buffer cannot undo the order of sorted rows: give the blocks of a sorted file in random
         order.
 
-        Several processes may each pass their own share of the blocks: see "Several processes" in the notes of the class.
+        Several processes may each pass their share of the blocks: see "Several processes" in the notes of the class.
 
         "auto" for `n_members` is 1. More members are all trained on all rows, so that there is no ``oof_proba_``.
 

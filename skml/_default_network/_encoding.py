@@ -287,7 +287,8 @@ def _of_members(codes, Y, rows, fold, weight, n_members, one_hot, with_splits):
     fold = fold[rows]
     group = 2 * fold + halves(codes)
     relevance, splits = np.empty((n_members, codes.shape[1])), np.zeros((n_members, codes.shape[1], N_BINS - 1), bool)
-    shares = np.zeros((n_members, codes.shape[1] if one_hot else 0, targets.shape[1]))
+    is_in = np.array([np.isin(np.arange(codes.shape[1]), columns) for columns in one_hot], dtype=float)
+    shares = np.zeros((n_members, len(one_hot), targets.shape[1]))
     for block in column_blocks(*codes.shape, targets.shape[1], 2 * n_members):
         groups = sums_of_groups(codes[:, block], targets, weight, group, 2 * n_members)
         for j in range(n_members):
@@ -297,7 +298,7 @@ def _of_members(codes, Y, rows, fold, weight, n_members, one_hot, with_splits):
             one, other = (half.standardised(both) for half in halves_of_rows)
             relevance[j, block] = dense_relevance(one, other, both.weight[0].sum() / weight.min())
             if one_hot:
-                shares[j, block] = level_shares(one, other)
+                shares[j] += is_in[:, block] @ level_shares(one, other)
             if with_splits:
                 splits[j, block] = split_bins(both.standardised(both), _STEPS, 1 / N_QUANTILES)
     return joint_relevance(relevance, shares, one_hot), splits

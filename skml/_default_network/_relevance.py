@@ -80,15 +80,14 @@ def joint_relevance(relevance, shares, groups):
     Parameters
     ----------
     relevance : ndarray of shape (n_members, n_features)
-    shares : ndarray of shape (n_members, n_features, n_targets)
-        From `level_shares`.
+    shares : ndarray of shape (n_members, n_groups, n_targets)
+        The sums of the `level_shares` of the columns of each category.
     groups : list of ndarray of int
         The columns of each category.
     """
     relevance = relevance.copy()
-    for columns in groups:
+    for columns, joint in zip(groups, shares.max(axis=2, initial=0).T, strict=True):
         own = relevance[:, columns]
-        joint = shares[:, columns].sum(axis=1).max(axis=1, initial=0)
         relevance[:, columns] = np.cbrt(own**2 * np.maximum(joint, own.min(axis=1))[:, None])
     return relevance
 
