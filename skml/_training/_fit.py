@@ -177,6 +177,8 @@ def fit_split(
     rates = adaptive_rates(params, settings, is_partial_fit)
     if split.validation is None or rates is None or not rates.follow_loss:
         config = dataclasses.replace(config, round_steps=0)
+    if workers.rank:  # the first process shows the progress of all
+        config = dataclasses.replace(config, verbose=0)
     warn_of_many_labels(split, architecture, config, len(split.rows) if blocks is None else blocks.n_rows)
     finish = functools.partial(_calibrate_and_tune, params, encoder, split, previous, seeds.sampling(first_epoch))
     if epoch_listener is not None:

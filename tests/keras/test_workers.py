@@ -5,6 +5,8 @@ import pytest
 import together
 from together import CASES, run_two
 
+from processes import run_python_in
+
 FITS = """
 answer = {}
 for name in NAMES:
@@ -42,6 +44,44 @@ def test_two_processes_train_the_weights_of_one(tmp_path):
 def test_two_processes_train_the_weights_of_one_whatever_the_data(tmp_path):
     """Folds, missing labels, weights and thresholds too: each process knows its share only, and all get the same."""
     check_cases(tmp_path, [name for name in CASES if name != "one member, dense"])
+
+
+ALONE = """
+import keras, numpy as np, tensorflow as tf
+from together import dense, small, rows, result_of
+X, y, *_ = rows()
+
+def network(meta):
+    return keras.Sequential([keras.layers.Dense(4, "relu"), keras.layers.Dense(meta["n_outputs_"], "sigmoid")])
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+with strategy.scope():
+    clf = dense(slice(None))
+    custom = small(hidden_layer_sizes="auto", dropout="auto", input_dropout="auto", model=network).fit(X, y)
+for weight, expected in zip(clf.trained_network().weights, dense(slice(None)).trained_network().weights, strict=True):
+    np.testing.assert_array_equal(weight, expected)
+print(custom.predict_proba(X).shape)
+"""
+
+
+def test_a_process_without_others_trains_as_without_the_strategy(tmp_path):
+    assert run_python_in(tmp_path, ALONE, imported="keras").splitlines()[-1] == "(400, 4)"
+
+
+SHOWN = """
+import contextlib, io
+X, y, *_ = rows()
+with contextlib.redirect_stdout(io.StringIO()) as printed, strategy.scope():
+    small(verbose=2).fit(X[share], y[share])
+answer = printed.getvalue()
+"""
+
+
+@pytest.mark.slow
+def test_only_the_first_process_shows_progress(tmp_path):
+    first, second = run_two(tmp_path, SHOWN)
+    assert first.count("val_loss") == 3
+    assert not second
 
 
 BLOCKS = """
