@@ -320,7 +320,7 @@ def _bounds(groups, batch_size):
 
 
 def _numbers(tensors):
-    return {name: value.numpy().tolist() for name, value in tensors.items()}
+    return {name: np.asarray(value).tolist() for name, value in tensors.items()}
 
 
 class _Runner:
