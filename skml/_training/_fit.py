@@ -33,6 +33,7 @@ from skml._training._many_labels import warn_of_many_labels
 from skml._training._result import FittedModel
 from skml._training._shares import (
     check_can_share,
+    check_same_labels,
     shared_dataset,
     shared_encoder,
     shared_groups,
@@ -103,7 +104,10 @@ def fit_model(
     check_can_share(params, workers)
     seeds = shared_seeds(seeds, workers)
     encoder = encoder_for_fit(y, classes, params, previous and previous.encoder, is_partial_fit)
-    encoder = shared_encoder(encoder, y, params, workers)
+    if previous is None and classes is None and params["classes"] is None:
+        encoder = shared_encoder(encoder, y, params, workers)
+    else:
+        check_same_labels(encoder, workers)
     check_decisions(params, encoder)
     dataset = shared_dataset(read_dataset(X, y, sample_weight, encoder), workers)
     dataset, weight = with_class_weight(dataset, encoder, params["class_weight"])

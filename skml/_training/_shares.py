@@ -57,31 +57,47 @@ def shared_encoder(encoder, y, params, workers):
     Parameters
     ----------
     encoder : TargetEncoder
-        Fitted to the share `y` of this process.
+        Fitted to the share `y` of this process, without `classes`.
     y : any form of target
     params : dict
         Parameters of the estimator.
     workers : Workers
     """
-    own = encoder.classes_.tolist()
-    spaces = workers.gather((encoder.kind, encoder.has_columns, own))
-    if all(space == spaces[0] for space in spaces):
+    labels = _labels_of_all(encoder, workers)
+    if all(others == labels[0] for others in labels):
         return encoder
-    if any(has_columns for _, has_columns, _ in spaces):
-        check_same_labels(encoder, workers)
-    labels = sorted_labels({label for *_, labels in spaces for label in labels})
-    return encoder_for_fit(y, labels, {**params, "classes": None})
+    if encoder.has_columns:
+        _refuse_other_labels(labels, workers)
+    return encoder_for_fit(y, sorted_labels({label for others in labels for label in others}), params)
 
 
 def check_same_labels(encoder, workers):
-    """Raise a ValueError if the label space of this process is not that of all."""
-    own = encoder.classes_.tolist()
-    for rank, labels in enumerate(workers.gather(own)):
-        if labels != own:
-            raise ValueError(
-                f"Processes that train together must have the same classes in the same order, but process {rank} has "
-                f"{format_some(labels, len(labels))}, and this one {format_some(own, len(own))}."
-            )
+    """Raise a ValueError if the processes do not have the same labels in the same order."""
+    labels = _labels_of_all(encoder, workers)
+    if any(others != labels[0] for others in labels):
+        _refuse_other_labels(labels, workers)
+
+
+def _labels_of_all(encoder, workers):
+    """Return the labels of each process; raise a ValueError if their forms of y differ."""
+    forms, labels = zip(
+        *workers.gather(((encoder.is_multilabel, encoder.has_columns), encoder.classes_.tolist())), strict=True
+    )
+    if any(form != forms[0] for form in forms):
+        raise ValueError(
+            "y must have the same form in all processes that train together: label sets, an indicator with a column "
+            "for each label, or a single label per row."
+        )
+    return labels
+
+
+def _refuse_other_labels(labels, workers):
+    own = labels[workers.rank]
+    rank, others = next((rank, others) for rank, others in enumerate(labels) if others != own)
+    raise ValueError(
+        f"Processes that train together must have the same classes in the same order, but process {rank} has "
+        f"{format_some(others, len(others))}, and this one {format_some(own, len(own))}."
+    )
 
 
 def shared_dataset(dataset, workers):

@@ -14,7 +14,7 @@ PARAMS = {"model": None, "jit_compile": False, "loss": "auto", "classes": None, 
 class Among:
     """Processes of which this one is the first, and the others answer with values that are known."""
 
-    is_alone = False
+    is_alone, rank = False, 0
 
     def __init__(self, *others):
         self._others = iter(others)
@@ -25,7 +25,7 @@ class Among:
 
 def test_label_sets_get_the_labels_of_all_shares():
     own, other = (TargetEncoder().fit(y) for y in ([["b"], ["d"]], [["a"], ["b"]]))
-    theirs = other.kind, other.has_columns, other.classes_.tolist()
+    theirs = (other.is_multilabel, other.has_columns), other.classes_.tolist()
     encoder = shared_encoder(own, [["b"], ["d"]], PARAMS, Among(theirs))
     assert encoder.classes_.tolist() == ["a", "b", "d"]
     np.testing.assert_array_equal(encoder.transform([["d"]]), [[0, 0, 1]])
@@ -34,14 +34,20 @@ def test_label_sets_get_the_labels_of_all_shares():
 def test_two_classes_here_and_a_third_elsewhere_are_multi_class():
     y = ["x", "y", "x"]
     encoder = encoder_for_fit(y, None, PARAMS)
-    theirs = encoder.kind, False, ["y", "z"]
+    theirs = (False, False), ["y", "z"]
     assert shared_encoder(encoder, y, PARAMS, Among(theirs)).target_type_ == "multiclass"
+
+
+def test_another_form_of_y_elsewhere_is_refused():
+    encoder = encoder_for_fit(["x", "y"], None, PARAMS)
+    with pytest.raises(ValueError, match="y must have the same form in all processes that train together"):
+        shared_encoder(encoder, ["x", "y"], PARAMS, Among(((True, False), ["x", "y"])))
 
 
 def test_an_indicator_with_other_columns_elsewhere_is_refused():
     encoder = TargetEncoder().fit(np.eye(2))
     with pytest.raises(ValueError, match=r"same classes in the same order, but process 1 has 0, 1, 2, and this"):
-        shared_encoder(encoder, np.eye(2), PARAMS, Among((encoder.kind, True, [0, 1, 2]), [0, 1, 2]))
+        shared_encoder(encoder, np.eye(2), PARAMS, Among(((True, True), [0, 1, 2])))
 
 
 def test_rows_are_joined_in_the_order_of_the_processes_and_weights_of_one_are_1_in_another():
