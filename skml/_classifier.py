@@ -151,7 +151,7 @@ class KerasMultiLabelClassifier(
         are kept. None sets no limit.
     epochs : int or "auto", default="auto"
         Number of passes over the training rows. "auto" makes at most about 2,000 updates, within [20, 150] epochs.
-        A single member makes fewer of more than 400 updates, such as 5 for 900,000 rows in batches of 256.
+        A single member makes fewer of more than 400 updates, such as 7 for 900,000 rows in batches of 256.
     batch_size : int or "auto", default="auto"
         Number of rows of an update. "auto" is the power of two nearest to n_samples / 30, within [32, 256]; at least
         32 but smaller if a batch would have over 16 million outputs of all members.

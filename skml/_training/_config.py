@@ -101,9 +101,9 @@ def auto_round_steps(n_rows, batch_size):
 def auto_epochs(n_rows, batch_size, n_members=1):
     """Return the number of epochs that makes about 2,000 updates, within [20, 150].
 
-    For a single member there are fewer than 20 of more than 400 updates. The larger an epoch, the more updates there
-    are in all, but they grow more slowly than it does.
+    For a single member there are fewer than 20 of more than 400 updates: the updates of all epochs then grow with the
+    square root of the number of rows.
     """
     steps = max(1, np.ceil(n_rows / batch_size))
-    least = np.ceil(20 * min(1, _LONG_EPOCH / steps) ** 0.7) if n_members == 1 else 20
+    least = np.ceil(20 * min(1, _LONG_EPOCH / steps) ** 0.5) if n_members == 1 else 20
     return int(np.clip(np.ceil(_UPDATES / steps), least, 150))

@@ -7,7 +7,7 @@ from skml._training._config import auto_batch_size, auto_epochs
 def test_automatic_rules_are_bounded():
     assert [auto_batch_size(n) for n in (0.1, 100, 2000, 5000, 10**6)] == [32, 32, 64, 128, 256]
     assert [auto_epochs(n, 32) for n in (1, 1600, 12_800)] == [150, 40, 20]
-    assert [auto_epochs(n, 256) for n in (10**5, 10**6, 10**8)] == [20, 5, 1]
+    assert [auto_epochs(n, 256) for n in (10**5, 10**6, 10**8)] == [20, 7, 1]
     assert auto_epochs(10**6, 256, n_members=9) == 20
 
 
