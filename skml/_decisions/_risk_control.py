@@ -162,7 +162,10 @@ def _reason(grid, counts, guarantee, unit):
     if found < needed:
         return f"It needs at least {needed:.0f} {unit} with correct predictions; the data have {found:.0f} (effective)."
     bounds = counts.lower_bounds()
-    return f"The highest level within reach is about {bounds.max():.3f}, with threshold={grid[bounds.argmax()]:.4g}."
+    best, threshold = bounds.max(), f"threshold={grid[bounds.argmax()]:.4g}"
+    if best >= guarantee.level:  # a sequence of tests may have only a share of the risk there
+        return f"The {unit} would just suffice for {threshold} alone, but it has to be chosen among several."
+    return f"The highest level within reach is about {best:.3f}, with {threshold}."
 
 
 def _grid(entries, level):

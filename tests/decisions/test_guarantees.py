@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -658,3 +659,17 @@ def test_guarantees_can_be_searched_in_a_grid():
     grid = {"scoring": ["f1_micro", "recall>=0.8", "precision >= 0.8"]}
     search = GridSearchCV(tuned, grid, cv=2, error_score="raise").fit(X, SETS)
     assert np.all(np.isfinite(search.cv_results_["mean_test_score"]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_level_that_cannot_be_guaranteed_is_not_said_to_be_within_reach(seed):
+    """One threshold alone may reach it, but not one that is chosen among several."""
+    rng = np.random.RandomState(seed)
+    p = rng.rand(rng.randint(100, 500), 2) ** 0.3
+    Y = (rng.rand(*p.shape) < 0.99 * p).astype(np.uint8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        TunedThresholds(Y, np.clip(p, 1e-6, 1 - 1e-6))["precision>=0.9"]
+    for message in (str(warning.message) for warning in caught):
+        within = re.search(r"within reach is about ([\d.]+)", message)
+        assert float(within[1]) < 0.9 if within else "rows would just suffice for threshold=" in message
