@@ -212,7 +212,7 @@ class CompiledTrainer:
     def _training(self, batch_size, holds_all_rows):
         """Return a function that trains the model on groups of rows and returns logs."""
         divide = functools.partial(self._batches, batch_size, holds_all_rows=holds_all_rows)
-        # Rows of sparse batches have other columns in each process, and one call of a graph can exchange one size only.
+        # Processes match exchanges by calls of the graph. Calls of other lengths would wait for each other for ever.
         return _Runner(self._train(), divide, n_batches=None if self._workers.is_alone else 1)
 
     def _train_round(self, run, evaluate, data, index, report):
