@@ -1,11 +1,12 @@
 """Measure how quality and cost grow with the number of labels and of rows, on generated data.
 
-`scale.py` prints all tables in some minutes; `scale.py LABELS` takes another number of labels for the first one. The
-peers omikuji and napkinXC are measured if they are installed. Times are CPU seconds of one thread, and memory is the
-growth of the peak of a fresh process above the data.
+`scale.py` prints all tables in about half an hour; `scale.py rows growth` prints some of them: see `TABLES`. The peers
+omikuji and napkinXC are measured if they are installed. Times are CPU seconds of one thread, and memory is the growth
+of the peak of a fresh process above the data. It needs Linux, which can forget the peak of making the data.
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -18,12 +19,16 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from timing import limit_threads
+from timing import limit_threads, sparse_matrix
 
-N_LABELS = int(sys.argv[1]) if sys.argv[1:] and sys.argv[1].isdigit() else 1000
+# Terms of the log-odds of each label, for many rows.
+KINDS = ["product", "product", "product", "absolute", "maximum", "box"]
+
+# Rows of the test set of many rows, and of each part in which rows are made.
+N_TEST = 20_000
 
 
-def made(n_labels, n_columns, n_rows, n_test=2000, seed=0):
+def made_texts(n_labels, n_columns, n_rows, n_test=2000, seed=0):
     """Return tf-idf rows and labels for training and test, and the true probabilities of the test rows, all CSR.
 
     Each label has 12 words of its own among Zipfian words that all rows share, and frequent labels are far more
@@ -73,23 +78,70 @@ def scores_of_ranking(top, Y, Y_test):
     return hits[:, 0].mean(), hits.mean(), (hits * weight[top]).sum() / best
 
 
+def made_rows(n_rows):
+    """Return 50 columns and 10 labels for training and test, and the true probabilities of the test rows.
+
+    The log-odds of a label are a sum of six products, absolute values, maxima and boxes of columns. Each part of the
+    rows has a seed of its own, so that fewer rows are the first ones of more. The first part is the test set.
+    """
+    rng = np.random.default_rng(0)
+    terms = [[new_term(rng, kind) for kind in KINDS] for _ in range(10)]
+    shift = rng.uniform(0, 1.2, 10)
+    X, Y = np.empty((N_TEST + n_rows, 50), np.float32), np.empty((N_TEST + n_rows, 10), np.uint8)
+    for start in range(0, len(X), N_TEST):
+        rng, part = np.random.default_rng([1, start]), X[start : start + N_TEST]
+        part[:] = rng.normal(size=(N_TEST, 50))[: len(part)]
+        scores = np.transpose([sum(value_of(part, *term) for term in label) for label in terms])
+        if start == 0:
+            mean, deviation = scores.mean(axis=0), scores.std(axis=0)
+        proba = 1 / (1 + np.exp(-4.2 * ((scores - mean) / deviation - shift)))
+        Y[start : start + N_TEST] = rng.random((N_TEST, 10))[: len(part)] < proba
+        if start == 0:
+            truth = proba
+    return X[N_TEST:], Y[N_TEST:], X[:N_TEST], Y[:N_TEST], truth
+
+
+def new_term(rng, kind):
+    """Return two columns, the kind, the weight and two bounds of a term."""
+    return *rng.choice(50, 2, False), kind, rng.choice([-1, 1]) * rng.uniform(0.5, 1.5), *rng.normal(size=2)
+
+
+def value_of(X, i, j, kind, weight, low, high):
+    """Return what a term adds to the log-odds of a label. All kinds have about the same deviation."""
+    a, b = X[:, i], X[:, j]
+    if kind == "product":
+        return weight * a * b
+    if kind == "absolute":
+        return weight * 1.7 * np.abs(a)
+    if kind == "maximum":
+        return weight * 1.2 * np.maximum(a, b)
+    return weight * 2.2 * ((np.abs(a - low / 2) < 0.8) & (b > high / 2))
+
+
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def cpu_seconds(function):
-    began = time.process_time()
-    result = function()
-    return time.process_time() - began, result
+def measured(work):
+    """Return the CPU seconds of a function, the growth of the peak of memory in MB, and its result."""
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before, began = peak(), time.process_time()
+    result = work()
+    return time.process_time() - began, peak() - before, result
+
+
+def network_of(clf):
+    network = clf.trained_network()
+    return f"{network.widths[:-1]} x {network.n_members}"
 
 
 def skml_top(params, X, Y, X_test):
+    import skml._training._run  # noqa: F401
     from skml import KerasMultiLabelClassifier
 
-    fit, clf = cpu_seconds(lambda: KerasMultiLabelClassifier(random_state=0, **params).fit(X, Y))
-    predict, (top, _) = cpu_seconds(lambda: clf.predict_top_k(X_test, 5))
-    network = clf.trained_network()
-    return fit, predict, top, f"{network.widths[:-1]} x {network.n_members}"
+    fit, grown, clf = measured(lambda: KerasMultiLabelClassifier(random_state=0, **params).fit(X, Y))
+    predict, _, (top, _) = measured(lambda: clf.predict_top_k(X_test, 5))
+    return fit, grown, predict, top, network_of(clf)
 
 
 def libsvm_file(X, Y, folder):
@@ -109,14 +161,15 @@ def omikuji_top(params, X, Y, X_test):
         path = libsvm_file(X, Y, folder)
         hyper_param = omikuji.Model.default_hyper_param()
         hyper_param.n_trees = params["n_trees"]
-        fit, model = cpu_seconds(lambda: omikuji.Model.train_on_data(path, hyper_param, n_threads=1))
+        fit, grown, model = measured(lambda: omikuji.Model.train_on_data(path, hyper_param, n_threads=1))
 
     def predict():
         pairs = (list(zip(X_test[[i]].indices, X_test[[i]].data, strict=True)) for i in range(X_test.shape[0]))
         found = [[label for label, _ in model.predict(row, top_k=5)] for row in pairs]
         return np.array([row + [-1] * (5 - len(row)) for row in found])
 
-    return fit, *cpu_seconds(predict), f"{params['n_trees']} trees"
+    predict, _, top = measured(predict)
+    return fit, grown, predict, top, f"trees: {params['n_trees']}"
 
 
 def napkinxc_top(params, X, Y, X_test):
@@ -124,12 +177,12 @@ def napkinxc_top(params, X, Y, X_test):
 
     with tempfile.TemporaryDirectory() as folder:
         model = PLT(folder, threads=1)
-        fit, _ = cpu_seconds(lambda: model.fit(X, [Y[[i]].indices.tolist() for i in range(Y.shape[0])]))
-        predict, top = cpu_seconds(lambda: model.predict(X_test, top_k=5))
-    return fit, predict, np.array(top), "a label tree"
+        fit, grown, _ = measured(lambda: model.fit(X, [Y[[i]].indices.tolist() for i in range(Y.shape[0])]))
+        predict, _, top = measured(lambda: model.predict(X_test, top_k=5))
+    return fit, grown, predict, np.array(top), "a label tree"
 
 
-MODELS = {
+LABEL_MODELS = {
     "skml": [
         (skml_top, {}),
         (skml_top, {"hidden_layer_sizes": (128, 128)}),
@@ -141,41 +194,45 @@ MODELS = {
 
 
 def quality(package, number, n_labels):
-    """Print a row of the first table."""
-    columns, rows = (20_000, 10_000) if n_labels <= 1000 else (20_000, 15_000)
-    X, Y, X_test, Y_test, proba = made(n_labels, columns, rows)
+    n_rows, n_columns = {100: (5_000, 5_000), 1_000: (10_000, 20_000), 4_000: (15_000, 20_000)}[n_labels]
+    X, Y, X_test, Y_test, proba = made_texts(n_labels, n_columns, n_rows)
     if package == "Bayes":
         top = np.argsort(-proba.toarray(), axis=1)[:, :5]
-        fit, predict, grown, what = 0, 0, 0, "the true probabilities"
+        fit, grown, predict, what = 0, 0, 0, "the true probabilities"
     else:
-        if package == "skml":
-            import skml._training._run  # noqa: F401
-        train, params = MODELS[package][number]
-        before = peak()
-        fit, predict, top, what = train(params, X, Y, X_test)
-        grown = peak() - before
+        train, params = LABEL_MODELS[package][number]
+        fit, grown, predict, top, what = train(params, X, Y, X_test)
     scores = " ".join(f"{score:.3f}" for score in scores_of_ranking(top, Y, Y_test))
-    return f"{package:8s} {what:24s} {fit:7.1f} s {grown:6.0f} MB {predict / 2000 * 1e6:6.0f} us   {scores}"
+    return f"{n_labels:6,} {package:8s} {what:24s} {fit:7.1f} s {grown:6.0f} MB {predict * 500:6.0f} us   {scores}"
+
+
+def labels():
+    print("labels: model, fit, memory, prediction of a row, P@1, P@5, PSP@5")
+    for n_labels in (100, 1_000, 4_000):
+        printed(quality, "Bayes", 0, n_labels)
+        for package, models in LABEL_MODELS.items():
+            for number in range(len(models)) if find_spec(package) else ():
+                printed(quality, package, number, n_labels)
 
 
 def epoch(n_labels):
-    """Print the cost of an epoch of 1,000 rows, and of the five best labels of 500 rows."""
-    X, Y, *_ = made(n_labels, 20_000, 1000, 10)
+    X, Y, *_ = made_texts(n_labels, 20_000, 1000, 10)
     import skml._training._run  # noqa: F401
     from skml import KerasMultiLabelClassifier
 
-    before = peak()
-    first, _ = cpu_seconds(lambda: KerasMultiLabelClassifier(random_state=0, epochs=1).fit(X, Y))
-    grown = peak() - before
-    second, clf = cpu_seconds(lambda: KerasMultiLabelClassifier(random_state=0, epochs=1).fit(X, Y))
-    predict, _ = cpu_seconds(lambda: clf.predict_top_k(X[:500], 5))
-    network = clf.trained_network()
-    size = f"{network.widths[:-1]} x {network.n_members}"
-    return f"{n_labels:7,} {size:16s} {first:6.1f} s {second:6.1f} s {grown:6.0f} MB {predict / 500 * 1e3:6.2f} ms"
+    first, grown, _ = measured(lambda: KerasMultiLabelClassifier(random_state=0, epochs=1).fit(X, Y))
+    second, _, clf = measured(lambda: KerasMultiLabelClassifier(random_state=0, epochs=1).fit(X, Y))
+    predict, *_ = measured(lambda: clf.predict_top_k(X[:500], 5))
+    return f"{n_labels:7,} {network_of(clf):18s} {first:6.1f} s {second:6.1f} s {grown:6.0f} MB {predict * 2:6.2f} ms"
 
 
-def top_k(side, n_labels):
-    """Print time and memory of the five best labels of 501 rows: `predict_top_k`, or a sort of all probabilities."""
+def epochs():
+    print("labels: network, first fit of one epoch of 1,000 rows, second, memory, top 5 of a row")
+    for n_labels in (3_000, 10_000, 30_000, 100_000):
+        printed(epoch, n_labels)
+
+
+def best(side, n_labels):
     from skml._decisions._top_k import top_labels
     from skml._default_network._initial_weights import initial_weights
     from skml._default_network._network import DenseNetwork
@@ -183,16 +240,22 @@ def top_k(side, n_labels):
     weights = initial_weights([1000, 32, 32, n_labels], np.random.RandomState(0), np.float32, n_members=5)
     network, X = DenseNetwork(weights, "relu", "sigmoid", 5), np.random.RandomState(1).randn(501, 1000)
     classes, X = np.arange(n_labels), X.astype(np.float32)
-    before = peak()
-    if side == "blocks":
-        spent, _ = cpu_seconds(lambda: top_labels(network.proba_blocks(X), classes, 5))
-    else:
-        spent, _ = cpu_seconds(lambda: np.argsort(-network.proba(X), axis=1, kind="stable")[:, :5])
-    return f"{side:8s} {spent:6.2f} s {peak() - before:6.0f} MB"
+    work = {
+        "predict_top_k": lambda: top_labels(network.proba_blocks(X), classes, 5),
+        "predict_proba": lambda: network.proba(X),
+        "predict_proba, sorted": lambda: np.argsort(-network.proba(X), axis=1, kind="stable")[:, :5],
+    }
+    spent, grown, _ = measured(work[side])
+    return f"{side:22s} {spent:6.2f} s {grown:6.0f} MB"
 
 
-def around(n_labels):
-    """Print the time of reading a DataFrame, of two scores and of the report."""
+def top_k():
+    print("the 5 best of 100,000 labels for 501 rows and five members of 32, 32: time, memory")
+    for side in ("predict_top_k", "predict_proba", "predict_proba, sorted"):
+        printed(best, side, 100_000)
+
+
+def work_around(n_labels):
     import pandas as pd
 
     from skml._targets._encoder import TargetEncoder
@@ -208,48 +271,134 @@ def around(n_labels):
         "average precision": lambda: average_precision_score(Y, proba),
         "label_report": lambda: label_report(Y, proba),
     }
-    return f"{n_labels:7,}  " + ", ".join(f"{name} {cpu_seconds(call)[0]:.2f} s" for name, call in work.items())
+    return f"{n_labels:7,}  " + ", ".join(f"{name} {measured(call)[0]:.2f} s" for name, call in work.items())
 
 
-def many_rows(n_rows):
-    """Print the cost of an epoch on dense rows."""
-    rng = np.random.RandomState(0)
-    X = rng.randn(n_rows, 50).astype(np.float32)
-    Y = (X @ rng.randn(50, 10) + rng.randn(n_rows, 10) > 3).astype(np.uint8)
+def around():
+    print("labels: work around them, 1,000 rows")
+    for n_labels in (3_000, 30_000):
+        printed(work_around, n_labels)
+
+
+def skml(**params):
+    from skml import KerasMultiLabelClassifier
+
+    return KerasMultiLabelClassifier(n_members=1, random_state=0, **params)
+
+
+def by_blocks(X, Y):
+    parts = [slice(start, start + 20_000) for start in range(0, len(X), 20_000)]
+    return skml().fit_batches(lambda: ((X[part], Y[part]) for part in parts))
+
+
+def by_chunks(X, Y):
+    clf, size = skml(), len(X) // 20
+    for start in range(0, len(X), size):
+        clf.partial_fit(X[start : start + size], Y[start : start + size])
+    return clf
+
+
+def sklearn_mlp(X, Y):
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier((256, 256), batch_size=256, max_iter=20, random_state=0).fit(X, Y)
+
+
+def one_per_label(classifier, X, Y):
+    from sklearn.multiclass import OneVsRestClassifier
+
+    clf = OneVsRestClassifier(classifier).fit(X, Y)
+    clf.n_iter_ = round(np.mean([label.n_iter_ for label in clf.estimators_]))
+    return clf
+
+
+def boosting(X, Y):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return one_per_label(HistGradientBoostingClassifier(random_state=0), X, Y)
+
+
+def sgd(X, Y):
+    from sklearn.linear_model import SGDClassifier
+
+    return one_per_label(SGDClassifier(loss="log_loss", random_state=0), X, Y)
+
+
+ROW_MODELS = {
+    "skml": lambda X, Y: skml().fit(X, Y),
+    "skml, epochs=1": lambda X, Y: skml(epochs=1).fit(X, Y),
+    "skml, epochs=10": lambda X, Y: skml(epochs=10).fit(X, Y),
+    "skml, fit_batches": by_blocks,
+    "skml, partial_fit": by_chunks,
+    "MLPClassifier": sklearn_mlp,
+    "boosting, one per label": boosting,
+    "SGD logistic": sgd,
+}
+
+
+def many_rows(model, n_rows):
+    from skml.metrics import log_loss
+
+    X, Y, X_test, Y_test, truth = made_rows(n_rows)
+    if model == "Bayes":
+        return f"{n_rows:9,} the true probabilities {log_loss(Y_test, truth):.4f}"
+    if model.startswith("skml"):
+        import skml._training._run  # noqa: F401
+    fit, grown, clf = measured(lambda: ROW_MODELS[model](X, Y))
+    loss = log_loss(Y_test, clf.predict_proba(X_test))
+    return f"{n_rows:9,} {model:24s} {clf.n_iter_:4d} {fit:7.1f} s {grown:6.0f} MB {loss:.4f}"
+
+
+def rows():
+    print(
+        "rows, dense 50, 10 labels: model (skml: n_members=1), epochs or rounds, fit, memory, log-loss of 20,000 rows"
+    )
+    printed(many_rows, "Bayes", 100_000)
+    for model in ("skml", "MLPClassifier", "boosting, one per label", "SGD logistic"):
+        printed(many_rows, model, 100_000)
+    for model in list(ROW_MODELS)[:5]:
+        printed(many_rows, model, 1_000_000)
+
+
+def cost_of_epoch(n_rows, n_columns, per_row, n_labels):
+    """Return the cost of an epoch of the default network; X is dense if all columns have values."""
     import skml._training._run  # noqa: F401
     from skml import KerasMultiLabelClassifier
 
-    KerasMultiLabelClassifier(random_state=0, epochs=1).fit(X, Y)
-    before = peak()
-    spent = [cpu_seconds(lambda e=e: KerasMultiLabelClassifier(random_state=0, epochs=e).fit(X, Y))[0] for e in (1, 3)]
-    return f"{n_rows:7,}  {(spent[1] - spent[0]) / 2:6.2f} s {peak() - before:6.0f} MB"
+    rng = np.random.RandomState(0)
+    if per_row < n_columns:
+        X, Y = sparse_matrix(n_rows, n_columns, per_row), sparse_matrix(n_rows, n_labels, 5, seed=1, dtype=np.uint8)
+    else:
+        X = rng.randn(n_rows, n_columns).astype(np.float32)
+        Y = (X @ rng.randn(n_columns, n_labels) + rng.randn(n_rows, n_labels) > 3).astype(np.uint8)
+
+    def fit(epochs):
+        return measured(lambda: KerasMultiLabelClassifier(random_state=0, epochs=epochs).fit(X, Y))
+
+    _, grown, clf = fit(1)
+    spent = (fit(3)[0] - fit(1)[0]) / 2
+    shape = f"{n_rows:7,} x {n_columns:6,}, {per_row:3d} values, {n_labels:5,} labels"
+    return f"{shape}  {network_of(clf):18s} {spent:6.2f} s {grown:6.0f} MB"
+
+
+def growth():
+    print("rows x columns: default network, an epoch of later fits, memory of the first fit")
+    shapes = [(n, 50, 50, 10) for n in (4_000, 16_000, 64_000)]
+    shapes += [(n, 20_000, 50, 200) for n in (2_000, 8_000, 32_000)]
+    shapes += [(4_000, 20_000, n, 200) for n in (25, 100, 400)]
+    shapes += [(4_000, 20_000, 50, n) for n in (100, 400, 1_600, 6_400)]
+    for shape in shapes:
+        printed(cost_of_epoch, *shape)
+
+
+TABLES = [rows, labels, epochs, top_k, around, growth]
 
 
 def printed(function, *arguments):
-    """Print the row that a function returns in a fresh process."""
+    """Print the line that a function returns in a fresh process."""
     command = [sys.executable, __file__, "--", function.__name__, *map(json.dumps, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     print(done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr.splitlines()[-1], flush=True)
-
-
-def tables():
-    print(f"{N_LABELS:,} labels: fit, memory, prediction of a row, P@1, P@5, PSP@5")
-    printed(quality, "Bayes", 0, N_LABELS)
-    for package, models in MODELS.items():
-        for number in range(len(models)) if find_spec(package) else ():
-            printed(quality, package, number, N_LABELS)
-    print("labels: network, first fit of one epoch of 1,000 rows, second, memory, top 5 of a row")
-    for n_labels in (3_000, 10_000, 30_000):
-        printed(epoch, n_labels)
-    print("the 5 best of 100,000 labels for 501 rows: time, memory")
-    printed(top_k, "blocks", 100_000)
-    printed(top_k, "sorted", 100_000)
-    print("labels: work around them, 1,000 rows")
-    for n_labels in (3_000, 30_000):
-        printed(around, n_labels)
-    print("rows, dense 50, 10 labels: an epoch of the default network, memory of later fits")
-    for n_rows in (4_000, 16_000, 64_000):
-        printed(many_rows, n_rows)
 
 
 if __name__ == "__main__":
@@ -258,4 +407,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--"]:
         print(globals()[sys.argv[2]](*map(json.loads, sys.argv[3:])))
     else:
-        tables()
+        for table in TABLES:
+            if not sys.argv[1:] or table.__name__ in sys.argv[1:]:
+                table()
