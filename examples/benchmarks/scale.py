@@ -182,25 +182,27 @@ def napkinxc_top(params, X, Y, X_test):
     return fit, grown, predict, np.array(top), "a label tree"
 
 
+HIDDEN = {"hidden_layer_sizes": (128, 128)}
+PEERS = [
+    ("omikuji", omikuji_top, {"n_trees": 1}),
+    ("omikuji", omikuji_top, {"n_trees": 3}),
+    ("napkinxc", napkinxc_top, {}),
+]
 LABEL_MODELS = {
-    "skml": [
-        (skml_top, {}),
-        (skml_top, {"hidden_layer_sizes": (128, 128)}),
-        (skml_top, {"hidden_layer_sizes": (128, 128), "n_members": 1}),
-    ],
-    "omikuji": [(omikuji_top, {"n_trees": 1}), (omikuji_top, {"n_trees": 3})],
-    "napkinxc": [(napkinxc_top, {})],
+    100: [("skml", skml_top, {}), *PEERS],
+    1_000: [("skml", skml_top, params) for params in ({}, HIDDEN, HIDDEN | {"n_members": 1})] + PEERS,
+    4_000: [("skml", skml_top, params) for params in ({}, HIDDEN | {"n_members": 1})] + PEERS,
 }
 
 
-def quality(package, number, n_labels):
+def quality(n_labels, number):
     n_rows, n_columns = {100: (5_000, 5_000), 1_000: (10_000, 20_000), 4_000: (15_000, 20_000)}[n_labels]
     X, Y, X_test, Y_test, proba = made_texts(n_labels, n_columns, n_rows)
-    if package == "Bayes":
+    if number is None:
         top = np.argsort(-proba.toarray(), axis=1)[:, :5]
-        fit, grown, predict, what = 0, 0, 0, "the true probabilities"
+        fit, grown, predict, package, what = 0, 0, 0, "Bayes", "the true probabilities"
     else:
-        train, params = LABEL_MODELS[package][number]
+        package, train, params = LABEL_MODELS[n_labels][number]
         fit, grown, predict, top, what = train(params, X, Y, X_test)
     scores = " ".join(f"{score:.3f}" for score in scores_of_ranking(top, Y, Y_test))
     return f"{n_labels:6,} {package:8s} {what:24s} {fit:7.1f} s {grown:6.0f} MB {predict * 500:6.0f} us   {scores}"
@@ -208,11 +210,11 @@ def quality(package, number, n_labels):
 
 def labels():
     print("labels: model, fit, memory, prediction of a row, P@1, P@5, PSP@5")
-    for n_labels in (100, 1_000, 4_000):
-        printed(quality, "Bayes", 0, n_labels)
-        for package, models in LABEL_MODELS.items():
-            for number in range(len(models)) if find_spec(package) else ():
-                printed(quality, package, number, n_labels)
+    for n_labels, models in LABEL_MODELS.items():
+        printed(quality, n_labels, None)
+        for number, (package, *_) in enumerate(models):
+            if find_spec(package):
+                printed(quality, n_labels, number)
 
 
 def epoch(n_labels):
@@ -327,7 +329,6 @@ def sgd(X, Y):
 ROW_MODELS = {
     "skml": lambda X, Y: skml().fit(X, Y),
     "skml, epochs=1": lambda X, Y: skml(epochs=1).fit(X, Y),
-    "skml, epochs=10": lambda X, Y: skml(epochs=10).fit(X, Y),
     "skml, fit_batches": by_blocks,
     "skml, partial_fit": by_chunks,
     "MLPClassifier": sklearn_mlp,
@@ -356,7 +357,7 @@ def rows():
     printed(many_rows, "Bayes", 100_000)
     for model in ("skml", "MLPClassifier", "boosting, one per label", "SGD logistic"):
         printed(many_rows, model, 100_000)
-    for model in list(ROW_MODELS)[:5]:
+    for model in list(ROW_MODELS)[:4]:
         printed(many_rows, model, 1_000_000)
 
 
