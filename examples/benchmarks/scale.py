@@ -175,9 +175,10 @@ def omikuji_top(params, X, Y, X_test):
 def napkinxc_top(params, X, Y, X_test):
     from napkinxc.models import PLT
 
+    y = [sorted(Y[[i]].indices.tolist()) for i in range(Y.shape[0])]  # napkinXC 0.7.2 crashes on unsorted labels
     with tempfile.TemporaryDirectory() as folder:
         model = PLT(folder, threads=1)
-        fit, grown, _ = measured(lambda: model.fit(X, [Y[[i]].indices.tolist() for i in range(Y.shape[0])]))
+        fit, grown, _ = measured(lambda: model.fit(X, y))
         predict, _, top = measured(lambda: model.predict(X_test, top_k=5))
     return fit, grown, predict, np.array(top), "a label tree"
 
@@ -399,7 +400,8 @@ def printed(function, *arguments):
     """Print the line that a function returns in a fresh process."""
     command = [sys.executable, __file__, "--", function.__name__, *map(json.dumps, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    print(done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr.splitlines()[-1], flush=True)
+    failed = f"failed with code {done.returncode}: {done.stderr[-200:]}"
+    print(failed if done.returncode else done.stdout.splitlines()[-1], flush=True)
 
 
 if __name__ == "__main__":
