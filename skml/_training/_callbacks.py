@@ -21,7 +21,7 @@ _PROGRESS = 0.003
 _UPDATES_WITHOUT = 150
 
 # The more rows, the longer a network goes on learning slowly.
-_UPDATES_WITHOUT_IF_LONG = 1000
+_UPDATES_WITHOUT_IF_LONG = 2000
 
 # Length of the decay: a fraction of the epochs before it, and at least this number of updates.
 _DECAY = 1.0
