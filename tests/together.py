@@ -19,13 +19,13 @@ from skml import KerasMultiLabelClassifier
 SHARES = [slice(0, 230), slice(230, 400)]
 
 
-def rows(seed=0):
+def rows():
     """Return dense rows, sparse ones, and their labels, of which "rare" occurs in one share only."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(0)
     X = rng.randn(400, 6).astype(np.float32)
     y = [[name for name, x in zip("abc", row[:3], strict=True) if x > 0.3] for row in X]
     y[3], y[7] = [*y[3], "rare"], ["rare"]
-    wide = sparse.random(400, 60, 0.1, format="csr", dtype=np.float32, random_state=seed)
+    wide = sparse.random(400, 60, 0.1, format="csr", dtype=np.float32, random_state=0)
     wide.data = np.abs(wide.data) + 0.5
     parts = {"a": slice(0, 20), "b": slice(20, 40), "c": slice(40, 60)}
     of_wide = [[name for name, columns in parts.items() if row[columns].any()] for row in wide.toarray()]
@@ -109,7 +109,7 @@ def result_of(clf):
     }
 
 
-def run_two(folder, code, **variables):
+def run_two(folder, code):
     """Run code in two processes that can train together; return what each of them pickles into ``answer``.
 
     The code finds `rank`, `share` and the `strategy`; it sets `answer`, or raises an error, whose text is the answer.
@@ -122,8 +122,8 @@ def run_two(folder, code, **variables):
 
     def run(rank):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
-        variables_of_rank = {"TF_CONFIG": json.dumps(config), **variables}
-        return run_python_in(folder, f"import together; together.main({rank}, {code!r})", 240, **variables_of_rank)
+        program = f"import together; together.main({rank}, {code!r})"
+        return run_python_in(folder, program, timeout=240, TF_CONFIG=json.dumps(config))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, range(2)))

@@ -142,7 +142,7 @@ class Workers:
         Parameters
         ----------
         tensors : list of tf.Tensor or tf.IndexedSlices
-            Those of a process of weight 0 may hold NaN. The indices of slices are unique, before and after.
+            Those of a process of weight 0 may hold NaN. The indices of the slices that are returned are unique.
         weight : tf.Tensor of shape ()
             The weight of this process.
         """
